@@ -1,0 +1,1 @@
+//! What the commands of IMAP mean, on the store.

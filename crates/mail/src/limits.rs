@@ -1,0 +1,160 @@
+//! Every bound of the system in one file: named, with its reason. A bound that an operator may change
+//! is a configuration key whose default stands here.
+
+use std::time::Duration;
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty = $value:expr;)+) => {
+        $($(#[doc = $doc])+ pub const $name: $type = $value;)+
+
+        /// Name, value and reason of every limit; docs/limits.md is made from it.
+        pub fn table() -> Vec<(&'static str, String, &'static str)> {
+            vec![$((stringify!($name), format!("{:?}", $name), concat!($($doc),+).trim())),+]
+        }
+    };
+}
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+limits! {
+    // Addresses and names.
+    /// Octets of a local part (RFC 5321 §4.5.3.1.1).
+    LOCAL_PART_LEN: usize = 64;
+    /// Octets of a domain (RFC 1035 §2.3.4).
+    DOMAIN_LEN: usize = 253;
+    /// Octets of a path with its brackets (RFC 5321 §4.5.3.1.3), longer ones are accepted up to the sum of the parts.
+    PATH_LEN: usize = 64 + 1 + 253 + 2;
+    /// Octets of a keyword; longer ones are refused.
+    KEYWORD_LEN: usize = 64;
+    /// Keywords of one mailbox, all messages together.
+    KEYWORDS_PER_MAILBOX: usize = 64;
+    /// Octets of a mailbox name, decoded.
+    MAILBOX_NAME_LEN: usize = 255;
+    /// Mailboxes of one account.
+    MAILBOXES_PER_ACCOUNT: usize = 10_000;
+
+    // SMTP, received.
+    /// Octets of a command line with CRLF (RFC 5321 §4.5.3.1.4 says 512; parameters and AUTH add to it).
+    SMTP_COMMAND_LEN: usize = 12 * KIB;
+    /// Octets of a text line of a message with CRLF. RFC 5321 §4.5.3.1.6 says 1,000; longer ones exist and are kept.
+    SMTP_TEXT_LINE_LEN: usize = 1024 * KIB;
+    /// Recipients of one message (RFC 5321 §4.5.3.1.8 says at least 100).
+    SMTP_RECIPIENTS: usize = 1000;
+    /// Octets of one message.
+    MESSAGE_SIZE: usize = 50 * MIB;
+    /// Commands that failed before 421 ends the session.
+    SMTP_ERRORS: usize = 20;
+    /// Commands of one session.
+    SMTP_COMMANDS: usize = 100_000;
+    /// Messages of one session; then 421, and the client opens another.
+    SMTP_MESSAGES: usize = 10_000;
+    /// Received fields before a message counts as looping (RFC 5321 §6.3 says at least 100).
+    RECEIVED_HOPS: usize = 100;
+    /// Wait for a command (RFC 5321 §4.5.3.2.7).
+    SMTP_COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
+    /// Wait for the next piece of a message (RFC 5321 §4.5.3.2.5).
+    SMTP_DATA_TIMEOUT: Duration = Duration::from_secs(300);
+    /// A whole message must arrive in this time: who sends a byte a minute holds no transaction for ever.
+    SMTP_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3600);
+
+    // SMTP, sent.
+    /// Octets of a reply's line that we read (RFC 5321 §4.5.3.1.5 says 512; some send more).
+    SMTP_REPLY_LINE_LEN: usize = 4 * KIB;
+    /// Lines of one reply that we read.
+    SMTP_REPLY_LINES: usize = 100;
+    /// Octets of the other side's words kept in the journey and in bounces.
+    REMOTE_WORDS: usize = KIB;
+
+    // Connections.
+    /// Connections in all.
+    CONNECTIONS: usize = 20_000;
+    /// Connections of one address (IPv6: one /64).
+    CONNECTIONS_PER_ADDRESS: usize = 50;
+    /// A TLS handshake must end in this time.
+    TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+    /// Wait for the client to take what we send.
+    WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+    /// Failed log-ins of one address before it waits.
+    LOGIN_FAILURES: usize = 10;
+    /// Hashes of passwords at once: each takes 19 MiB.
+    PASSWORD_HASHES: usize = 4;
+
+    // POP3 and IMAP.
+    /// Octets of a POP3 command line (RFC 2449 §4 says 255; AUTH needs more).
+    POP3_COMMAND_LEN: usize = 12 * KIB;
+    /// POP3's inactivity timer (RFC 1939 §3 says at least 10 minutes).
+    POP3_TIMEOUT: Duration = Duration::from_secs(600);
+    /// Octets of one IMAP command without its literals.
+    IMAP_COMMAND_LEN: usize = 64 * KIB;
+    /// Octets of a literal that is not a message.
+    IMAP_LITERAL_LEN: usize = 64 * KIB;
+    /// Octets that one unauthenticated IMAP command may have in all.
+    IMAP_UNAUTHENTICATED_LEN: usize = 16 * KIB;
+    /// Parentheses within parentheses in a command.
+    IMAP_NESTING: usize = 50;
+    /// Items of a sequence set, of a FETCH list, of a SEARCH.
+    IMAP_ITEMS: usize = 10_000;
+    /// IMAP's autologout timer (RFC 3501 §5.4 says at least 30 minutes).
+    IMAP_TIMEOUT: Duration = Duration::from_secs(1800);
+    /// The same before log-in.
+    IMAP_UNAUTHENTICATED_TIMEOUT: Duration = Duration::from_secs(180);
+
+    // MIME.
+    /// Parts within parts; deeper ones are text.
+    MIME_DEPTH: usize = 50;
+    /// Parts of a message; further ones belong to the last.
+    MIME_PARTS: usize = 5_000;
+    /// Octets of a header that are looked at.
+    HEADER_LEN: usize = MIB;
+    /// Parameters of one header field, RFC 2231 continuations included.
+    MIME_PARAMETERS: usize = 100;
+
+    // Store.
+    /// Changes in one transaction.
+    COMMIT_CHANGES: usize = 4_096;
+    /// A message above this streams to a file of its own.
+    BODY_IN_MEMORY: usize = MIB;
+    /// Above this too once `BODIES_IN_MEMORY` are used up.
+    BODY_IN_MEMORY_CROWDED: usize = 64 * KIB;
+    /// All bodies in memory together.
+    BODIES_IN_MEMORY: usize = 64 * MIB;
+    /// One read of a body.
+    READ_CHUNK: usize = 256 * KIB;
+    /// Octets of a segment of the message log.
+    SEGMENT_LEN: usize = 256 * MIB;
+    /// The WAL's length at which the writer makes a checkpoint.
+    WAL_LEN: usize = 64 * MIB;
+    /// Free space below which nothing is accepted (452); deleting still works.
+    DISK_RESERVE: usize = 256 * MIB;
+
+    // Queue and relay.
+    /// A message that can't be delivered for so long is returned (RFC 5321 §4.5.4.1: 4–5 days).
+    QUEUE_LIFETIME: Duration = Duration::from_secs(5 * 86_400);
+    /// A delay this long is told to the sender (RFC 3461 §4.1).
+    QUEUE_WARNING: Duration = Duration::from_secs(4 * 3600);
+    /// The first retry comes after this.
+    QUEUE_FIRST_RETRY: Duration = Duration::from_secs(300);
+    /// No retry waits longer than this.
+    QUEUE_LAST_RETRY: Duration = Duration::from_secs(4 * 3600);
+    /// Connections to one destination at once.
+    RELAY_PER_DESTINATION: usize = 20;
+    /// Connections to all destinations at once.
+    RELAY_CONNECTIONS: usize = 500;
+    /// Messages over one connection.
+    RELAY_MESSAGES_PER_CONNECTION: usize = 100;
+    /// Recipients in one transaction (RFC 5321 §4.5.3.1.8).
+    RELAY_RECIPIENTS: usize = 100;
+    /// MX hosts tried in one attempt (RFC 5321 §5.1 allows a limit).
+    RELAY_HOSTS: usize = 10;
+    /// Targets of one alias, all its aliases included.
+    ALIAS_TARGETS: usize = 1000;
+    /// Aliases within aliases.
+    ALIAS_DEPTH: usize = 10;
+    /// Events of one message's journey.
+    JOURNEY_EVENTS: usize = 1000;
+    /// How long journeys are kept.
+    JOURNEY_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+    /// Refusals kept; strangers can cause them at will, so the oldest go.
+    REFUSALS: usize = 10_000;
+}

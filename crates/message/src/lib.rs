@@ -1,0 +1,1 @@
+//! RFC 5322 messages and MIME as a mail server needs them.

@@ -1,0 +1,1 @@
+//! The path of a message: accept, queue, route, relay, deliver, bounce.

@@ -1,0 +1,1 @@
+//! Everything with a socket: listeners, TLS, HTTP, timers, and the pumps that drive the engines.

@@ -1,0 +1,1 @@
+//! The embedded engine of the store: a message log and SQLite.

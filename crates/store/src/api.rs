@@ -1,0 +1,205 @@
+//! The transactions.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
+
+use crate::{
+    Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CopyOutcome, DirectoryEntry,
+    DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount,
+    PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, ScramKeys, Settlement, SpecialUse, Stage,
+    StoreOutcome, StoreResult,
+};
+
+/// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
+pub struct MaildropLock(#[allow(dead_code, reason = "held for its Drop")] Box<dyn Send + Sync>);
+
+impl MaildropLock {
+    /// For engines: whatever frees the lock when it is dropped.
+    pub fn new(guard: impl Send + Sync + 'static) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+/// Something that `check` found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckFinding {
+    /// An error (exit 1), else advice.
+    pub error: bool,
+    /// What, on what, what to do.
+    pub text: String,
+}
+
+/// An engine of mail storage.
+///
+/// Every method that changes something returns once the change is durable and published, and leaves no
+/// trace when it fails. A future that is dropped half-way may still commit: what was started is finished.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // ---- Directory -------------------------------------------------------------------------
+
+    /// Makes a domain ours.
+    async fn add_domain(&self, domain: &Domain) -> StoreResult<Durable<()>>;
+    /// Forgets a domain; fails while it has accounts or aliases.
+    async fn remove_domain(&self, domain: &Domain) -> StoreResult<Durable<()>>;
+    /// Our domains, by name.
+    async fn domains(&self) -> StoreResult<Vec<DomainRecord>>;
+    /// Whether a domain is ours. Asked for every RCPT: answered from memory.
+    async fn domain(&self, domain: &Domain) -> StoreResult<Option<DomainRecord>>;
+
+    /// Makes an account with INBOX and the special-use mailboxes, all subscribed.
+    async fn add_account(&self, account: NewAccount, now: Timestamp) -> StoreResult<Durable<AccountId>>;
+    /// Sets the password; `scram` replaces the kept keys.
+    async fn set_password(
+        &self,
+        account: AccountId,
+        password: PasswordHash,
+        scram: Option<ScramKeys>,
+    ) -> StoreResult<Durable<()>>;
+    /// Disables or enables.
+    async fn set_account_state(&self, account: AccountId, state: AccountState) -> StoreResult<Durable<()>>;
+    /// Sets or lifts the quota.
+    async fn set_quota(&self, account: AccountId, quota: Option<u64>) -> StoreResult<Durable<()>>;
+    /// Removes an account with its mailboxes and messages. Neither its id nor its mailboxes' ids come again.
+    async fn remove_account(&self, account: AccountId) -> StoreResult<Durable<()>>;
+    /// Accounts in order of address, after `after`, at most `limit`.
+    async fn accounts(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Account>>;
+    /// An account by its id, with its current use.
+    async fn account(&self, account: AccountId) -> StoreResult<Option<Account>>;
+    /// What exactly this (folded) address is here: an account, an alias, nothing. No sub-addressing, no
+    /// catch-all: that is the caller's. Answered from memory.
+    async fn entry(&self, address: &Address) -> StoreResult<Option<DirectoryEntry>>;
+
+    /// Sets an alias's targets; no targets: removes it.
+    async fn set_alias(&self, alias: Alias) -> StoreResult<Durable<()>>;
+    /// Aliases in order of address, after `after`, at most `limit`.
+    async fn aliases(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Alias>>;
+
+    // ---- Messages in ----------------------------------------------------------------------
+
+    /// A place for the bytes of a message that comes in. `expected` octets where the client said so (SIZE=).
+    /// Fails with `DiskFull` before anything is read.
+    async fn stage(&self, expected: Option<u64>) -> StoreResult<Box<dyn Stage>>;
+    /// A queue id that was never given out before.
+    fn next_queue_id(&self, now: Timestamp) -> QueueId;
+    /// Takes responsibility for a message: bytes, local deliveries, queue entries and journey, all or nothing.
+    async fn accept(&self, body: Box<dyn Stage>, acceptance: Acceptance) -> StoreResult<Durable<Accepted>>;
+    /// Puts messages into a mailbox, all or none, with consecutive UIDs in their order (IMAP APPEND).
+    async fn append(
+        &self,
+        mailbox: MailboxId,
+        messages: Vec<(Box<dyn Stage>, AppendMessage)>,
+        now: Timestamp,
+    ) -> StoreResult<Durable<Vec<Uid>>>;
+
+    // ---- Mailboxes ------------------------------------------------------------------------
+
+    /// Mailboxes and subscribed names of an account, by name, INBOX first.
+    async fn mailboxes(&self, account: AccountId) -> StoreResult<Vec<MailboxInfo>>;
+    /// A mailbox by its exact name (`INBOX` in any case).
+    async fn mailbox(&self, account: AccountId, name: &str) -> StoreResult<Option<MailboxId>>;
+    /// Makes a mailbox and its missing parents.
+    async fn create_mailbox(
+        &self,
+        account: AccountId,
+        name: &str,
+        special_use: Option<SpecialUse>,
+    ) -> StoreResult<Durable<MailboxId>>;
+    /// Renames it and all below it. INBOX: its messages move to a new mailbox (RFC 3501 §6.3.5).
+    async fn rename_mailbox(
+        &self,
+        account: AccountId,
+        from: &str,
+        to: &str,
+        now: Timestamp,
+    ) -> StoreResult<Durable<()>>;
+    /// Deletes it with its messages. With children, the name stays (\Noselect); INBOX can't be.
+    async fn delete_mailbox(&self, account: AccountId, name: &str) -> StoreResult<Durable<()>>;
+    /// Subscribes to a name, or no more.
+    async fn subscribe(&self, account: AccountId, name: &str, subscribed: bool) -> StoreResult<Durable<()>>;
+    /// Counts, from memory or index.
+    async fn status(&self, mailbox: MailboxId) -> StoreResult<MailboxStatus>;
+    /// Opens a mailbox for looking at it.
+    async fn watch(&self, mailbox: MailboxId) -> StoreResult<MailboxWatch>;
+    /// Takes \Recent: returns the first UID that no session was shown, and marks all up to now as shown.
+    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Uid>;
+    /// Changes flags. A message that is so already keeps its modseq.
+    async fn set_flags(
+        &self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        change: FlagChange,
+    ) -> StoreResult<Durable<StoreOutcome>>;
+    /// Copies to a mailbox, perhaps of another account; flags, dates and bytes go along.
+    async fn copy(
+        &self,
+        from: MailboxId,
+        uids: &[Uid],
+        to: MailboxId,
+        now: Timestamp,
+    ) -> StoreResult<Durable<CopyOutcome>>;
+    /// Copies and removes in one commit (RFC 6851).
+    async fn move_messages(
+        &self,
+        from: MailboxId,
+        uids: &[Uid],
+        to: MailboxId,
+        now: Timestamp,
+    ) -> StoreResult<Durable<CopyOutcome>>;
+    /// Removes messages, whatever their flags; returns those that were there. Kept as expunged for QRESYNC.
+    async fn expunge(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Durable<Vec<Uid>>>;
+    /// UIDs expunged after `since`, ascending; `None` where the engine no longer knows that far back.
+    async fn vanished(&self, mailbox: MailboxId, since: ModSeq) -> StoreResult<Option<Vec<Uid>>>;
+    /// Messages to read, in the order asked; those that are gone are left out.
+    async fn bodies(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>>;
+    /// Exclusive use of an account's INBOX by POP3; `InUse` while another holds it.
+    async fn lock_maildrop(&self, account: AccountId) -> StoreResult<MaildropLock>;
+
+    // ---- Queue ----------------------------------------------------------------------------
+
+    /// Hear of everything that changes in the queue from now on. One listener: the scheduler.
+    fn queue_feed(&self) -> QueueFeed;
+    /// What is queued, in order of (id, recipient), after `after`, at most `limit`: for the scheduler's start.
+    async fn queue_items(&self, after: Option<(QueueId, u32)>, limit: usize) -> StoreResult<Vec<QueueItem>>;
+    /// Queued messages, oldest first, after `after`, at most `limit`.
+    async fn queue_messages(&self, after: Option<QueueId>, limit: usize) -> StoreResult<Vec<QueueMessage>>;
+    /// One queued message.
+    async fn queue_message(&self, id: QueueId) -> StoreResult<Option<QueueMessage>>;
+    /// The bytes of a queued message, with the recipient's prefix on top.
+    async fn queue_body(&self, id: QueueId, recipient: u32) -> StoreResult<Arc<dyn Body>>;
+    /// Ends a try. A recipient that is no longer queued (dropped meanwhile) is passed over.
+    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>>;
+    /// Holds or releases all recipients of a message, or makes them due at `next_attempt`; with its event.
+    async fn reschedule(
+        &self,
+        id: QueueId,
+        state: QueueState,
+        next_attempt: Option<Timestamp>,
+        event: Event,
+    ) -> StoreResult<Durable<()>>;
+
+    // ---- Journey --------------------------------------------------------------------------
+
+    /// Journeys, newest first, at most `limit`.
+    async fn journeys(&self, query: &JourneyQuery, limit: usize) -> StoreResult<Vec<Journey>>;
+    /// Adds events to a message's journey.
+    async fn record(&self, id: QueueId, events: Vec<Event>) -> StoreResult<Durable<()>>;
+    /// Notes a refusal in the bounded ring; may be written later or, under load, not at all.
+    fn note_refusal(&self, event: Event);
+    /// Forgets journeys of messages accepted before `before` that are no longer queued.
+    async fn forget_journeys(&self, before: Timestamp) -> StoreResult<u64>;
+
+    // ---- Care -----------------------------------------------------------------------------
+
+    /// Conservation (design §3.2).
+    async fn balance(&self) -> StoreResult<Balance>;
+    /// Checks every invariant; `deep` reads every byte against its checksum.
+    async fn check(&self, deep: bool) -> StoreResult<Vec<CheckFinding>>;
+    /// Gives space back where it pays; returns octets freed. Called now and then.
+    async fn reclaim(&self) -> StoreResult<u64>;
+    /// Returns when the store is poisoned, with the reason: the process must end.
+    async fn poisoned(&self) -> String;
+    /// Finishes what is under way and stops. Later calls answer `Poisoned`.
+    async fn close(&self);
+}

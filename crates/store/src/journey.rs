@@ -1,0 +1,206 @@
+//! The journey: what happened to a message, when, by which rule, with the other side's words.
+//!
+//! An event is written in the same transaction as what it tells. docs/journey.md lists every event
+//! and what it keeps about people.
+
+use mail::{QueueId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When it was over, in milliseconds since 1970.
+    pub at: i64,
+    /// How long it took, in milliseconds, where that says something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub took: Option<u64>,
+    /// The recipient that it is about; none: the whole message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<String>,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+impl Event {
+    /// An event about the whole message.
+    pub const fn new(at: Timestamp, what: What) -> Self {
+        Self { at: at.millis(), took: None, recipient: None, what }
+    }
+
+    /// An event about one recipient.
+    pub const fn about(at: Timestamp, recipient: String, what: What) -> Self {
+        Self { at: at.millis(), took: None, recipient: Some(recipient), what }
+    }
+}
+
+/// TLS of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// `TLSv1.3`.
+    pub version: String,
+    /// `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: String,
+    /// The certificate was checked against the name (`None`: not asked to).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+}
+
+/// What happened. Names and fields are an interface: `trace --json` shows them as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum What {
+    /// Accepted: our 250 after DATA (or the like).
+    Received {
+        /// `ESMTPSA` and the like (RFC 3848), or `local` for what we made ourselves.
+        protocol: String,
+        /// The client's address; absent for submissions unless configured.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+        /// What the client called itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        helo: Option<String>,
+        /// The account that sent it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<String>,
+        /// TLS; absent: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<Tls>,
+        /// Octets.
+        size: u64,
+        /// The reverse-path, without brackets; empty: null.
+        sender: String,
+    },
+    /// An address here stood for others.
+    Expanded {
+        /// The rule: `alias`, `catch-all`, `sub-address`, `postmaster`.
+        rule: String,
+        /// The targets.
+        targets: Vec<String>,
+    },
+    /// Put into a mailbox here.
+    Delivered {
+        /// The account.
+        account: String,
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// Waits for its next hop.
+    Queued {
+        /// What it is scheduled under.
+        destination: String,
+    },
+    /// Where to was decided.
+    Routed {
+        /// The rule: `mx`, `implicit-mx`, `null-mx`, `route`, `smart-host`, `literal`, `loop`, `no-domain`, `dns-error`.
+        rule: String,
+        /// The hosts to try, in order, as `name [address]` or `name`.
+        hosts: Vec<String>,
+    },
+    /// A server could not be talked to or would not take it for now; the next is tried.
+    Failed {
+        /// Host name, as in the MX record.
+        host: String,
+        /// Its address, where it had one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ip: Option<String>,
+        /// At which point: `connect`, `greeting`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data`, `end-of-data`.
+        stage: String,
+        /// The other side's words, or what failed.
+        words: String,
+        /// TLS; absent: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<Tls>,
+    },
+    /// The next server took it.
+    Relayed {
+        /// Host name.
+        host: String,
+        /// Its address.
+        ip: String,
+        /// Its reply to the end of data, with code.
+        reply: String,
+        /// TLS; absent: none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tls: Option<Tls>,
+    },
+    /// It is tried again.
+    Deferred {
+        /// Why: the last words.
+        words: String,
+        /// When, in milliseconds since 1970.
+        next: i64,
+    },
+    /// It failed for good.
+    Bounced {
+        /// Why: the words.
+        words: String,
+        /// The report's queue id; absent: none is due.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<String>,
+    },
+    /// It grew too old.
+    Expired {
+        /// Why it could not be delivered: the last words.
+        words: String,
+        /// The report's queue id; absent: none is due.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<String>,
+    },
+    /// A report of delay or success went out.
+    Reported {
+        /// `delay`, `success` or `relayed`.
+        kind: String,
+        /// The report's queue id.
+        report: String,
+    },
+    /// A named policy or the operator threw it away.
+    Discarded {
+        /// Which.
+        rule: String,
+    },
+    /// The operator did something: `hold`, `release`, `retry`.
+    Operator {
+        /// What.
+        action: String,
+    },
+    /// A client was refused. Not of a message's journey: kept in the ring of refusals.
+    Refused {
+        /// The client's address.
+        from: String,
+        /// The reverse-path.
+        sender: String,
+        /// Our reply.
+        reply: String,
+        /// The rule.
+        rule: String,
+    },
+}
+
+/// The journey of one message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journey {
+    /// Queue id, as shown.
+    pub id: String,
+    /// Message-ID.
+    pub message_id: Option<String>,
+    /// When it was accepted, in milliseconds since 1970.
+    pub received_at: i64,
+    /// The reverse-path without brackets.
+    pub sender: String,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// Recipients still queued, with their next try.
+    pub waiting: Vec<(String, i64)>,
+}
+
+/// What to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JourneyQuery {
+    /// One message.
+    Id(QueueId),
+    /// By Message-ID, with or without brackets.
+    MessageId(String),
+    /// Sender or recipient.
+    Address(String),
+}

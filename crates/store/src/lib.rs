@@ -1,0 +1,36 @@
+//! What mail storage *is*: the transactions of a mail server, in terms of mail.
+//!
+//! **Does:** states as the trait [`Store`] what every engine must do, the values that cross it
+//! ([`Acceptance`], [`Snapshot`], [`Settlement`], [`Event`]) and what an engine promises. The
+//! [`conformance`] suite is that promise in executable form; every engine passes it.
+//!
+//! **Does not:** know files, SQL, sockets or clocks. It never hands out a handle into an engine's
+//! inside, nor takes a closure over a transaction, so that an engine over a network can exist.
+//!
+//! **Data** comes in as [`Stage`] (the bytes of a message under way) and as values; answers go out
+//! after they are durable, as [`mail::Durable`] where somebody relies on it. What changed is
+//! published through [`MailboxWatch`] and [`QueueFeed`], after COMMIT, never before.
+
+mod api;
+mod body;
+pub mod conformance;
+mod directory;
+mod error;
+pub mod journey;
+mod mailbox;
+mod queue;
+mod snapshot;
+
+pub use api::{CheckFinding, MaildropLock, Store};
+pub use body::{Body, Stage};
+pub use directory::{Account, AccountState, Alias, DirectoryEntry, DomainRecord, NewAccount, PasswordHash, ScramKeys};
+pub use error::{StoreError, StoreResult};
+pub use journey::{Event, Journey, JourneyQuery, Tls, What};
+pub use mailbox::{
+    AppendMessage, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse, StoreOutcome,
+};
+pub use queue::{
+    Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueFeed, QueueItem, QueueMessage,
+    QueueNews, QueueRecipient, QueueRelay, QueueState, Settlement,
+};
+pub use snapshot::{MailboxWatch, MessageRow, Snapshot};

@@ -1,0 +1,1 @@
+//! For tests: a whole server in process, scripted peers, virtual time, the transcript runner.

@@ -1,0 +1,1 @@
+//! The conversations of SMTP, POP3 and IMAP, without I/O.
