@@ -135,15 +135,15 @@ impl Snapshot {
                         (old_chunks, new_chunks) = (rest_a, rest_b);
                     }
                 }
-                if old.is_empty() {
-                    if let [first, rest @ ..] = old_chunks {
-                        (old, old_chunks) = (first, rest);
-                    }
+                if old.is_empty()
+                    && let [first, rest @ ..] = old_chunks
+                {
+                    (old, old_chunks) = (first, rest);
                 }
-                if new.is_empty() {
-                    if let [first, rest @ ..] = new_chunks {
-                        (new, new_chunks) = (first, rest);
-                    }
+                if new.is_empty()
+                    && let [first, rest @ ..] = new_chunks
+                {
+                    (new, new_chunks) = (first, rest);
                 }
                 match (old, new) {
                     ([], []) => return None,
@@ -187,34 +187,9 @@ impl Snapshot {
                 next.chunks.push(chunk.clone());
                 continue;
             }
-            let mut rows = Vec::with_capacity(chunk.len() + mine);
-            let (mut new, rest) = changed.split_at(mine);
-            let mut out = &removed[..gone];
-            for row in chunk.iter() {
-                while let [first, tail @ ..] = new {
-                    if first.uid >= row.uid {
-                        break;
-                    }
-                    rows.push(first.clone());
-                    new = tail;
-                }
-                while out.first().is_some_and(|uid| *uid < row.uid) {
-                    out = &out[1..];
-                }
-                let is_gone = out.first() == Some(&row.uid);
-                match new {
-                    [first, tail @ ..] if first.uid == row.uid => {
-                        if !is_gone {
-                            rows.push(first.clone());
-                        }
-                        new = tail;
-                    }
-                    _ if is_gone => {}
-                    _ => rows.push(row.clone()),
-                }
-            }
-            rows.extend_from_slice(new);
-            (changed, removed) = (rest, &removed[gone..]);
+            let (now, later) = changed.split_at(mine);
+            let rows = merge(chunk, now, &removed[..gone]);
+            (changed, removed) = (later, &removed[gone..]);
             next.chunks.extend(rows.chunks(CHUNK).map(Arc::from));
         }
         // Only an empty mailbox comes here with rows left.
@@ -225,6 +200,23 @@ impl Snapshot {
         }
         next
     }
+}
+
+/// `old` with the rows of `changed` put in by UID, without those `removed`; all three ascend.
+fn merge(old: &[MessageRow], changed: &[MessageRow], removed: &[Uid]) -> Vec<MessageRow> {
+    let mut rows = Vec::with_capacity(old.len() + changed.len());
+    let mut changed = changed.iter().peekable();
+    for row in old {
+        while let Some(earlier) = changed.next_if(|new| new.uid < row.uid) {
+            rows.push(earlier.clone());
+        }
+        let row = changed.next_if(|new| new.uid == row.uid).unwrap_or(row);
+        if removed.binary_search(&row.uid).is_err() {
+            rows.push(row.clone());
+        }
+    }
+    rows.extend(changed.cloned());
+    rows
 }
 
 /// A mailbox that somebody looks at: its newest snapshot, and the news that there is a newer one.
