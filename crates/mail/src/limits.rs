@@ -109,6 +109,10 @@ limits! {
     HEADER_LEN: usize = MIB;
     /// Parameters of one header field, RFC 2231 continuations included.
     MIME_PARAMETERS: usize = 100;
+    /// Addresses of a message's envelopes, those of messages within it included; further ones are not shown.
+    ENVELOPE_ADDRESSES: usize = 10_000;
+    /// Octets at the beginning of a body line that are looked at for a boundary (RFC 2046 §5.1.1: 70 at most).
+    BOUNDARY_LINE_LEN: usize = KIB;
 
     // Store.
     /// Changes in one transaction.
