@@ -142,14 +142,14 @@ impl Scanner {
     fn line(&mut self, line: &[u8], len: u64, end_len: u64) {
         let start = self.at;
         self.at += len;
-        if line.starts_with(b"--") {
-            if let Some(delimiter) = self.delimiter(line) {
-                self.end_header(start, true);
-                self.delimit(&delimiter, start);
-                self.line_ends += u32::from(end_len > 0);
-                self.last_end = end_len;
-                return;
-            }
+        if line.starts_with(b"--")
+            && let Some(delimiter) = self.delimiter(line)
+        {
+            self.end_header(start, true);
+            self.delimit(&delimiter, start);
+            self.line_ends += u32::from(end_len > 0);
+            self.last_end = end_len;
+            return;
         }
         self.line_ends += u32::from(end_len > 0);
         self.last_end = end_len;
@@ -204,12 +204,12 @@ impl Scanner {
             // A part whose header was followed at once by a delimiter has an empty body.
             part.body.end = end.max(part.body.start);
             part.lines = line_ends.saturating_sub(open.line_ends);
-            if let Kind::Multipart(children) = &part.kind {
-                if children.is_empty() {
-                    let at = part.body.end;
-                    self.parts[open.part as usize].kind = Kind::Multipart(vec![self.parts.len() as u32]);
-                    self.parts.push(Part::text_plain(at..at));
-                }
+            if let Kind::Multipart(children) = &part.kind
+                && children.is_empty()
+            {
+                let at = part.body.end;
+                self.parts[open.part as usize].kind = Kind::Multipart(vec![self.parts.len() as u32]);
+                self.parts.push(Part::text_plain(at..at));
             }
         }
     }
@@ -294,6 +294,10 @@ fn describe(part: &mut Part, header: &Header<'_>, in_digest: bool) {
             part.parameters.clear();
         }
         _ => {}
+    }
+    // RFC 2046 §4.1.2: text without a character set is US-ASCII, and clients are used to read so (Dovecot).
+    if part.is_type("text") && part.parameter("charset").is_none() {
+        part.parameters.push((Box::from(*b"charset"), Box::from(*b"us-ascii")));
     }
     let raw =
         |name| header.get(name).map(|field| Box::<[u8]>::from(field.unfolded())).filter(|value| !value.is_empty());

@@ -114,11 +114,11 @@ impl Structure {
         let mut at = 0u32;
         let mut is_message = true;
         for number in path {
-            if let Kind::Message(inner) = self.part(at)?.kind {
-                if !is_message {
-                    at = inner;
-                    is_message = true;
-                }
+            if let Kind::Message(inner) = self.part(at)?.kind
+                && !is_message
+            {
+                at = inner;
+                is_message = true;
             }
             let part = self.part(at)?;
             match &part.kind {

@@ -201,12 +201,12 @@ fn percent_decode(value: &[u8], out: &mut Vec<u8>) {
     let digit = |b: u8| char::from(b).to_digit(16);
     let mut rest = value;
     while let [first, tail @ ..] = rest {
-        if let ([b'%', high, low, ..], true) = (rest, *first == b'%') {
-            if let (Some(high), Some(low)) = (digit(*high), digit(*low)) {
-                out.push((high << 4 | low) as u8);
-                rest = &rest[3..];
-                continue;
-            }
+        if let ([b'%', high, low, ..], true) = (rest, *first == b'%')
+            && let (Some(high), Some(low)) = (digit(*high), digit(*low))
+        {
+            out.push((high << 4 | low) as u8);
+            rest = &rest[3..];
+            continue;
         }
         out.push(*first);
         rest = tail;

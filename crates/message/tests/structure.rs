@@ -1,5 +1,7 @@
 //! The MIME tree: exact ranges, IMAP section numbers, broken messages, and the same result for any split.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use mail::limits;
 use message::structure::{Kind, Scanner, Section, Structure};
 use proptest::prelude::*;
