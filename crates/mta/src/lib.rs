@@ -1,1 +1,12 @@
-//! The path of a message: accept, queue, route, relay, deliver, bounce.
+//! The path of a message between the moment it is accepted and the moment somebody else answers for it.
+//!
+//! **Does:** decides where mail goes ([`route`]), when ([`queue`]), carries it there ([`relay`]) and tells
+//! the sender when it can't ([`bounce`]).
+//!
+//! **Does not:** open sockets, read clocks or draw random numbers itself: all of that comes in through
+//! the traits of [`world`], so that tests and simulations put another world in their place.
+//!
+//! **Data** comes in as transactions of the store and leaves as conversations of `wire`, over streams
+//! that [`world::Connect`] opens.
+
+pub mod world;
