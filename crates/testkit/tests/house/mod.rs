@@ -1,0 +1,79 @@
+//! The sources of the workspace as a list, for the tests that look after the house's rules.
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::path::{Path, PathBuf};
+use std::{fs, process};
+
+/// The workspace's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// One source file.
+pub struct Source {
+    /// Relative to the workspace, with `/`.
+    pub path: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Source {
+    /// Lines with their numbers from 1.
+    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+    }
+
+    /// The number of the first line that is for tests only: all of a file under `tests/` and of the test
+    /// kit, else from the module of tests at the file's end.
+    pub fn tests_from(&self) -> usize {
+        if self.path.contains("/tests/") || self.path.starts_with("crates/testkit/") || self.path.ends_with("/tests.rs")
+        {
+            return 1;
+        }
+        let lines: Vec<&str> = self.text.lines().collect();
+        let module = (0..lines.len()).find(|at| {
+            lines[*at].trim() == "#[cfg(test)]" && lines[at + 1..].iter().take(3).any(|next| next.contains("mod "))
+        });
+        module.map_or(usize::MAX, |at| at + 1)
+    }
+}
+
+/// Every Rust file of `crates/`, but those of these tests, which name what they forbid.
+pub fn sources() -> Vec<Source> {
+    let root = root();
+    let mut found = Vec::new();
+    let mut folders = vec![root.join("crates")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let relative = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+                if !relative.starts_with("crates/testkit/tests/house") {
+                    found.push(Source { path: relative, text: fs::read_to_string(&path).unwrap() });
+                }
+            }
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(found.len() > 50, "only {} sources found", found.len());
+    found
+}
+
+/// `cargo metadata`, parsed.
+pub fn metadata(arguments: &[&str]) -> serde_json::Value {
+    let output = process::Command::new(env!("CARGO"))
+        .current_dir(root())
+        .args(["metadata", "--format-version", "1"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Fails with all findings at once.
+pub fn none(rule: &str, findings: &[String]) {
+    assert!(findings.is_empty(), "{rule}:\n  {}", findings.join("\n  "));
+}
