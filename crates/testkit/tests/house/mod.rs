@@ -5,27 +5,27 @@ use std::path::{Path, PathBuf};
 use std::{fs, process};
 
 /// The workspace's folder.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
 /// One source file.
-pub struct Source {
+pub(crate) struct Source {
     /// Relative to the workspace, with `/`.
-    pub path: String,
+    pub(crate) path: String,
     /// Its text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 impl Source {
     /// Lines with their numbers from 1.
-    pub fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
     /// The number of the first line that is for tests only: all of a file under `tests/` and of the test
     /// kit, else from the module of tests at the file's end.
-    pub fn tests_from(&self) -> usize {
+    pub(crate) fn tests_from(&self) -> usize {
         if self.path.contains("/tests/") || self.path.starts_with("crates/testkit/") || self.path.ends_with("/tests.rs")
         {
             return 1;
@@ -39,7 +39,7 @@ impl Source {
 }
 
 /// Every Rust file of `crates/`, but those of these tests, which name what they forbid.
-pub fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let root = root();
     let mut found = Vec::new();
     let mut folders = vec![root.join("crates")];
@@ -62,7 +62,7 @@ pub fn sources() -> Vec<Source> {
 }
 
 /// `cargo metadata`, parsed.
-pub fn metadata(arguments: &[&str]) -> serde_json::Value {
+pub(crate) fn metadata(arguments: &[&str]) -> serde_json::Value {
     let output = process::Command::new(env!("CARGO"))
         .current_dir(root())
         .args(["metadata", "--format-version", "1"])
@@ -74,6 +74,6 @@ pub fn metadata(arguments: &[&str]) -> serde_json::Value {
 }
 
 /// Fails with all findings at once.
-pub fn none(rule: &str, findings: &[String]) {
+pub(crate) fn none(rule: &str, findings: &[String]) {
     assert!(findings.is_empty(), "{rule}:\n  {}", findings.join("\n  "));
 }
