@@ -83,6 +83,8 @@ limits! {
     // POP3 and IMAP.
     /// Octets of a POP3 command line (RFC 2449 §4 says 255; AUTH needs more).
     POP3_COMMAND_LEN: usize = 12 * KIB;
+    /// Unknown commands, bad arguments and failed log-ins before a POP3 session ends.
+    POP3_ERRORS: usize = 20;
     /// POP3's inactivity timer (RFC 1939 §3 says at least 10 minutes).
     POP3_TIMEOUT: Duration = Duration::from_secs(600);
     /// Octets of one IMAP command without its literals.

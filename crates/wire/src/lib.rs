@@ -1,1 +1,3 @@
 //! The conversations of SMTP, POP3 and IMAP, without I/O.
+
+pub mod pop3;
