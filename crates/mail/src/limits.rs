@@ -102,6 +102,18 @@ limits! {
     /// The same before log-in.
     IMAP_UNAUTHENTICATED_TIMEOUT: Duration = Duration::from_secs(180);
 
+    // The client (`mua`).
+    /// How long a server may take for an answer to our client.
+    MUA_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Octets of a line that our client reads from a server.
+    MUA_LINE_LEN: usize = MIB;
+    /// Octets that our client reads at once.
+    MUA_READ: usize = 64 * KIB;
+    /// Octets of one answer that our client keeps in memory: a message and some more.
+    MUA_ANSWER_LEN: usize = 128 * MIB;
+    /// Octets that our client asks for at once when it saves a part.
+    MUA_PIECE: u64 = 512 * 1024;
+
     // MIME.
     /// Parts within parts; deeper ones are text.
     MIME_DEPTH: usize = 50;

@@ -1,0 +1,212 @@
+//! Reading by POP3: any server of RFC 1939. Nothing is ever deleted.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use mail::limits;
+use message::structure::Structure;
+use message::transfer::{Decoder, Encoding};
+
+use crate::connection::Connection;
+use crate::maildrop::{Message, Progress, Summary};
+use crate::{Login, MuaError, MuaResult, ServerUrl, Trust, part};
+
+/// POP3 can't tell of new mail: it is asked this often.
+const POLL: Duration = Duration::from_secs(30);
+
+/// A logged-in session.
+pub struct Pop3Client {
+    connection: Connection,
+    messages: u32,
+}
+
+impl Pop3Client {
+    /// Connects, turns TLS on where it can be, and logs in.
+    pub async fn open(server: &ServerUrl, trust: &Trust, login: &Login) -> MuaResult<Self> {
+        let mut client = Self { connection: Connection::open(server, trust).await?, messages: 0 };
+        client.status().await?;
+        let mut capabilities = client.capabilities().await?;
+        if !client.connection.is_tls() && capabilities.iter().any(|line| line == "STLS") {
+            client.command("STLS").await?;
+            client.connection.start_tls(trust).await?;
+            capabilities = client.capabilities().await?;
+        }
+        client.connection.require_private()?;
+        let sasl = capabilities.iter().find(|line| line.starts_with("SASL "));
+        if sasl.is_some_and(|line| line.split(' ').any(|mechanism| mechanism == "PLAIN")) {
+            let plain = BASE64_STANDARD.encode(format!("\0{}\0{}", login.user, login.password));
+            client.command(&format!("AUTH PLAIN {plain}")).await?;
+        } else {
+            client.command(&format!("USER {}", login.user)).await?;
+            client.command(&format!("PASS {}", login.password)).await?;
+        }
+        let stat = client.command("STAT").await?;
+        client.messages = stat.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
+        Ok(client)
+    }
+
+    /// `+OK words`: the words; `-ERR words`: an error.
+    async fn status(&mut self) -> MuaResult<String> {
+        let line = String::from_utf8_lossy(&self.connection.line().await?).into_owned();
+        match line.strip_prefix("+OK") {
+            Some(words) => Ok(words.trim_start().to_owned()),
+            None => Err(MuaError::new(format!("the server refuses: {}", line.trim_start_matches("-ERR ")))),
+        }
+    }
+
+    async fn command(&mut self, command: &str) -> MuaResult<String> {
+        if command.contains(['\r', '\n']) {
+            return Err(MuaError::new("a line end can't be in a user's name or a password"));
+        }
+        self.connection.write(format!("{command}\r\n").as_bytes()).await?;
+        self.status().await
+    }
+
+    /// A multi-line answer (RFC 1939 §3), lines ended by CRLF, dots unstuffed.
+    async fn lines(&mut self, total: u64, progress: &mut dyn Progress) -> MuaResult<Vec<u8>> {
+        let mut content = Vec::new();
+        let mut told = 0;
+        loop {
+            let line = self.connection.line().await?;
+            match line.as_slice() {
+                b"." => return Ok(content),
+                [b'.', stuffed @ ..] => content.extend_from_slice(stuffed),
+                line => content.extend_from_slice(line),
+            }
+            content.extend_from_slice(b"\r\n");
+            if content.len() > limits::MUA_ANSWER_LEN {
+                return Err(MuaError::new("the server's answer is larger than this client takes"));
+            }
+            if content.len() - told >= limits::MUA_READ {
+                told = content.len();
+                progress.advance(told as u64, total.max(told as u64));
+            }
+        }
+    }
+
+    async fn capabilities(&mut self) -> MuaResult<Vec<String>> {
+        // CAPA came with RFC 2449: a server without it says -ERR, and has nothing to tell.
+        if self.command("CAPA").await.is_err() {
+            return Ok(Vec::new());
+        }
+        let lines = self.lines(0, &mut Silent).await?;
+        Ok(String::from_utf8_lossy(&lines).lines().map(str::to_ascii_uppercase).collect())
+    }
+
+    /// The newest `limit` messages, oldest of them first.
+    pub async fn list(&mut self, limit: u32) -> MuaResult<Vec<Summary>> {
+        let first = self.messages.saturating_sub(limit.saturating_sub(1)).max(1);
+        let mut found = Vec::new();
+        for number in first..=self.messages {
+            let size = self.size(number).await?;
+            self.command(&format!("TOP {number} 0")).await?;
+            let header = self.lines(0, &mut Silent).await?;
+            found.push(Summary::of(number, size, Vec::new(), &header));
+        }
+        Ok(found)
+    }
+
+    async fn size(&mut self, number: u32) -> MuaResult<u64> {
+        let listed = self.command(&format!("LIST {number}")).await?;
+        Ok(listed.split(' ').nth(1).and_then(|size| size.parse().ok()).unwrap_or(0))
+    }
+
+    /// A message whole; POP3 knows no parts.
+    pub async fn retrieve(&mut self, number: u32, progress: &mut dyn Progress) -> MuaResult<Vec<u8>> {
+        let size = self.size(number).await?;
+        self.command(&format!("RETR {number}")).await?;
+        self.lines(size, progress).await
+    }
+
+    /// A message for reading.
+    pub async fn read(&mut self, number: u32, progress: &mut dyn Progress) -> MuaResult<Message> {
+        let message = self.retrieve(number, progress).await?;
+        let structure = Structure::of(&message);
+        let parts = part::of_structure(&structure);
+        let text =
+            part::readable(&parts).and_then(|shown| Some(shown.text(body(&message, &structure, &shown.number)?)));
+        let header = structure.root().header.clone();
+        Ok(Message {
+            text: text.unwrap_or_default(),
+            cut: false,
+            header: slice(&message, header).unwrap_or_default().to_vec(),
+            parts,
+        })
+    }
+
+    /// One part, decoded; the whole message is fetched for it.
+    pub async fn save(
+        &mut self,
+        number: u32,
+        part: &str,
+        progress: &mut dyn Progress,
+        take: &mut (dyn FnMut(&[u8]) -> MuaResult<()> + Send),
+    ) -> MuaResult<()> {
+        let message = self.retrieve(number, progress).await?;
+        let structure = Structure::of(&message);
+        let parts = part::of_structure(&structure);
+        let part = part::find(&parts, part)?;
+        let mut decoder = Decoder::new(Encoding::of(&part.encoding));
+        let mut decoded = Vec::new();
+        decoder.push(body(&message, &structure, &part.number).unwrap_or_default(), &mut decoded);
+        decoder.finish(&mut decoded);
+        take(&decoded)
+    }
+
+    /// Says good-bye.
+    pub async fn close(mut self) {
+        // Nothing was marked for deletion, so a lost QUIT changes nothing.
+        let _ = self.command("QUIT").await;
+    }
+}
+
+/// Asks a POP3 server for new messages again and again, a log-in each time (RFC 1939 shows a session what was
+/// there at its start), and tells of each, until `tell` says no more.
+pub async fn watch(
+    server: &ServerUrl,
+    trust: &Trust,
+    login: &Login,
+    tell: &mut (dyn FnMut(Summary) -> bool + Send),
+) -> MuaResult<()> {
+    let mut known: Option<std::collections::HashSet<String>> = None;
+    loop {
+        let mut client = Pop3Client::open(server, trust, login).await?;
+        client.command("UIDL").await?;
+        let listing = String::from_utf8_lossy(&client.lines(0, &mut Silent).await?).into_owned();
+        let listing: Vec<(u32, String)> = listing
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .filter_map(|(number, id)| Some((number.parse().ok()?, id.to_owned())))
+            .collect();
+        if let Some(known) = &known {
+            for (number, _) in listing.iter().filter(|(_, id)| !known.contains(id)) {
+                let size = client.size(*number).await?;
+                client.command(&format!("TOP {number} 0")).await?;
+                let header = client.lines(0, &mut Silent).await?;
+                if !tell(Summary::of(*number, size, Vec::new(), &header)) {
+                    client.close().await;
+                    return Ok(());
+                }
+            }
+        }
+        known = Some(listing.into_iter().map(|(_, id)| id).collect());
+        client.close().await;
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+struct Silent;
+
+impl Progress for Silent {
+    fn advance(&mut self, _done: u64, _total: u64) {}
+}
+
+fn body<'a>(message: &'a [u8], structure: &Structure, number: &str) -> Option<&'a [u8]> {
+    let path: Vec<u32> = number.split('.').filter_map(|level| level.parse().ok()).collect();
+    slice(message, structure.find(&path)?.body.clone())
+}
+
+fn slice(message: &[u8], range: std::ops::Range<u64>) -> Option<&[u8]> {
+    message.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+}
