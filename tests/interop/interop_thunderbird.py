@@ -1,0 +1,65 @@
+"""Thunderbird (Debian's, without a screen): receives, reads, flags, moves, sends; with IDLE and its own TLS."""
+
+import contextlib
+
+from letters import BODIES, arrives, find, imap, letter, submit
+from postrider import Local, until
+from thunderbird import Thunderbird
+
+ALICE, BOB = "alice@red.example", "bob@blue.example"
+
+
+@contextlib.contextmanager
+def scene():
+    with Local() as net, Thunderbird(BOB, "bob", net.blue.imaps, net.blue.submission, net.blue.ca) as bird:
+        net.bird = bird
+        yield net
+
+
+def test_lists_the_folders(net):
+    names = net.bird.folders()
+    for name in ("Inbox", "Sent", "Drafts", "Junk", "Trash", "Archive"):
+        assert any(name.lower() in n.lower() for n in names), names
+
+
+def test_receives_and_reads(net):
+    for name, body in BODIES.items():
+        subject = f"for Thunderbird: {name}"
+        _, message = letter(ALICE, BOB, body, subject)
+        submit(net.red, ALICE, BOB, message)
+        until(subject, lambda: subject in net.bird.subjects())
+        got = net.bird.source(subject).replace(b"\r\n", b"\n")
+        assert got.rstrip(b"\n").endswith(message.replace(b"\r\n", b"\n").rstrip(b"\n")), got[:1500]
+
+
+def test_flags_and_moves(net):
+    message_id, message = letter(ALICE, BOB, b"to the archive\r\n", "flag and move me")
+    submit(net.red, ALICE, BOB, message)
+    until("the message", lambda: "flag and move me" in net.bird.subjects())
+    net.bird.mark("flag and move me")
+    with imap(net.blue, BOB) as reader:
+        def flags():
+            uid = find(reader, message_id)
+            return reader.uid("FETCH", uid, "(FLAGS)")[1][0]
+        until("the flags", lambda: rb"\Flagged" in flags() and rb"\Seen" in flags())
+        net.bird.move("flag and move me", "Archive")
+        until("the move", lambda: find(reader, message_id, "Archive"))
+        assert find(reader, message_id) is None
+        assert rb"\Flagged" in reader.uid("FETCH", find(reader, message_id, "Archive"), "(FLAGS)")[1][0]
+
+
+def test_sends_and_keeps_a_copy(net):
+    subject = "Grüße von Thunderbird"
+    net.bird.send(ALICE, subject, "Zeile eins\n.Punkt\nEnde 世界\n")
+    with imap(net.red, ALICE) as reader:
+        def found():
+            reader.select("INBOX")
+            reader.literal = subject.encode()
+            uids = reader.uid("SEARCH", "CHARSET", "UTF-8", "SUBJECT")[1][0]
+            return uids and uids.split()[-1]
+        uid = until(subject, found)
+        message = reader.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]
+    import email
+    parsed = email.message_from_bytes(message)
+    assert parsed.get_payload(decode=True).decode().replace("\r\n", "\n").strip() == "Zeile eins\n.Punkt\nEnde 世界"
+    until("the copy in Sent", lambda: subject in net.bird.subjects("Sent"))
