@@ -25,5 +25,6 @@
 
 pub mod ca;
 pub mod dns;
+pub mod guide;
 pub mod misbehave;
 pub mod plan;
