@@ -1,0 +1,187 @@
+//! The POP3 dialogues of `tests/transcripts/pop3`, against the engine and a maildrop in memory, under every split.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use mail::{Durable, Uid, UidValidity};
+use testkit::transcript::{Enough, Received, Subject, Transcript, run_folder};
+use wire::pop3::{Answer, Engine, Listing, LoginFailure, Question, Settings, Step};
+
+/// What all connections of one run share.
+struct World {
+    messages: Vec<(Uid, Vec<u8>)>,
+    locked: bool,
+}
+
+struct Connection {
+    world: Rc<RefCell<World>>,
+    engine: Engine,
+    /// Sent by the client, not taken by the engine.
+    unread: Vec<u8>,
+    said: Vec<u8>,
+    has_lock: bool,
+    wants_tls: bool,
+    closed: bool,
+}
+
+impl Connection {
+    fn run(&mut self) {
+        loop {
+            match self.engine.step() {
+                Step::Send(bytes) => self.said.extend(bytes),
+                Step::Ask(question) => self.answer(question),
+                Step::StartTls => {
+                    self.wants_tls = true;
+                    return;
+                }
+                Step::Close => {
+                    self.unlock();
+                    self.closed = true;
+                    return;
+                }
+                Step::Read => {
+                    let taken = self.engine.input(&self.unread);
+                    self.unread.drain(..taken);
+                    if taken == 0 {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, question: Question) {
+        let world = Rc::clone(&self.world);
+        let mut world = world.borrow_mut();
+        match question {
+            Question::LogIn { user, password } if user != "alice@red.example" || password != "secret" => {
+                self.engine.answer(Answer::Refused(LoginFailure::Credentials));
+            }
+            Question::LogIn { .. } if world.locked => self.engine.answer(Answer::Refused(LoginFailure::InUse)),
+            Question::LogIn { .. } => {
+                (world.locked, self.has_lock) = (true, true);
+                let messages = world.messages.iter().map(|(uid, message)| (*uid, message.len() as u32)).collect();
+                self.engine.answer(Answer::Opened(Listing { uid_validity: UidValidity(7), messages }));
+            }
+            Question::Read { uid, range } => match world.messages.iter().find(|(there, _)| *there == uid) {
+                // A few octets at a time, as if each message were large.
+                Some((_, message)) => {
+                    let end = message.len().min(range.start as usize + 10);
+                    self.engine.answer(Answer::Piece(&message[range.start as usize..end]));
+                }
+                None => self.engine.answer(Answer::Gone),
+            },
+            Question::Update(uids) => {
+                world.messages.retain(|(uid, _)| !uids.contains(uid));
+                (world.locked, self.has_lock) = (false, false);
+                let removed = (!uids.is_empty()).then(|| Durable::attest(uids));
+                self.engine.answer(Answer::Updated(removed));
+            }
+        }
+    }
+
+    fn unlock(&mut self) {
+        if std::mem::take(&mut self.has_lock) {
+            self.world.borrow_mut().locked = false;
+        }
+    }
+}
+
+impl Subject for Connection {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.closed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.unread.extend_from_slice(bytes);
+        if !self.wants_tls {
+            self.run();
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, _: &mut dyn FnMut(&[u8]) -> Enough) -> io::Result<Received> {
+        if !self.wants_tls && !self.closed {
+            self.run();
+        }
+        Ok(Received { bytes: std::mem::take(&mut self.said), closed: self.closed })
+    }
+
+    fn start_tls(&mut self) -> io::Result<()> {
+        if !std::mem::take(&mut self.wants_tls) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        self.unread.clear();
+        self.engine.tls_started();
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.unlock();
+    }
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts/pop3")
+}
+
+fn maildrop() -> Vec<(Uid, Vec<u8>)> {
+    let message = |number: u32| {
+        let path = folder().join(format!("messages/{number}.eml"));
+        Some((Uid::new(number * 3)?, std::fs::read(path).ok()?))
+    };
+    (1..).map_while(message).collect()
+}
+
+fn connect(world: &Rc<RefCell<World>>, transcript: &Transcript) -> Connection {
+    let settings = Settings {
+        hostname: "mail.red.example".into(),
+        starttls: transcript.directive("starttls").is_some(),
+        plaintext: transcript.directive("remote").is_none(),
+    };
+    let engine = Engine::new(settings, transcript.directive("tls").is_some());
+    Connection {
+        world: Rc::clone(world),
+        engine,
+        unread: Vec::new(),
+        said: Vec::new(),
+        has_lock: false,
+        wants_tls: false,
+        closed: false,
+    }
+}
+
+#[test]
+fn transcripts() {
+    run_folder(folder(), |transcript| {
+        let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false }));
+        let transcript = transcript.clone();
+        Box::new(move |_| -> io::Result<Box<dyn Subject>> { Ok(Box::new(connect(&world, &transcript))) })
+    });
+}
+
+/// RFC 1939 says nothing of two protocols on one maildrop: what IMAP removed meanwhile can't be read, the other
+/// numbers stay as they were.
+#[test]
+fn a_message_that_another_session_removed() {
+    let transcript = Transcript { name: String::new(), directives: Vec::new(), steps: Vec::new() };
+    let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false }));
+    let mut connection = connect(&world, &transcript);
+    connection.send(b"USER alice@red.example\r\nPASS secret\r\nNOOP\r\n").unwrap();
+    connection.said.clear();
+    world.borrow_mut().messages.remove(1);
+    connection.send(b"RETR 2\r\nLIST 2\r\nRETR 3\r\nDELE 2\r\nQUIT\r\n").unwrap();
+    let said = String::from_utf8(connection.said.clone()).unwrap();
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines[..3],
+        ["-ERR That message was removed by another session", "+OK 2 81", "+OK 148 octets"],
+        "{said}"
+    );
+    assert!(
+        said.ends_with("grün\r\n.\r\n+OK Message 2 will be removed at QUIT\r\n+OK 1 messages removed, bye\r\n"),
+        "{said}"
+    );
+}
