@@ -97,6 +97,26 @@ limits! {
     IMAP_NESTING: usize = 50;
     /// Items of a sequence set, of a FETCH list, of a SEARCH.
     IMAP_ITEMS: usize = 10_000;
+    /// Octets of an IMAP command's tag.
+    IMAP_TAG_LEN: usize = 256;
+    /// Octets of an unwanted literal that are read and dropped; one that is announced bigger ends the connection.
+    IMAP_DISCARDED_LITERAL: usize = 256 * MIB;
+    /// Octets of a LIST pattern: matching takes time of pattern times name.
+    IMAP_PATTERN_LEN: usize = 1024;
+    /// Commands in a row that are not grammatical before BYE.
+    IMAP_ERRORS: usize = 20;
+    /// Failed log-ins on one connection before BYE.
+    IMAP_LOGIN_FAILURES: usize = 5;
+    /// Messages of one APPEND (RFC 3502).
+    IMAP_APPEND_MESSAGES: usize = 100;
+    /// Octets of replies that are collected before they are sent.
+    IMAP_OUTPUT: usize = 64 * KIB;
+    /// Messages whose bytes are asked of the store at once.
+    IMAP_FETCH_BATCH: usize = 64;
+    /// Octets of parsed structures kept for all sessions together.
+    IMAP_STRUCTURES: usize = 32 * MIB;
+    /// Octets of a message's text that SEARCH looks at at once: a larger one is searched in pieces that overlap.
+    IMAP_SEARCH_TEXT: usize = 4 * MIB;
     /// IMAP's autologout timer (RFC 3501 §5.4 says at least 30 minutes).
     IMAP_TIMEOUT: Duration = Duration::from_secs(1800);
     /// The same before log-in.

@@ -1,0 +1,354 @@
+//! SEARCH (RFC 3501 §6.4.4, RFC 4731, RFC 5032, RFC 7162 §3.1.5).
+
+use mail::{Flags, Keyword, limits};
+
+use super::cursor::{Bad, Cursor};
+use super::sequence::SequenceSet;
+
+/// SEARCH.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Answers are UIDs.
+    pub uid: bool,
+    /// RETURN (…): what is told (RFC 4731); `None`: a plain SEARCH answer.
+    pub wanted: Option<Return>,
+    /// The character set of strings, where one was named.
+    pub charset: Option<Vec<u8>>,
+    /// What must be so.
+    pub key: Key,
+}
+
+/// RETURN's options. None given is ALL.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Return {
+    /// MIN
+    pub min: bool,
+    /// MAX
+    pub max: bool,
+    /// ALL
+    pub all: bool,
+    /// COUNT
+    pub count: bool,
+}
+
+/// Which date of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateOf {
+    /// INTERNALDATE.
+    Internal,
+    /// The Date field.
+    Sent,
+    /// SAVEDATE (RFC 8514).
+    Saved,
+}
+
+/// How a date compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Earlier than the day.
+    Before,
+    /// On the day.
+    On,
+    /// On the day or later.
+    Since,
+}
+
+/// `search-key`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// ALL
+    All,
+    /// Several, all of them.
+    And(Vec<Key>),
+    /// OR
+    Or(Box<Key>, Box<Key>),
+    /// NOT
+    Not(Box<Key>),
+    /// A system flag is set.
+    Flag(Flags),
+    /// KEYWORD
+    Keyword(Keyword),
+    /// RECENT
+    Recent,
+    /// A header field, anywhere in the header, has the string; an empty string: there is such a field.
+    Header(Vec<u8>, Vec<u8>),
+    /// BODY
+    Body(Vec<u8>),
+    /// TEXT
+    Text(Vec<u8>),
+    /// A date; the day as written.
+    Date(DateOf, When, Vec<u8>),
+    /// OLDER (RFC 5032), seconds
+    Older(u32),
+    /// LARGER
+    Larger(u32),
+    /// SMALLER
+    Smaller(u32),
+    /// UID
+    Uid(SequenceSet),
+    /// Message numbers
+    Sequence(SequenceSet),
+    /// MODSEQ: this or later (RFC 7162)
+    ModSeq(u64),
+    /// EMAILID (RFC 8474)
+    EmailId(Vec<u8>),
+    /// THREADID (RFC 8474)
+    ThreadId(Vec<u8>),
+}
+
+fn not(key: Key) -> Key {
+    Key::Not(Box::new(key))
+}
+
+impl Cursor<'_> {
+    /// `search = "SEARCH" [SP search-return-opts] [SP "CHARSET" SP astring] 1*(SP search-key)`
+    pub(super) fn search(&mut self, uid: bool) -> Result<Search, Bad> {
+        let mut wanted = None;
+        if self.take_word("RETURN") {
+            self.sp()?;
+            wanted = Some(self.search_return()?);
+            self.sp()?;
+        }
+        let mut charset = None;
+        if self.take_word("CHARSET") {
+            self.sp()?;
+            charset = Some(self.astring()?.into_owned());
+            self.sp()?;
+        }
+        let mut budget = limits::IMAP_ITEMS;
+        let key = self.search_keys(&mut budget)?;
+        Ok(Search { uid, wanted, charset, key })
+    }
+
+    /// RFC 4731 §4: `"(" [search-return-opt *(SP search-return-opt)] ")"`
+    fn search_return(&mut self) -> Result<Return, Bad> {
+        let mut wanted = Return::default();
+        for option in self.list(|cursor| Ok(cursor.atom()?.to_ascii_uppercase()))? {
+            match option.as_str() {
+                "MIN" => wanted.min = true,
+                "MAX" => wanted.max = true,
+                "ALL" => wanted.all = true,
+                "COUNT" => wanted.count = true,
+                _ => return Err(Bad("There is no such SEARCH return option")),
+            }
+        }
+        // RFC 4731 §3.1: an empty list is ALL.
+        if wanted == Return::default() {
+            wanted.all = true;
+        }
+        Ok(wanted)
+    }
+
+    /// `search-key *(SP search-key)`: all must match
+    fn search_keys(&mut self, budget: &mut usize) -> Result<Key, Bad> {
+        let first = self.search_key(budget)?;
+        let mut keys = vec![first];
+        while self.peek() == Some(b' ') && !matches!(self.rest().get(1), Some(b'\r' | b'\n') | None) {
+            self.take(b' ');
+            keys.push(self.search_key(budget)?);
+        }
+        Ok(if keys.len() == 1 { keys.remove(0) } else { Key::And(keys) })
+    }
+
+    /// `search-key = "ALL" / "ANSWERED" / … / sequence-set / "(" search-key *(SP search-key) ")"`
+    fn search_key(&mut self, budget: &mut usize) -> Result<Key, Bad> {
+        *budget = budget.checked_sub(1).ok_or(Bad("The SEARCH has too many keys"))?;
+        match self.peek() {
+            Some(b'(') => {
+                self.take(b'(');
+                self.deeper()?;
+                let key = self.search_keys(budget)?;
+                self.expect(b')', "A closing parenthesis is missing")?;
+                self.shallower();
+                return Ok(key);
+            }
+            Some(b'*' | b'0'..=b'9') => return self.sequence_set().map(Key::Sequence),
+            _ => {}
+        }
+        let word = self.atom()?.to_ascii_uppercase();
+        if let Some(key) = flag_key(&word) {
+            return Ok(key);
+        }
+        if let Some((date, when)) = date_key(&word) {
+            self.sp()?;
+            return Ok(Key::Date(date, when, self.date()?));
+        }
+        const KNOWN: [&str; 22] = [
+            "NOT",
+            "OR",
+            "KEYWORD",
+            "UNKEYWORD",
+            "BCC",
+            "CC",
+            "FROM",
+            "SUBJECT",
+            "TO",
+            "HEADER",
+            "BODY",
+            "TEXT",
+            "LARGER",
+            "SMALLER",
+            "UID",
+            "OLDER",
+            "YOUNGER",
+            "MODSEQ",
+            "EMAILID",
+            "THREADID",
+            "SAVEDATESUPPORTED",
+            "X",
+        ];
+        match word.as_str() {
+            // RFC 8514 §4.2: every mailbox here has save dates.
+            "SAVEDATESUPPORTED" => return Ok(Key::All),
+            "X" => return Err(Bad("There is no such SEARCH key")),
+            word if !KNOWN.contains(&word) => return Err(Bad("There is no such SEARCH key")),
+            _ => self.sp()?,
+        }
+        self.key_with_argument(&word, budget)
+    }
+
+    fn key_with_argument(&mut self, word: &str, budget: &mut usize) -> Result<Key, Bad> {
+        Ok(match word {
+            "NOT" => {
+                self.deeper()?;
+                let key = self.search_key(budget)?;
+                self.shallower();
+                not(key)
+            }
+            "OR" => {
+                self.deeper()?;
+                let one = self.search_key(budget)?;
+                self.sp()?;
+                let other = self.search_key(budget)?;
+                self.shallower();
+                Key::Or(Box::new(one), Box::new(other))
+            }
+            "KEYWORD" => self.keyword_key()?,
+            "UNKEYWORD" => not(self.keyword_key()?),
+            "HEADER" => {
+                let name = self.astring()?.into_owned();
+                self.sp()?;
+                Key::Header(name, self.astring()?.into_owned())
+            }
+            "BODY" => Key::Body(self.astring()?.into_owned()),
+            "TEXT" => Key::Text(self.astring()?.into_owned()),
+            "LARGER" => Key::Larger(self.number()?),
+            "SMALLER" => Key::Smaller(self.number()?),
+            "UID" => Key::Uid(self.sequence_set()?),
+            "OLDER" => Key::Older(self.nz_number()?),
+            "YOUNGER" => not(Key::Older(self.nz_number()?)),
+            "MODSEQ" => self.modseq_key()?,
+            "EMAILID" => Key::EmailId(self.astring()?.into_owned()),
+            "THREADID" => Key::ThreadId(self.astring()?.into_owned()),
+            // BCC, CC, FROM, SUBJECT, TO: RFC 3501 §6.4.4 has the envelope's field, which is the header's.
+            name => Key::Header(name.as_bytes().to_vec(), self.astring()?.into_owned()),
+        })
+    }
+
+    /// `"KEYWORD" SP flag-keyword`
+    fn keyword_key(&mut self) -> Result<Key, Bad> {
+        Keyword::new(self.atom()?).map(Key::Keyword).ok_or(Bad("The keyword is too long"))
+    }
+
+    /// RFC 7162 §3.1.5: `"MODSEQ" [search-modseq-ext] SP mod-sequence-valzer`. Which flag changed is not kept, so the
+    /// extension changes nothing, as the RFC allows.
+    fn modseq_key(&mut self) -> Result<Key, Bad> {
+        if self.peek() == Some(b'"') {
+            self.quoted()?;
+            self.sp()?;
+            self.word_of(|b| b.is_ascii_alphabetic(), "The MODSEQ key is broken")?;
+            self.sp()?;
+        }
+        self.number64().map(Key::ModSeq)
+    }
+
+    /// `date = date-text / DQUOTE date-text DQUOTE`
+    fn date(&mut self) -> Result<Vec<u8>, Bad> {
+        let quoted = self.take(b'"');
+        let text = self.run(|b| b.is_ascii_alphanumeric() || b == b'-').to_vec();
+        if quoted {
+            self.expect(b'"', "The date is broken")?;
+        }
+        if text.is_empty() { Err(Bad("A date is missing")) } else { Ok(text) }
+    }
+}
+
+fn flag_key(word: &str) -> Option<Key> {
+    Some(match word {
+        "ALL" => Key::All,
+        "ANSWERED" => Key::Flag(Flags::ANSWERED),
+        "DELETED" => Key::Flag(Flags::DELETED),
+        "FLAGGED" => Key::Flag(Flags::FLAGGED),
+        "SEEN" => Key::Flag(Flags::SEEN),
+        "DRAFT" => Key::Flag(Flags::DRAFT),
+        "UNANSWERED" => not(Key::Flag(Flags::ANSWERED)),
+        "UNDELETED" => not(Key::Flag(Flags::DELETED)),
+        "UNFLAGGED" => not(Key::Flag(Flags::FLAGGED)),
+        "UNSEEN" => not(Key::Flag(Flags::SEEN)),
+        "UNDRAFT" => not(Key::Flag(Flags::DRAFT)),
+        "RECENT" => Key::Recent,
+        // RFC 3501 §6.4.4: NEW is (RECENT UNSEEN), OLD is NOT RECENT.
+        "NEW" => Key::And(vec![Key::Recent, not(Key::Flag(Flags::SEEN))]),
+        "OLD" => not(Key::Recent),
+        _ => return None,
+    })
+}
+
+fn date_key(word: &str) -> Option<(DateOf, When)> {
+    let (of, when) = match word.strip_prefix("SENT") {
+        Some(when) => (DateOf::Sent, when),
+        None => match word.strip_prefix("SAVED") {
+            Some(when) => (DateOf::Saved, when),
+            None => (DateOf::Internal, word),
+        },
+    };
+    let when = match when {
+        "BEFORE" => When::Before,
+        "ON" => When::On,
+        "SINCE" => When::Since,
+        _ => return None,
+    };
+    Some((of, when))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::command::{Command, command};
+    use super::*;
+
+    fn search(text: &str) -> Result<Search, Bad> {
+        match command(format!("a {text}\r\n").as_bytes()).unwrap().command? {
+            Command::Search(search) => Ok(search),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn keys() {
+        let key = |text: &str| search(&format!("SEARCH {text}")).unwrap().key;
+        assert_eq!(key("ALL"), Key::All);
+        assert_eq!(key("1:3,5").clone(), Key::Sequence(SequenceSet(vec![(Some(1), Some(3)), (Some(5), Some(5))])));
+        assert_eq!(
+            key("UNSEEN NOT DELETED"),
+            Key::And(vec![not(Key::Flag(Flags::SEEN)), not(Key::Flag(Flags::DELETED))])
+        );
+        assert_eq!(
+            key("OR (SEEN) DRAFT"),
+            Key::Or(Box::new(Key::Flag(Flags::SEEN)), Box::new(Key::Flag(Flags::DRAFT)))
+        );
+        assert_eq!(key("FROM {2+}\r\nab"), Key::Header(b"FROM".to_vec(), b"ab".to_vec()));
+        assert_eq!(key("SENTSINCE \"1-Feb-2020\""), Key::Date(DateOf::Sent, When::Since, b"1-Feb-2020".to_vec()));
+        assert_eq!(key("MODSEQ \"/flags/\\\\draft\" all 620"), Key::ModSeq(620));
+        let roundcube = search("UID SEARCH RETURN (ALL) HEADER SUBJECT x").unwrap();
+        assert_eq!(roundcube.wanted, Some(Return { all: true, ..Return::default() }));
+        assert_eq!(search("SEARCH CHARSET utf-8 TEXT x").unwrap().charset, Some(b"utf-8".to_vec()));
+        for bad in
+            ["SEARCH", "SEARCH ", "SEARCH X", "SEARCH (ALL", "SEARCH NOT", "SEARCH OR ALL", "SEARCH FROM", "SEARCH ON"]
+        {
+            assert!(search(bad).is_err(), "{bad}");
+        }
+        assert!(search(&format!("SEARCH {}ALL", "NOT ".repeat(100))).is_err());
+        assert!(search(&format!("SEARCH {}ALL{}", "(".repeat(100), ")".repeat(100))).is_err());
+        assert!(search(&format!("SEARCH ALL{}", " ALL".repeat(12_000))).is_err());
+    }
+}
