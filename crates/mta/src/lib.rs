@@ -9,4 +9,5 @@
 //! **Data** comes in as transactions of the store and leaves as conversations of `wire`, over streams
 //! that [`world::Connect`] opens.
 
+pub mod misbehave;
 pub mod world;
