@@ -71,12 +71,36 @@ limits! {
     CONNECTIONS: usize = 20_000;
     /// Connections of one address (IPv6: one /64).
     CONNECTIONS_PER_ADDRESS: usize = 50;
+    /// Connections that wait for being accepted; the system may allow fewer.
+    LISTEN_BACKLOG: i32 = 4096;
+    /// Out of file descriptors, no connection is accepted for so long.
+    ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+    /// Octets of the buffer that a connection takes while it has unread input.
+    CONNECTION_BUFFER: usize = 32 * KIB;
+    /// Buffers that are kept for the next connection with input.
+    CONNECTION_BUFFERS_KEPT: usize = 256;
+    /// Wait for the client's end of a connection that we ended.
+    CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+    /// Open sessions may end by themselves for so long after the sign to stop; `serve` ends within 10 s.
+    STOP_TIMEOUT: Duration = Duration::from_secs(6);
     /// A TLS handshake must end in this time.
     TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
     /// Wait for the client to take what we send.
     WRITE_TIMEOUT: Duration = Duration::from_secs(300);
     /// Failed log-ins of one address before it waits.
     LOGIN_FAILURES: usize = 10;
+    /// An account waits after so many times the failures of one address: guesses from everywhere, or a stranger's mischief.
+    LOGIN_FAILURES_ACCOUNT_FACTOR: usize = 10;
+    /// Failures count for so long from the first one.
+    LOGIN_FAILURE_WINDOW: Duration = Duration::from_secs(900);
+    /// Addresses and accounts with failures that are remembered.
+    LOGIN_FAILURES_KEPT: usize = 100_000;
+    /// A verified log-in costs no hash again for so long.
+    LOGIN_REMEMBERED: Duration = Duration::from_secs(600);
+    /// Verified log-ins that are remembered.
+    LOGINS_REMEMBERED: usize = 100_000;
+    /// Iterations of SCRAM-SHA-256 (RFC 7677 §4 says at least 4,096).
+    SCRAM_ITERATIONS: u32 = 10_000;
     /// Hashes of passwords at once: each takes 19 MiB.
     PASSWORD_HASHES: usize = 4;
 

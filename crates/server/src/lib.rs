@@ -1,1 +1,27 @@
 //! Everything with a socket: listeners, TLS, HTTP, timers, and the pumps that drive the engines.
+//!
+//! **Does:** accepts connections within the limits ([`listen`]), makes bytes of them with or without TLS
+//! ([`conn`], [`tls`]), gives every pump what it needs of the system ([`Shared`]), checks passwords
+//! ([`auth`]) and counts ([`metrics`]).
+//!
+//! **Does not:** know what a command means (the engines of `wire`, `pop3` and `imap` do), nor read
+//! configuration files (the program does, and hands over [`Settings`]).
+//!
+//! **Data** comes in over sockets and leaves over sockets. A pump moves it between a [`Connection`] and an
+//! engine, and puts the engine's questions to the store.
+
+pub mod auth;
+mod buffer;
+mod clock;
+pub mod conn;
+pub mod listen;
+pub mod metrics;
+pub mod settings;
+pub mod shared;
+pub mod tls;
+
+pub use auth::{Auth, LoginError};
+pub use clock::SystemClock;
+pub use conn::{Connection, TlsInfo};
+pub use settings::Settings;
+pub use shared::{Shared, Shutdown, ShutdownSwitch};

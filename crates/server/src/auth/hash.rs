@@ -1,0 +1,112 @@
+//! Argon2id on a bounded pool.
+//!
+//! Does: hash and verify passwords off the async threads, at most `limits::PASSWORD_HASHES` at once, and takes as
+//! long for somebody who does not exist. Does not: keep passwords.
+
+use argon2::password_hash::phc;
+use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use hmac::{Hmac, KeyInit, Mac};
+use mail::limits;
+use sha2::Sha256;
+use store::{PasswordHash, ScramKeys};
+use tokio::sync::Semaphore;
+
+/// Hashes, a few at a time.
+pub(crate) struct Hasher {
+    places: Semaphore,
+    /// Verified for unknown users, so that they take as long.
+    nobody: PasswordHash,
+}
+
+impl Hasher {
+    pub(crate) fn new() -> Self {
+        // With the parameters of a real one; no password fits, since nobody knows one.
+        let nobody = hash_now(&secret()).unwrap_or_else(|_| PasswordHash(String::new()));
+        Self { places: Semaphore::new(limits::PASSWORD_HASHES), nobody }
+    }
+
+    /// Whether the password fits; `known` is none for who does not exist.
+    pub(crate) async fn verify(&self, known: Option<PasswordHash>, password: Vec<u8>) -> bool {
+        let exists = known.is_some();
+        let hash = known.unwrap_or_else(|| self.nobody.clone());
+        // The pool is never closed; were it, nobody gets in.
+        let Ok(_place) = self.places.acquire().await else { return false };
+        let fits = tokio::task::spawn_blocking(move || verify_now(&hash, &password)).await;
+        fits.unwrap_or(false) && exists
+    }
+
+    /// A new hash, or why there is none.
+    pub(crate) async fn hash(&self, password: Vec<u8>) -> Result<PasswordHash, String> {
+        let Ok(_place) = self.places.acquire().await else { return Err("the server stops".into()) };
+        tokio::task::spawn_blocking(move || hash_now(&password)).await.map_err(|error| error.to_string())?
+    }
+}
+
+/// A new hash with a salt of its own: Argon2id, version 19, 19 MiB, 2 passes, 1 lane (the OWASP recommendation and the
+/// library's default), as a PHC string. Takes some 20 ms: not for async threads.
+pub fn hash_now(password: &[u8]) -> Result<PasswordHash, String> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|error| format!("the system has no random numbers: {error}"))?;
+    let hash: phc::PasswordHash = Argon2::default()
+        .hash_password_with_salt(password, &salt)
+        .map_err(|error| format!("the password can't be hashed: {error}"))?;
+    Ok(PasswordHash(hash.to_string()))
+}
+
+fn verify_now(hash: &PasswordHash, password: &[u8]) -> bool {
+    PasswordVerifier::<str>::verify_password(&Argon2::default(), password, hash.0.as_str()).is_ok()
+}
+
+/// 32 random octets. A system without random numbers can't do TLS either, so ending is all that is left.
+#[allow(clippy::expect_used, reason = "see above: nothing secure can go on without random numbers")]
+pub(crate) fn secret() -> [u8; 32] {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).expect("the system has random numbers");
+    secret
+}
+
+/// HMAC-SHA-256 over parts, each with its length before it, so that no two lists of parts give the same input.
+pub(crate) fn keyed_mac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    #[allow(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length is right");
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// SCRAM keys that no password fits, the same for the same name each time: a client that tries twice sees the
+/// same salt, as it does for an account that exists.
+pub(crate) fn made_up_keys(secret: &[u8; 32], name: &str) -> ScramKeys {
+    let part = |what: &[u8]| keyed_mac(secret, &[what, name.as_bytes()]);
+    ScramKeys {
+        salt: part(b"salt")[..16].to_vec(),
+        iterations: limits::SCRAM_ITERATIONS,
+        stored_key: part(b"stored"),
+        server_key: part(b"server"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_fits_its_hash_and_no_other() {
+        let hasher = Hasher::new();
+        let hash = hasher.hash(b"correct horse".to_vec()).await.unwrap();
+        assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
+        assert!(hasher.verify(Some(hash.clone()), b"correct horse".to_vec()).await);
+        assert!(!hasher.verify(Some(hash), b"correct horsf".to_vec()).await);
+        assert!(!hasher.verify(None, b"correct horse".to_vec()).await);
+        assert!(!hasher.verify(Some(PasswordHash("rubbish".into())), b"rubbish".to_vec()).await);
+    }
+
+    #[test]
+    fn made_up_keys_stay_the_same_for_a_name() {
+        let secret = secret();
+        assert_eq!(made_up_keys(&secret, "a@x"), made_up_keys(&secret, "a@x"));
+        assert_ne!(made_up_keys(&secret, "a@x").salt, made_up_keys(&secret, "b@x").salt);
+    }
+}

@@ -1,0 +1,368 @@
+//! Listeners: sockets that accept connections within the limits and give them to a pump.
+//!
+//! Does: bind, dual-stack where the address is IPv6's any; count connections in all and per address; wait a
+//! moment when file descriptors run out instead of spinning; stop on the sign and give open sessions time to say
+//! goodbye. Does not: know any protocol.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mail::limits;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+use crate::conn::Connection;
+use crate::shared::Shared;
+
+/// What speaks on a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// 25: between servers.
+    Smtp,
+    /// 587: from users, STARTTLS.
+    Submission,
+    /// 465: from users, TLS from the start.
+    Submissions,
+    /// 110.
+    Pop3,
+    /// 995: TLS from the start.
+    Pop3s,
+    /// 143.
+    Imap,
+    /// 993: TLS from the start.
+    Imaps,
+    /// 8080 or so.
+    Http,
+    /// 443: TLS from the start.
+    Https,
+}
+
+impl Service {
+    /// Every one, in the order of the configuration.
+    pub const ALL: [Self; 9] = [
+        Self::Smtp,
+        Self::Submission,
+        Self::Submissions,
+        Self::Pop3,
+        Self::Pop3s,
+        Self::Imap,
+        Self::Imaps,
+        Self::Http,
+        Self::Https,
+    ];
+
+    /// Its key under `[listen]`, in logs and in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Submission => "submission",
+            Self::Submissions => "submissions",
+            Self::Pop3 => "pop3",
+            Self::Pop3s => "pop3s",
+            Self::Imap => "imap",
+            Self::Imaps => "imaps",
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// TLS from the first byte (RFC 8314 §3).
+    pub const fn implicit_tls(self) -> bool {
+        matches!(self, Self::Submissions | Self::Pop3s | Self::Imaps | Self::Https)
+    }
+
+    /// What a client that is turned away at once is told, where the protocol has words for it.
+    const fn too_many(self) -> &'static [u8] {
+        match self {
+            // RFC 5321 §3.8: 421 may come at any time, also as the greeting.
+            Self::Smtp | Self::Submission => b"421 4.7.0 Too many connections, try again later\r\n",
+            Self::Pop3 => b"-ERR [SYS/TEMP] Too many connections, try again later\r\n",
+            Self::Imap => b"* BYE Too many connections, try again later\r\n",
+            Self::Submissions | Self::Pop3s | Self::Imaps | Self::Http | Self::Https => b"",
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub type Handler =
+    Arc<dyn Fn(Connection, Service, Arc<Shared>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// Bound, not yet accepting.
+pub struct Listener {
+    service: Service,
+    socket: TcpListener,
+}
+
+impl Listener {
+    /// Binds. An address with IPv6's any (`[::]`) takes IPv4 clients too. Port 0 takes a free one.
+    pub fn bind(service: Service, address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        if address.is_ipv6() {
+            // Said, not left to the system's default: `[::]` is both families everywhere.
+            socket.set_only_v6(address.ip() != Ipv6Addr::UNSPECIFIED)?;
+        }
+        // A restart must not wait for connections in TIME_WAIT.
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(limits::LISTEN_BACKLOG)?;
+        Ok(Self { service, socket: TcpListener::from_std(socket.into())? })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// What speaks there.
+    pub const fn service(&self) -> Service {
+        self.service
+    }
+}
+
+/// Accepts on all listeners until the sign to stop, then waits for open sessions, at most
+/// `limits::STOP_TIMEOUT`; those that are open still are cut. The store is the caller's to close afterwards.
+pub async fn serve(listeners: Vec<Listener>, shared: Arc<Shared>, handler: Handler) {
+    let admissions = Admissions::default();
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, shared.clone(), handler.clone(), admissions.clone()));
+    }
+    let mut sessions = Vec::new();
+    while let Some(done) = accepting.join_next().await {
+        sessions.extend(done.ok());
+    }
+    let ended = async {
+        for set in &mut sessions {
+            while set.join_next().await.is_some() {}
+        }
+    };
+    if tokio::time::timeout(limits::STOP_TIMEOUT, ended).await.is_err() {
+        let open: usize = sessions.iter().map(JoinSet::len).sum();
+        warn!(open, "sessions did not end in time and were cut");
+    }
+}
+
+async fn accept(listener: Listener, shared: Arc<Shared>, handler: Handler, admissions: Admissions) -> JoinSet<()> {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shared.shutdown.wait() => return sessions,
+            Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
+            accepted = listener.socket.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    begin(listener.service, socket, peer, &shared, &handler, &admissions, &mut sessions);
+                }
+                // Of one connection that ended before it was accepted, the next may be well.
+                Err(error) if per_connection(&error) => debug!(%error, "a connection ended before it began"),
+                Err(error) => {
+                    // Out of file descriptors or memory: the connection stays in the backlog, and would be
+                    // reported again at once, for ever.
+                    warn!(%error, service = listener.service.name(), "can't accept connections for a moment");
+                    shared.clock.sleep(limits::ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn per_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+fn begin(
+    service: Service,
+    socket: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    handler: &Handler,
+    admissions: &Admissions,
+    sessions: &mut JoinSet<()>,
+) {
+    let limits = shared.settings().limits;
+    let admission = match admissions.admit(peer.ip(), limits.connections, limits.connections_per_address) {
+        Ok(admission) => admission,
+        Err(limit) => {
+            shared.metrics.turned_away(service.name(), limit);
+            debug!(%peer, service = service.name(), limit, "turned away");
+            // Best effort, without waiting: the socket's empty buffer takes a line.
+            let _ = socket.try_write(service.too_many());
+            return;
+        }
+    };
+    let (shared, handler) = (shared.clone(), handler.clone());
+    sessions.spawn(async move {
+        let Ok(mut connection) = Connection::new(socket, Some(admission)) else { return };
+        let name = service.name();
+        shared.metrics.connection_opened(name);
+        // Counted down also when the session is cut.
+        let _open = Open { shared: shared.clone(), name };
+        if service.implicit_tls() {
+            let Some(acceptor) = shared.acceptor() else { return };
+            let acceptor =
+                if service == Service::Https { acceptor.with_alpn(&[b"http/1.1"]) } else { (*acceptor).clone() };
+            let handshake = tokio::select! {
+                handshake = connection.start_tls(&acceptor) => handshake,
+                () = shared.shutdown.wait() => return,
+            };
+            if let Err(error) = handshake {
+                debug!(peer = %connection.peer(), service = name, %error, "no TLS");
+                return;
+            }
+        }
+        handler(connection, service, shared.clone()).await;
+    });
+}
+
+struct Open {
+    shared: Arc<Shared>,
+    name: &'static str,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.shared.metrics.connection_closed(self.name);
+    }
+}
+
+/// Counts connections in all and per address.
+#[derive(Clone, Default)]
+struct Admissions(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    total: usize,
+    by_network: HashMap<IpAddr, usize>,
+}
+
+/// One connection's place in the counts; dropping it frees the place.
+pub struct Admission {
+    counts: Arc<Mutex<Counts>>,
+    network: IpAddr,
+}
+
+impl Admissions {
+    fn admit(&self, peer: IpAddr, in_all: usize, per_address: usize) -> Result<Admission, &'static str> {
+        let network = network_of(peer);
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= in_all {
+            return Err("connections");
+        }
+        let here = counts.by_network.entry(network).or_default();
+        if *here >= per_address && !network.is_loopback() {
+            return Err("connections_per_address");
+        }
+        *here += 1;
+        counts.total += 1;
+        Ok(Admission { counts: self.0.clone(), network })
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.total = counts.total.saturating_sub(1);
+        if let Some(here) = counts.by_network.get_mut(&self.network) {
+            *here = here.saturating_sub(1);
+            if *here == 0 {
+                counts.by_network.remove(&self.network);
+            }
+        }
+    }
+}
+
+/// What counts as one address: an IPv4 address, or an IPv6 /64, which is what one customer gets (RFC 6177 §2).
+pub fn network_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) if !ip.is_loopback() => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64)),
+        other => other,
+    }
+}
+
+/// Addresses that share their first bits: `192.0.2.0/24`, `2001:db8::/32`, or a single address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpNetwork {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl IpNetwork {
+    /// Whether the address is in it.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.bits),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros() >= u32::from(self.bits),
+            _ => false,
+        }
+    }
+}
+
+/// The text is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidNetwork;
+
+impl fmt::Display for InvalidNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a network: write an address, or an address and a prefix length, like 192.0.2.0/24")
+    }
+}
+
+impl std::error::Error for InvalidNetwork {}
+
+impl std::str::FromStr for IpNetwork {
+    type Err = InvalidNetwork;
+
+    fn from_str(text: &str) -> Result<Self, InvalidNetwork> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| InvalidNetwork)?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.map_or(Ok(most), str::parse).map_err(|_| InvalidNetwork)?;
+        if bits > most { Err(InvalidNetwork) } else { Ok(Self { address, bits }) }
+    }
+}
+
+impl fmt::Display for IpNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_and_freed() {
+        let admissions = Admissions::default();
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let first = admissions.admit(ip("2001:db8::1"), 3, 1).ok().unwrap();
+        assert_eq!(admissions.admit(ip("2001:db8::2"), 3, 1).err(), Some("connections_per_address"));
+        let _other = admissions.admit(ip("2001:db8:0:1::2"), 3, 1).ok().unwrap();
+        let _loopback = admissions.admit(ip("127.0.0.1"), 3, 0).ok().unwrap();
+        assert_eq!(admissions.admit(ip("127.0.0.1"), 3, 0).err(), Some("connections"));
+        drop(first);
+        assert!(admissions.admit(ip("2001:db8::2"), 3, 1).is_ok());
+    }
+
+    #[test]
+    fn networks_contain_what_they_should() {
+        let contains = |network: &str, ip: &str| network.parse::<IpNetwork>().unwrap().contains(ip.parse().unwrap());
+        assert!(contains("192.0.2.0/24", "192.0.2.77"));
+        assert!(contains("192.0.2.0/24", "::ffff:192.0.2.77"));
+        assert!(!contains("192.0.2.0/24", "192.0.3.1"));
+        assert!(contains("0.0.0.0/0", "203.0.113.1"));
+        assert!(!contains("192.0.2.1", "192.0.2.2"));
+        assert!(contains("2001:db8::/32", "2001:db8:1::1"));
+        for bad in ["", "x", "192.0.2.0/33", "192.0.2.0/-1", "192.0.2.0/"] {
+            assert!(bad.parse::<IpNetwork>().is_err(), "{bad}");
+        }
+    }
+}

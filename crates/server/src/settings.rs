@@ -1,0 +1,191 @@
+//! What an operator may set, as the pumps see it: typed, checked, without TOML.
+//!
+//! Does: hold values; defaults come from [`mail::limits`]. Does not: read files: the program's configuration does,
+//! and hands over a new value at each reload. A connection keeps the value that it began with.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mail::{Address, Domain, limits};
+
+use crate::listen::IpNetwork;
+
+/// All of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// In greetings, EHLO and Received.
+    pub hostname: String,
+    /// Whether POP3 and IMAP may log in without TLS on loopback. Elsewhere never.
+    pub plaintext_auth: PlaintextAuth,
+    /// Bounds.
+    pub limits: Limits,
+    /// Mail that comes in.
+    pub smtp: SmtpSettings,
+    /// Mail that goes out.
+    pub relay: RelaySettings,
+    /// Gateway domains and the smart host, in the order of the file.
+    pub routes: Vec<RouteSetting>,
+    /// HTTP.
+    pub http: HttpSettings,
+    /// How long journeys are kept.
+    pub journey_lifetime: Duration,
+    /// Only in the small internet of `local`.
+    pub local: LocalSettings,
+}
+
+impl Settings {
+    /// All defaults, with this hostname.
+    pub fn new(hostname: impl Into<String>) -> Self {
+        Self {
+            hostname: hostname.into(),
+            plaintext_auth: PlaintextAuth::Loopback,
+            limits: Limits::default(),
+            smtp: SmtpSettings::default(),
+            relay: RelaySettings::default(),
+            routes: Vec::new(),
+            http: HttpSettings::default(),
+            journey_lifetime: limits::JOURNEY_LIFETIME,
+            local: LocalSettings::default(),
+        }
+    }
+}
+
+/// Log-in without TLS on POP3 and IMAP (submission never allows it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaintextAuth {
+    /// From this very machine.
+    Loopback,
+    /// Not even from there.
+    Never,
+}
+
+/// Bounds that an operator may set; each default is the constant of the same name in [`mail::limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Octets of one message.
+    pub message_size: u64,
+    /// Recipients of one message.
+    pub recipients: usize,
+    /// Connections in all.
+    pub connections: usize,
+    /// Connections of one address (IPv6: one /64). Loopback is exempt.
+    pub connections_per_address: usize,
+    /// Commands that failed before 421 ends an SMTP session.
+    pub errors: usize,
+    /// Commands of one SMTP session.
+    pub commands: usize,
+    /// Messages of one SMTP session.
+    pub messages: usize,
+    /// Received fields before a message counts as looping.
+    pub hops: usize,
+    /// Failed log-ins of one address before it waits. Loopback is exempt.
+    pub login_failures: usize,
+    /// Wait for an SMTP command.
+    pub command_timeout: Duration,
+    /// Wait for the next piece of a message.
+    pub data_timeout: Duration,
+    /// A whole message must arrive in this time.
+    pub message_timeout: Duration,
+    /// POP3's inactivity timer.
+    pub pop3_timeout: Duration,
+    /// IMAP's autologout timer.
+    pub imap_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_size: limits::MESSAGE_SIZE as u64,
+            recipients: limits::SMTP_RECIPIENTS,
+            connections: limits::CONNECTIONS,
+            connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
+            errors: limits::SMTP_ERRORS,
+            commands: limits::SMTP_COMMANDS,
+            messages: limits::SMTP_MESSAGES,
+            hops: limits::RECEIVED_HOPS,
+            login_failures: limits::LOGIN_FAILURES,
+            command_timeout: limits::SMTP_COMMAND_TIMEOUT,
+            data_timeout: limits::SMTP_DATA_TIMEOUT,
+            message_timeout: limits::SMTP_MESSAGE_TIMEOUT,
+            pop3_timeout: limits::POP3_TIMEOUT,
+            imap_timeout: limits::IMAP_TIMEOUT,
+        }
+    }
+}
+
+/// Mail that comes in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SmtpSettings {
+    /// Whether the Received field of a submission shows the client's address.
+    pub show_client: bool,
+}
+
+/// Mail that goes out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelaySettings {
+    /// Where an MX listens.
+    pub port: u16,
+    /// DNS servers; empty: the system's.
+    pub dns_servers: Vec<SocketAddr>,
+    /// The first retry comes after this.
+    pub first_retry: Duration,
+    /// No retry waits longer than this.
+    pub last_retry: Duration,
+    /// After this a message is returned.
+    pub lifetime: Duration,
+    /// After this a delay is told to the sender.
+    pub warning: Duration,
+    /// Connections to one destination at once.
+    pub per_destination: usize,
+    /// Connections to all destinations at once.
+    pub connections: usize,
+}
+
+impl Default for RelaySettings {
+    fn default() -> Self {
+        Self {
+            port: 25,
+            dns_servers: Vec::new(),
+            first_retry: limits::QUEUE_FIRST_RETRY,
+            last_retry: limits::QUEUE_LAST_RETRY,
+            lifetime: limits::QUEUE_LIFETIME,
+            warning: limits::QUEUE_WARNING,
+            per_destination: limits::RELAY_PER_DESTINATION,
+            connections: limits::RELAY_CONNECTIONS,
+        }
+    }
+}
+
+/// One `[[route]]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RouteSetting {
+    /// The domain; `None`: `*`, all that no other route and no account takes (the smart host).
+    pub domain: Option<Domain>,
+    /// Host (a name or an address) and port, in the order to try.
+    pub next_hop: Vec<(String, u16)>,
+    /// Log-in at the next hop: user and password.
+    pub login: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for RouteSetting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let user = self.login.as_ref().map(|(user, _)| user);
+        write!(f, "RouteSetting({:?} to {:?}, user {user:?})", self.domain, self.next_hop)
+    }
+}
+
+/// HTTP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Networks that may see /metrics, besides loopback.
+    pub metrics_from: Vec<IpNetwork>,
+}
+
+/// What only `local` sets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalSettings {
+    /// `later@`, `refused@`, `full@`, `slow@` and `cut@` do what their names say.
+    pub misbehave: bool,
+    /// Gets mail for every address and domain that nobody has; nothing leaves the machine.
+    pub catch_all: Option<Address>,
+}

@@ -1,0 +1,123 @@
+//! What every pump gets of the system that it works for.
+//!
+//! Does: bundle the store, the settings, the clock, log-ins, TLS, counters and the sign to stop. Does not: have
+//! any logic of its own. One value per mail system: `local` runs two of them in one process.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use mta::world::Clock;
+use store::Store;
+use tokio::sync::watch;
+
+use crate::auth::Auth;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use crate::tls::Acceptor;
+
+/// One mail system.
+pub struct Shared {
+    /// Its store.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Log-ins.
+    pub auth: Auth,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Becomes true once, when the system stops.
+    pub shutdown: Shutdown,
+    settings: ArcSwap<Settings>,
+    acceptor: ArcSwapOption<Acceptor>,
+}
+
+impl Shared {
+    /// A system. `acceptor`: none where no certificate is configured; then STARTTLS is not offered.
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        acceptor: Option<Acceptor>,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self {
+            auth: Auth::new(store.clone(), clock.clone()),
+            store,
+            clock,
+            metrics: Metrics::new(),
+            shutdown,
+            settings: ArcSwap::from_pointee(settings),
+            acceptor: ArcSwapOption::from_pointee(acceptor),
+        }
+    }
+
+    /// The settings of this moment. A session takes them once, when it begins.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// TLS of this moment; none: not configured.
+    pub fn acceptor(&self) -> Option<Arc<Acceptor>> {
+        self.acceptor.load_full()
+    }
+
+    /// Takes new settings and certificates for sessions that begin from now on.
+    pub fn reload(&self, settings: Settings, acceptor: Option<Acceptor>) {
+        self.settings.store(Arc::new(settings));
+        self.acceptor.store(acceptor.map(Arc::new));
+    }
+}
+
+/// The sign to stop, for who has to heed it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Shutdown(watch::Receiver<bool>);
+
+/// Gives the sign. Dropping it gives it too.
+#[derive(Debug)]
+pub struct ShutdownSwitch(watch::Sender<bool>);
+
+impl Shutdown {
+    /// A sign and its switch.
+    pub fn new() -> (ShutdownSwitch, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (ShutdownSwitch(sender), Self(receiver))
+    }
+
+    /// Returns once the system stops, at once if it does already. For `select!`.
+    pub async fn wait(&self) {
+        let _ = self.0.clone().wait_for(|stop| *stop).await;
+    }
+
+    /// Whether the system stops.
+    pub fn is_on(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
+}
+
+impl ShutdownSwitch {
+    /// Tells all to stop.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sign_reaches_those_that_wait_and_those_that_come_later() {
+        let (switch, shutdown) = Shutdown::new();
+        assert!(!shutdown.is_on());
+        let waiting = tokio::spawn({
+            let shutdown = shutdown.clone();
+            async move { shutdown.wait().await }
+        });
+        switch.stop();
+        waiting.await.unwrap();
+        shutdown.wait().await;
+        assert!(shutdown.is_on());
+        drop(switch);
+        shutdown.wait().await;
+    }
+}

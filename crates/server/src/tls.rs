@@ -1,0 +1,222 @@
+//! TLS for accepted connections: certificates, one site or several by SNI, exchangeable while running.
+//!
+//! Does: read PEM files, choose the certificate by the name that the client asks for, and say in one sentence what
+//! is wrong with a file. Does not: ask clients for certificates, or make certificates.
+//!
+//! Files come in through [`Acceptor::load`]; a new acceptor replaces the old one for new connections.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ProtocolVersion, ServerConfig};
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::conn::TlsInfo;
+
+/// Where one site's certificate and key are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SiteFiles {
+    /// PEM: the certificate, then those that lead to the root.
+    pub certificate: PathBuf,
+    /// PEM: the private key.
+    pub key: PathBuf,
+}
+
+/// A certificate can't be used; its `Display` is a whole sentence that names the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsError(pub String);
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+/// Accepts TLS with the certificates that it was made of.
+#[derive(Clone)]
+pub struct Acceptor {
+    config: Arc<ServerConfig>,
+    sites: Arc<Sites>,
+}
+
+impl Acceptor {
+    /// From files. The first site answers clients that ask for no name, or for one that no certificate has.
+    pub fn load(sites: &[SiteFiles]) -> Result<Self, TlsError> {
+        let keys = sites.iter().map(load_site).collect::<Result<Vec<_>, _>>()?;
+        if keys.is_empty() {
+            return Err(TlsError("no certificate is configured: set certificate and key under [tls]".into()));
+        }
+        Ok(Self::new(keys))
+    }
+
+    fn new(sites: Vec<Site>) -> Self {
+        let sites = Arc::new(Sites(sites));
+        // A provider that is named needs no global; both versions are ring's, so the builder can't refuse them.
+        #[allow(clippy::expect_used, reason = "ring supports TLS 1.2 and 1.3, see above")]
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .expect("ring supports TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_cert_resolver(sites.clone());
+        // One ticket is enough for clients that come one connection at a time.
+        config.send_tls13_tickets = 1;
+        Self { config: Arc::new(config), sites }
+    }
+
+    /// The same with these ALPN protocols, for HTTPS.
+    #[must_use]
+    pub fn with_alpn(&self, protocols: &[&[u8]]) -> Self {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+        Self { config: Arc::new(config), sites: self.sites.clone() }
+    }
+
+    /// The handshake. The caller bounds how long it may take.
+    pub async fn accept(&self, socket: TcpStream) -> io::Result<(TlsStream<TcpStream>, TlsInfo)> {
+        let stream = TlsAcceptor::from(self.config.clone()).accept(socket).await?;
+        let connection = stream.get_ref().1;
+        let version = connection.protocol_version();
+        let exporter = (version == Some(ProtocolVersion::TLSv1_3))
+            // RFC 9266 §2: this label, an empty context, 32 octets.
+            .then(|| connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok())
+            .flatten();
+        let sni = connection.server_name().map(str::to_owned);
+        let info = TlsInfo {
+            version: version.map_or("TLS", version_name).into(),
+            cipher: connection.negotiated_cipher_suite().map_or_else(String::new, |s| format!("{:?}", s.suite())),
+            exporter,
+            server_end_point: self.sites.choose(sni.as_deref()).and_then(|site| site.end_point.clone()),
+            sni,
+        };
+        Ok((stream, info))
+    }
+}
+
+impl fmt::Debug for Acceptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Acceptor({} sites)", self.sites.0.len())
+    }
+}
+
+/// How people write a version.
+pub const fn version_name(version: ProtocolVersion) -> &'static str {
+    match version {
+        ProtocolVersion::TLSv1_3 => "TLSv1.3",
+        ProtocolVersion::TLSv1_2 => "TLSv1.2",
+        _ => "TLS",
+    }
+}
+
+struct Site {
+    key: Arc<CertifiedKey>,
+    end_point: Option<Vec<u8>>,
+}
+
+struct Sites(Vec<Site>);
+
+impl Sites {
+    fn choose(&self, name: Option<&str>) -> Option<&Site> {
+        let named = name.and_then(|name| {
+            let name = rustls::pki_types::ServerName::try_from(name).ok()?;
+            self.0.iter().find(|site| {
+                let parsed = site.key.end_entity_cert().ok().map(rustls::server::ParsedCertificate::try_from);
+                matches!(parsed, Some(Ok(cert)) if rustls::client::verify_server_name(&cert, &name).is_ok())
+            })
+        });
+        named.or_else(|| self.0.first())
+    }
+}
+
+impl fmt::Debug for Sites {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sites({})", self.0.len())
+    }
+}
+
+impl ResolvesServerCert for Sites {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name()).map(|site| site.key.clone())
+    }
+}
+
+fn load_site(files: &SiteFiles) -> Result<Site, TlsError> {
+    let chain = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable("certificate", &files.certificate, &error))?;
+    let Some(leaf) = chain.first() else {
+        return Err(unreadable("certificate", &files.certificate, &pem::Error::NoItemsFound));
+    };
+    let end_point = end_point(leaf);
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable("key", &files.key, &error))?;
+    let signing = ring::sign::any_supported_type(&key).map_err(|_| {
+        TlsError(format!("the key {} is of no kind that is supported: use RSA, ECDSA or Ed25519", files.key.display()))
+    })?;
+    let key = CertifiedKey::new(chain, signing);
+    match key.keys_match() {
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => Err(TlsError(format!(
+            "the key {} does not belong to the certificate {}",
+            files.key.display(),
+            files.certificate.display()
+        ))),
+        Err(rustls::Error::InvalidCertificate(_)) => {
+            Err(TlsError(format!("{} holds something that is no X.509 certificate", files.certificate.display())))
+        }
+        _ => Ok(Site { key: Arc::new(key), end_point }),
+    }
+}
+
+fn unreadable(what: &str, path: &Path, error: &pem::Error) -> TlsError {
+    let path = path.display();
+    TlsError(match error {
+        pem::Error::Io(error) => format!("the {what} {path} can't be read: {error}"),
+        pem::Error::NoItemsFound => format!("{path} holds no {what} in PEM form (\"-----BEGIN …\")"),
+        other => format!("the {what} {path} is broken: {other}"),
+    })
+}
+
+/// RFC 5929 §4.1: the certificate hashed with the hash of its own signature; SHA-256 where that is MD5 or SHA-1;
+/// undefined for signatures without one (Ed25519).
+fn end_point(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    let (_, certificate_body) = der(certificate)?;
+    let (after_tbs, _) = der(certificate_body)?;
+    let (_, algorithm) = der(after_tbs)?;
+    let (_, oid) = der(algorithm)?;
+    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
+    const ECDSA_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
+    let (family, which) = oid.split_at_checked(oid.len().checked_sub(1)?)?;
+    match (family, which) {
+        // md5WithRSA, sha1WithRSA, sha256WithRSA (RFC 8017 A.2.4); ecdsa-with-SHA256 (RFC 5758 §3.2).
+        (RSA, [4 | 5 | 11]) | (ECDSA_SHA2, [2]) => Some(Sha256::digest(certificate).to_vec()),
+        (RSA, [12]) | (ECDSA_SHA2, [3]) => Some(Sha384::digest(certificate).to_vec()),
+        (RSA, [13]) | (ECDSA_SHA2, [4]) => Some(Sha512::digest(certificate).to_vec()),
+        _ => None,
+    }
+}
+
+/// One DER element: what follows it, and its content (X.690 §8.1).
+fn der(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&length, rest) = input.get(1..)?.split_first()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(length), rest),
+        0x81..=0x84 => {
+            let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+            (octets.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet)), rest)
+        }
+        _ => return None,
+    };
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((rest, content))
+}
