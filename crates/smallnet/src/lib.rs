@@ -26,5 +26,6 @@
 pub mod ca;
 pub mod dns;
 pub mod guide;
+pub mod home;
 pub mod misbehave;
 pub mod plan;
