@@ -63,6 +63,24 @@ limits! {
     SMTP_REPLY_LINE_LEN: usize = 4 * KIB;
     /// Lines of one reply that we read.
     SMTP_REPLY_LINES: usize = 100;
+    /// Wait for a server's greeting (RFC 5321 §4.5.3.2.1).
+    SMTP_GREETING_WAIT: Duration = Duration::from_secs(300);
+    /// Wait for the reply to EHLO, MAIL, RCPT, RSET, STARTTLS and AUTH (RFC 5321 §4.5.3.2.2 and .3).
+    SMTP_REPLY_WAIT: Duration = Duration::from_secs(300);
+    /// Wait for the reply to DATA (RFC 5321 §4.5.3.2.4).
+    SMTP_DATA_WAIT: Duration = Duration::from_secs(120);
+    /// Wait for the server to take a block of the message (RFC 5321 §4.5.3.2.5).
+    SMTP_BLOCK_WAIT: Duration = Duration::from_secs(180);
+    /// Wait for the reply to the end of the message (RFC 5321 §4.5.3.2.6): shorter ones make duplicates.
+    SMTP_END_WAIT: Duration = Duration::from_secs(600);
+    /// Wait for the reply to QUIT; nothing depends on it.
+    SMTP_QUIT_WAIT: Duration = Duration::from_secs(5);
+    /// A connection must be open in this time; then the next host is tried.
+    SMTP_CONNECT_WAIT: Duration = Duration::from_secs(30);
+    /// A message up to this goes in one flight with its envelope, where the server offers PIPELINING and CHUNKING.
+    SMTP_ONE_FLIGHT: usize = 64 * KIB;
+    /// Rounds of SCRAM that a server may ask of us: more would be a way to keep us busy.
+    SCRAM_ROUNDS: u32 = 1_000_000;
     /// Octets of the other side's words kept in the journey and in bounces.
     REMOTE_WORDS: usize = KIB;
 

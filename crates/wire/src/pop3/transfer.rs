@@ -6,6 +6,7 @@ use mail::Uid;
 use memchr::memchr;
 
 use super::maildrop::Message;
+use crate::dot::Stuffing;
 
 /// One RETR or TOP.
 #[derive(Debug)]
@@ -118,56 +119,6 @@ impl Top {
         }
         self.line = if bytes.len() > 2 { 2 } else { self.line.saturating_add(bytes.len() as u8) };
     }
-}
-
-/// Dot-stuffing of a message in pieces (RFC 1939 §3): a dot at the beginning of a line is doubled.
-///
-/// A line begins after LF, with or without CR before it. By the standard only CRLF ends a line, but the clients in use
-/// (fetchmail, poplib, mpop) also take a bare LF for one: a message with LF, dot, LF in it (only IMAP
-/// APPEND and BDAT can bring one) would end their reading early, and what follows would be taken for our next
-/// reply. Quirk: bare-LF messages get a dot too many for a client that sticks to CRLF.
-#[derive(Debug)]
-struct Stuffing {
-    last: [u8; 2],
-}
-
-impl Default for Stuffing {
-    fn default() -> Self {
-        Self { last: *b"\r\n" }
-    }
-}
-
-impl Stuffing {
-    fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        out.reserve(piece.len() + piece.len() / 64);
-        let mut rest = piece;
-        if self.last[1] == b'\n' && rest.first() == Some(&b'.') {
-            out.push(b'.');
-        }
-        while let Some(at) = memmem_lf_dot(rest) {
-            out.extend_from_slice(&rest[..=at]);
-            out.push(b'.');
-            rest = &rest[at + 1..];
-        }
-        out.extend_from_slice(rest);
-        self.last = match *piece {
-            [.., a, b] => [a, b],
-            [b] => [self.last[1], b],
-            [] => self.last,
-        };
-    }
-
-    /// The end: a last line without CRLF gets one, which is not counted in the octets that LIST told.
-    fn end(&self, out: &mut Vec<u8>) {
-        if self.last != *b"\r\n" {
-            out.extend_from_slice(b"\r\n");
-        }
-        out.extend_from_slice(b".\r\n");
-    }
-}
-
-fn memmem_lf_dot(bytes: &[u8]) -> Option<usize> {
-    memchr::memmem::find(bytes, b"\n.")
 }
 
 #[cfg(test)]

@@ -1,0 +1,3 @@
+//! SMTP (RFC 5321) from both sides.
+
+pub mod client;
