@@ -233,7 +233,7 @@ impl Exchange {
     }
 
     /// The report, and whether the transaction was left open, once nothing is to be sent or awaited.
-    pub(super) fn finish(self) -> Result<(Report, bool), Self> {
+    pub(super) fn finish(self: Box<Self>) -> Result<(Report, bool), Box<Self>> {
         if !self.commands.is_empty() || !self.expect.is_empty() || self.wants_body() {
             return Err(self);
         }

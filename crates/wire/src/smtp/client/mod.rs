@@ -90,7 +90,7 @@ enum State {
     Ready {
         open: bool,
     },
-    Sending(Exchange),
+    Sending(Box<Exchange>),
     /// A report is to be taken before the next state is entered.
     Told(Report, Box<State>),
     Quit,
@@ -196,7 +196,7 @@ impl Client {
         let state = std::mem::replace(&mut self.state, State::Over(None));
         self.state = match state {
             State::Ready { open } => {
-                let exchange = Exchange::new(transaction, &self.offers, open, probe);
+                let exchange = Box::new(Exchange::new(transaction, &self.offers, open, probe));
                 self.go_on(exchange)
             }
             other => other,
@@ -379,7 +379,7 @@ impl Client {
     }
 
     /// Sends what may be sent, and sees whether the message is over.
-    fn go_on(&mut self, mut exchange: Exchange) -> State {
+    fn go_on(&mut self, mut exchange: Box<Exchange>) -> State {
         exchange.send(&self.offers, &mut self.output);
         match exchange.finish() {
             Ok((report, open)) => State::Told(report, Box::new(State::Ready { open })),
