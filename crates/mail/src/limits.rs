@@ -105,6 +105,8 @@ limits! {
     TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
     /// Wait for the client to take what we send.
     WRITE_TIMEOUT: Duration = Duration::from_secs(300);
+    /// SCRAM iterations that our client does for a server: more is an attack on the client (RFC 5802 §9).
+    SCRAM_ITERATIONS_ASKED: u32 = 10_000_000;
     /// Failed log-ins of one address before it waits.
     LOGIN_FAILURES: usize = 10;
     /// An account waits after so many times the failures of one address: guesses from everywhere, or a stranger's mischief.
