@@ -1,6 +1,6 @@
 """mbsync (isync): a maildir and an account kept alike, both ways, with flags and deletions."""
 
-import pathlib, tempfile
+import pathlib, re, tempfile
 
 from letters import BODIES, arrives, find, imap, letter, submit
 from postrider import Local as scene, run
@@ -52,6 +52,11 @@ CopyArrivalDate yes
         return found
 
 
+def unmarked(message, end):
+    """Without the header by which mbsync finds again what it has copied."""
+    return re.sub(rb"^X-TUID: [^\r\n]*" + end, b"", message, count=1, flags=re.M)
+
+
 def unix(message):
     return message.replace(b"\r\n", b"\n")
 
@@ -67,7 +72,8 @@ def test_both_ways_with_flags_and_deletions(net):
         sync.run()
         assert len(sync.files()) >= len(letters)
         for message_id, message in letters:
-            assert sync.holding(message_id.encode()).read_bytes().endswith(b"\n" + unix(message)), message_id
+            got = unmarked(sync.holding(message_id.encode()).read_bytes(), b"\n")
+            assert got.endswith(b"\n" + unix(message)), f"{unix(message)[:900]}\nbecame\n{got[:1500]}"
         for box in ("Sent", "Drafts", "Junk", "Trash", "Archive"):
             assert (sync.mail / box / "cur").is_dir(), f"{box} was not synchronised"
 
@@ -91,8 +97,7 @@ def test_both_ways_with_flags_and_deletions(net):
         uid = find(mail, read)
         assert rb"\Seen" in mail.uid("FETCH", uid, "(FLAGS)")[1][0]
         assert find(mail, dropped) is None
-        # mbsync puts its X-TUID there while it uploads only where UIDPLUS lacks.
-        assert arrives(mail, new_id, "Sent") == new
+        assert unmarked(arrives(mail, new_id, "Sent"), b"\r\n") == new
         assert mail.select("Projects")[0] == "OK"
 
         # A third run finds nothing to do: no message moved or doubled.

@@ -139,7 +139,7 @@ def test_never_an_open_relay(net):
     with smtplib.SMTP("127.0.0.1", net.red.submission) as smtp:
         smtp.ehlo()
         assert not smtp.has_extn("auth"), "AUTH before STARTTLS"
-        assert smtp.mail(ALICE)[0] // 100 == 5, "submission without AUTH"
+        assert 5 in (smtp.mail(ALICE)[0] // 100, smtp.rcpt(BOB)[0] // 100), "submission without AUTH"
 
 
 def test_one_cannot_send_as_another(net):

@@ -64,7 +64,7 @@ def test_wrong_password_is_refused(net):
 def test_strangers_are_not_relayed(net):
     done = run("swaks", "--server", f"localhost:{net.red.smtp}", "--from", "x@elsewhere.example", "--to",
                "y@elsewhere.example", check=False)
-    assert done.returncode == 24 and b" 550" in done.stdout or b" 554" in done.stdout, done.stdout
+    assert done.returncode == 24 and (b" 550" in done.stdout or b" 554" in done.stdout), done.stdout
     done = run("swaks", "--server", f"localhost:{net.red.smtp}", "--from", "x@elsewhere.example", "--to",
                "nobody@red.example", check=False)
     assert done.returncode == 24 and b"550 5.1.1" in done.stdout, done.stdout

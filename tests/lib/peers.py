@@ -4,7 +4,7 @@ above 1024 on loopback. Nothing of the machine's own Postfix or Dovecot is touch
 Comes in: a domain and the letters of the tests. Goes out: what Dovecot's LMTP stored in maildirs.
 """
 
-import os, pathlib, pwd, shutil, smtplib, subprocess, tempfile
+import os, pathlib, pwd, shutil, smtplib, ssl, subprocess, tempfile
 
 from postrider import answers, certificate, free_port, run, until
 
@@ -22,17 +22,22 @@ def detached(*command):
 class Peer:
     """One Postfix with Dovecot's LMTP and IMAP behind it, for one domain.
 
-    users: local parts with a maildir. Everything is stored under `folder` (same file system as the caller's).
+    users: local parts with a maildir, each with itself as password. Everything is stored under `folder` (same
+    file system as the caller's). whole: with TLS, POP3, submission and special-use folders as well.
     """
 
-    def __init__(self, domain, users=("carol", "dave"), folder=None, settings=()):
+    def __init__(self, domain, users=("carol", "dave"), folder=None, settings=(), whole=False, authority=None):
         base = folder or os.environ.get("POSTRIDER_TEST_DIR")
         # Postfix's daemons run as the user postfix: every folder above must be passable.
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="postrider-peer-", dir=base))
         self.top.chmod(0o755)
         self.domain, self.users, self.settings = domain, list(users), dict(settings)
         self.smtp, self.imap, self.lmtp = free_port(), free_port(), free_port()
-        self.ca, self.cert, self.key = certificate(self.top / "tls", f"mail.{domain}", "localhost")
+        self.whole = whole
+        if whole:
+            self.imaps, self.pop3, self.pop3s, self.sasl = free_port(), free_port(), free_port(), free_port()
+            self.submission, self.submissions = free_port(), free_port()
+        self.ca, self.cert, self.key = certificate(self.top / "tls", f"mail.{domain}", "localhost", authority=authority)
         self.key.chmod(0o644)
         self.mail = self.top / "mail"
         self.mail.mkdir()
@@ -51,9 +56,11 @@ class Peer:
         config.write_text(f"""base_dir = {home}/run
 state_dir = {home}/state
 log_path = {home}/log
-protocols = imap lmtp
+protocols = imap lmtp{' pop3' if self.whole else ''}
 listen = 127.0.0.1
-ssl = no
+ssl = {'yes' if self.whole else 'no'}
+ssl_cert = <{self.cert}
+ssl_key = <{self.key}
 disable_plaintext_auth = no
 default_internal_user = dovecot
 default_login_user = dovenull
@@ -78,7 +85,7 @@ service imap-login {{
     port = {self.imap}
   }}
   inet_listener imaps {{
-    port = 0
+    port = {self.imaps if self.whole else 0}
   }}
 }}
 service lmtp {{
@@ -92,9 +99,37 @@ service anvil {{
   client_limit = 2000
 }}
 """)
+        if self.whole:
+            self.whole_dovecot(config)
         self.dovecot = config
         detached("dovecot", "-c", config)
         until(f"Dovecot\n{self.dovecot_log()}", lambda: answers(self.lmtp) and answers(self.imap))
+
+    def whole_dovecot(self, config):
+        special = "".join(f"  mailbox {name} {{\n    auto = subscribe\n    special_use = \\{name}\n  }}\n"
+                          for name in ("Sent", "Drafts", "Junk", "Trash", "Archive"))
+        with open(config, "a") as file:
+            file.write(f"""auth_mechanisms = plain login
+namespace inbox {{
+  inbox = yes
+  separator = /
+{special}}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {self.pop3}
+  }}
+  inet_listener pop3s {{
+    port = {self.pop3s}
+  }}
+}}
+service auth {{
+  inet_listener {{
+    address = 127.0.0.1
+    port = {self.sasl}
+  }}
+}}
+pop3_lock_session = yes
+""")
 
     def dovecot_log(self):
         log = self.top / "dovecot" / "log"
@@ -139,6 +174,14 @@ service anvil {{
                     words[0] = f"127.0.0.1:{self.smtp}"
                 line = " ".join(words)
             lines.append(line)
+        if self.whole:
+            options = (f"-o smtpd_sasl_auth_enable=yes -o smtpd_sasl_type=dovecot -o smtpd_tls_auth_only=yes "
+                       f"-o smtpd_sasl_path=inet:127.0.0.1:{self.sasl} -o smtpd_sender_login_maps=texthash:{self.etc}/owners "
+                       "-o smtpd_relay_restrictions=permit_sasl_authenticated,reject "
+                       "-o smtpd_sender_restrictions=reject_sender_login_mismatch ")
+            for port, more in ((self.submission, ""), (self.submissions, "-o smtpd_tls_wrappermode=yes")):
+                lines.append(f"127.0.0.1:{port} inet n - n - - smtpd {options}{more}")
+            (self.etc / "owners").write_text("".join(f"{u}@{self.domain} {u}@{self.domain}\n" for u in self.users))
         (self.etc / "master.cf").write_text("\n".join(lines) + "\n")
         self.postfix_command("start")
         until(f"Postfix\n{self.postfix_log()}", lambda: answers(self.smtp))
@@ -150,6 +193,9 @@ service anvil {{
     def postfix_log(self):
         log = self.top / "postfix.log"
         return log.read_text(errors="replace")[-2000:] if log.exists() else ""
+
+    def tls(self):
+        return ssl.create_default_context(cafile=str(self.ca))
 
     def route(self, domain, port):
         """Sends mail for a domain to a port on loopback."""
@@ -198,3 +244,24 @@ service anvil {{
             run("doveadm", "-c", self.dovecot, "stop", check=False)
         if not os.environ.get("POSTRIDER_KEEP"):
             shutil.rmtree(self.top, ignore_errors=True)
+
+
+class Reference:
+    """Two Postfix + Dovecot systems in the place of `postrider local`: the same tests must pass here, as far as
+    they are about the standards. So we know that the tests are right."""
+
+    def __init__(self, *_):
+        open_door = {"mynetworks": "127.0.0.99/32", "smtpd_relay_restrictions": "reject_unauth_destination"}
+        self.red = Peer("red.example", ("alice", "bob"), settings=open_door, whole=True)
+        self.blue = Peer("blue.example", ("alice", "bob"), settings=open_door, whole=True, authority=self.red.top / "tls")
+
+    def __enter__(self):
+        self.red.__enter__()
+        self.blue.__enter__()
+        self.red.route("blue.example", self.blue.smtp)
+        self.blue.route("red.example", self.red.smtp)
+        return self
+
+    def __exit__(self, kind, *rest):
+        self.red.__exit__(kind, *rest)
+        self.blue.__exit__(kind, *rest)

@@ -175,13 +175,17 @@ class Local:
         self.stop()
 
 
-def certificate(folder, *names):
-    """A CA and a certificate for these names, made by openssl: ca.pem, cert.pem, key.pem in the folder."""
+def certificate(folder, *names, authority=None):
+    """A certificate for these names, made by openssl: ca.pem, cert.pem, key.pem in the folder. The CA is that of
+    the folder `authority`, else a new one."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     ca, ca_key, key, request, cert = (folder / n for n in ("ca.pem", "ca.key", "key.pem", "cert.csr", "cert.pem"))
     curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    run("openssl", "req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-days", "30", "-subj", "/CN=test CA")
+    if authority:
+        shutil.copy(authority / "ca.pem", ca), shutil.copy(authority / "ca.key", ca_key)
+    else:
+        run("openssl", "req", "-x509", *curve, "-keyout", ca_key, "-out", ca, "-days", "30", "-subj", "/CN=test CA")
     run("openssl", "req", *curve, "-keyout", key, "-out", request, "-subj", f"/CN={names[0]}")
     extension = folder / "extension"
     extension.write_text("subjectAltName=" + ",".join([f"DNS:{n}" for n in names] + ["IP:127.0.0.1"]) + "\n")

@@ -17,7 +17,7 @@ def run(modules, only=()):
     for module in modules:
         tests = [(name, f) for name, f in vars(module).items() if name.startswith("test_") and callable(f)]
         if only:
-            tests = [(name, f) for name, f in tests if any(o in name or o == module.__name__ for o in only)]
+            tests = [(name, f) for name, f in tests if any(o in f"{module.__name__}.{name}" for o in only)]
         if not tests:
             continue
         begun = False
