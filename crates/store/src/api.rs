@@ -187,6 +187,8 @@ pub trait Store: Send + Sync + 'static {
     async fn record(&self, id: QueueId, events: Vec<Event>) -> StoreResult<Durable<()>>;
     /// Notes a refusal in the bounded ring; may be written later or, under load, not at all.
     fn note_refusal(&self, event: Event);
+    /// Refusals noted, newest first, at most `limit`.
+    async fn refusals(&self, limit: usize) -> StoreResult<Vec<Event>>;
     /// Forgets journeys of messages accepted before `before` that are no longer queued.
     async fn forget_journeys(&self, before: Timestamp) -> StoreResult<u64>;
 

@@ -1,0 +1,118 @@
+//! Domains, accounts and aliases in memory: every RCPT asks.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
+
+use mail::{AccountId, Address, Domain};
+use rusqlite::Connection;
+use store::{Account, Alias, DirectoryEntry, DomainRecord, StoreResult};
+
+use crate::codec;
+use crate::error::db;
+
+/// What a commit changed.
+pub(crate) enum DirectoryChange {
+    /// A domain is ours, or no more.
+    Domain(Domain, bool),
+    /// An account is new or changed; its use stays as it was.
+    Account(Account),
+    /// An account is gone.
+    AccountRemoved(AccountId),
+    /// An alias is new or changed; without targets: gone.
+    Alias(Alias),
+}
+
+/// The directory as of the last commit.
+#[derive(Default)]
+pub(crate) struct Directory {
+    domains: BTreeSet<Domain>,
+    accounts: HashMap<AccountId, Account>,
+    by_address: BTreeMap<Address, AccountId>,
+    aliases: BTreeMap<Address, Alias>,
+}
+
+impl Directory {
+    /// Reads it all.
+    pub(crate) fn load(conn: &Connection) -> StoreResult<Self> {
+        let mut directory = Self::default();
+        let mut statement = conn.prepare("SELECT domain FROM domains").map_err(db)?;
+        for name in statement.query_map([], |row| row.get::<_, String>(0)).map_err(db)? {
+            directory.domains.insert(codec::domain(&name.map_err(db)?)?);
+        }
+        let mut statement = conn.prepare(codec::ACCOUNT_SELECT).map_err(db)?;
+        for account in statement.query_map([], |row| Ok(codec::account(row))).map_err(db)? {
+            directory.apply(DirectoryChange::Account(account.map_err(db)??));
+        }
+        let sql = "SELECT account, sum(size), sum(messages) FROM mailboxes GROUP BY account";
+        let mut statement = conn.prepare(sql).map_err(db)?;
+        let rows = statement.query_map([], |row| Ok((AccountId(row.get(0)?), row.get(1)?, row.get(2)?)));
+        for row in rows.map_err(db)? {
+            let (id, used, messages) = row.map_err(db)?;
+            directory.set_use(id, used, messages);
+        }
+        let mut statement = conn.prepare("SELECT address, targets FROM aliases").map_err(db)?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)));
+        for row in rows.map_err(db)? {
+            let (address, targets) = row.map_err(db)?;
+            let alias = Alias { address: codec::address(&address)?, targets: codec::addresses(&targets)? };
+            directory.apply(DirectoryChange::Alias(alias));
+        }
+        Ok(directory)
+    }
+
+    pub(crate) fn apply(&mut self, change: DirectoryChange) {
+        match change {
+            DirectoryChange::Domain(domain, true) => drop(self.domains.insert(domain)),
+            DirectoryChange::Domain(domain, false) => drop(self.domains.remove(&domain)),
+            DirectoryChange::Account(mut account) => {
+                if let Some(old) = self.accounts.get(&account.id) {
+                    (account.used, account.messages) = (old.used, old.messages);
+                }
+                self.by_address.insert(account.address.clone(), account.id);
+                self.accounts.insert(account.id, account);
+            }
+            DirectoryChange::AccountRemoved(id) => {
+                if let Some(account) = self.accounts.remove(&id) {
+                    self.by_address.remove(&account.address);
+                }
+            }
+            DirectoryChange::Alias(alias) if alias.targets.is_empty() => drop(self.aliases.remove(&alias.address)),
+            DirectoryChange::Alias(alias) => drop(self.aliases.insert(alias.address.clone(), alias)),
+        }
+    }
+
+    pub(crate) fn set_use(&mut self, id: AccountId, used: u64, messages: u64) {
+        if let Some(account) = self.accounts.get_mut(&id) {
+            (account.used, account.messages) = (used, messages);
+        }
+    }
+
+    pub(crate) fn domains(&self) -> Vec<DomainRecord> {
+        self.domains.iter().cloned().map(|domain| DomainRecord { domain }).collect()
+    }
+
+    pub(crate) fn domain(&self, domain: &Domain) -> Option<DomainRecord> {
+        self.domains.get(domain).cloned().map(|domain| DomainRecord { domain })
+    }
+
+    pub(crate) fn account(&self, id: AccountId) -> Option<Account> {
+        self.accounts.get(&id).cloned()
+    }
+
+    pub(crate) fn entry(&self, address: &Address) -> Option<DirectoryEntry> {
+        if let Some(account) = self.by_address.get(address).and_then(|id| self.accounts.get(id)) {
+            return Some(DirectoryEntry::Account(Box::new(account.clone())));
+        }
+        self.aliases.get(address).cloned().map(DirectoryEntry::Alias)
+    }
+
+    pub(crate) fn accounts(&self, after: Option<&Address>, limit: usize) -> Vec<Account> {
+        let ids = self.by_address.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        ids.filter_map(|(_, id)| self.accounts.get(id)).take(limit).cloned().collect()
+    }
+
+    pub(crate) fn aliases(&self, after: Option<&Address>, limit: usize) -> Vec<Alias> {
+        let aliases = self.aliases.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+        aliases.map(|(_, alias)| alias).take(limit).cloned().collect()
+    }
+}

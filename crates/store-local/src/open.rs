@@ -1,0 +1,269 @@
+//! Opening and closing a store.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use mail::{AccountId, limits};
+use rusqlite::{Connection, OpenFlags};
+use store::StoreError;
+
+use crate::directory::Directory;
+use crate::error::OpenError;
+use crate::finder::Finder;
+use crate::log::{Appender, BLOBS, Log, Place, Submission};
+use crate::options::Options;
+use crate::publish::{Poison, Published};
+use crate::readers::Readers;
+use crate::submit::Queue;
+use crate::truth::{Placed, Truth, Writer, schema};
+use crate::views::Views;
+
+/// Octets of the log's end that are compared with their checksums at every start.
+const TAIL_CHECKED: u64 = 64 << 20;
+
+/// An open store. Dropping it waits until what was taken in is done.
+pub struct LocalStore {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) published: Arc<Published>,
+    pub(crate) readers: Readers,
+    pub(crate) log: Arc<Log>,
+    pub(crate) finder: Arc<Finder>,
+    pub(crate) to_append: Arc<Queue<Submission>>,
+    pub(crate) to_commit: Arc<Queue<Placed>>,
+    pub(crate) queue_id: AtomicU64,
+    pub(crate) maildrops: Arc<Mutex<std::collections::HashSet<AccountId>>>,
+    pub(crate) refusals: Mutex<Vec<String>>,
+    pub(crate) space: Mutex<(Option<Instant>, bool)>,
+    pub(crate) reclaiming: tokio::sync::Mutex<()>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held while the store is open: one process at a time.
+    lock: Mutex<Option<File>>,
+}
+
+impl LocalStore {
+    /// Opens the store in `dir`, or makes one there.
+    ///
+    /// Before it returns, what a crash left behind is put in order: bytes that no row points to are cut
+    /// off, and the end of the log is compared with its checksums.
+    pub fn open(dir: impl Into<PathBuf>, options: Options) -> Result<Arc<Self>, OpenError> {
+        let dir = dir.into();
+        let failed = |why: String| OpenError::Failed { path: dir.clone(), why };
+        let database = dir.join("store.db");
+        if !database.exists() && !options.create {
+            return Err(OpenError::Missing(dir));
+        }
+        std::fs::create_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
+        let lock = lock(&dir)?;
+        let conn = open_database(&dir, &database)?;
+        let log = Arc::new(Log::new(dir.join("log"), options.disk.clone()));
+        log.make_dirs().map_err(|error| failed(error.to_string()))?;
+        options.disk.sync_dir(&dir).map_err(|error| failed(error.to_string()))?;
+        let (last, end) = tidy(&conn, &log).map_err(|error| failed(error.to_string()))?;
+        let directory = Directory::load(&conn).map_err(|error| failed(error.to_string()))?;
+        let queue_id = conn.query_row("SELECT coalesce(max(id), 0) FROM journey", [], |row| row.get::<_, u64>(0));
+        let queue_id = queue_id.map_err(|error| failed(error.to_string()))?;
+        let truth = Truth::new(conn).map_err(|error| failed(error.to_string()))?;
+
+        let poison = Arc::new(Poison::new());
+        let published = Arc::new(Published {
+            directory: RwLock::new(directory),
+            views: Views::default(),
+            feed: Mutex::default(),
+            poison: poison.clone(),
+            log: log.clone(),
+        });
+        let (to_append, to_commit) = (Arc::new(Queue::new()), Arc::new(Queue::new()));
+        let appender = Appender::new(log.clone(), options.segment_len, last, end, poison);
+        let writer = Writer::new(truth, published.clone(), options.wal_len);
+        let (input, output) = (to_append.clone(), to_commit.clone());
+        let append = thread("store-log", move || appender.run(&input, &output));
+        let input = to_commit.clone();
+        let commit = thread("store-commit", move || writer.run(&input));
+        let threads = [append, commit].into_iter().collect::<std::io::Result<Vec<_>>>();
+        Ok(Arc::new(Self {
+            readers: Readers::new(database.clone(), options.readers),
+            finder: Arc::new(Finder::new(dir.join("index.db"), database)),
+            options,
+            published,
+            log,
+            to_append,
+            to_commit,
+            queue_id: AtomicU64::new(queue_id),
+            maildrops: Arc::default(),
+            refusals: Mutex::default(),
+            space: Mutex::default(),
+            reclaiming: tokio::sync::Mutex::default(),
+            threads: Mutex::new(threads.map_err(|error| failed(error.to_string()))?),
+            lock: Mutex::new(Some(lock)),
+            dir,
+        }))
+    }
+
+    /// Takes nothing more in; the threads that finish what is under way.
+    pub(crate) fn stop_taking(&self) -> Vec<JoinHandle<()>> {
+        self.to_append.close();
+        std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// After the threads have ended: lets others have the directory.
+    pub(crate) fn stopped(&self, fault: bool) {
+        if fault {
+            self.published.poison.set("a thread of the store ended by a fault".into());
+        }
+        self.readers.close();
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.published.poison.set("it was closed".into());
+    }
+}
+
+/// Waits for threads; whether one of them panicked.
+pub(crate) fn join(threads: Vec<JoinHandle<()>>) -> bool {
+    threads.into_iter().fold(false, |fault, thread| thread.join().is_err() || fault)
+}
+
+impl Drop for LocalStore {
+    fn drop(&mut self) {
+        let fault = join(self.stop_taking());
+        self.stopped(fault);
+    }
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.into()).spawn(run)
+}
+
+/// Takes the directory for this process.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let failed = |why: String| OpenError::Failed { path: dir.into(), why };
+    let path = dir.join("lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(|error| failed(error.to_string()))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::Locked(dir.into())),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// Whether the database's version is one that we know. Writes nothing.
+pub(crate) fn check_version(dir: &Path, conn: &Connection) -> Result<(), OpenError> {
+    let pragma = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let read = || Ok::<_, rusqlite::Error>((pragma("application_id")?, pragma("user_version")?));
+    match read() {
+        Ok((schema::APPLICATION, schema::VERSION)) => Ok(()),
+        Ok((schema::APPLICATION, found)) => {
+            Err(OpenError::UnknownVersion { path: dir.into(), found, known: schema::VERSION })
+        }
+        Ok(_) => Err(OpenError::NotAStore(dir.into())),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            Err(OpenError::NotAStore(dir.into()))
+        }
+        Err(error) => Err(OpenError::Failed { path: dir.into(), why: error.to_string() }),
+    }
+}
+
+fn open_database(dir: &Path, path: &Path) -> Result<Connection, OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::Failed { path: dir.into(), why: error.to_string() };
+    // A process that died while it made the store leaves an empty file.
+    let is_new = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
+    if !is_new {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
+        conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
+        check_version(dir, &conn)?;
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
+    schema::prepare(&conn).map_err(failed)?;
+    if is_new {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        schema::create(&conn, i64::try_from(now).unwrap_or(0)).map_err(failed)?;
+    }
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+         PRAGMA cache_size = -65536; PRAGMA locking_mode = NORMAL;",
+    )
+    .map_err(failed)?;
+    Ok(conn)
+}
+
+/// Puts in order what a crash left: the last segment that rows point to and where it ends.
+fn tidy(conn: &Connection, log: &Log) -> Result<(u32, u64), Box<dyn std::error::Error>> {
+    let last: u32 = conn.query_row("SELECT segment FROM counters", [], |row| row.get(0))?;
+    let sql = "SELECT coalesce((SELECT tail FROM segments WHERE number = ?1), 0)";
+    let end: u64 = conn.query_row(sql, [last], |row| row.get(0))?;
+    for entry in std::fs::read_dir(log.dir())? {
+        let path = entry?.path();
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".seg"));
+        // Begun before the crash, and nothing in it was ever committed.
+        if number.and_then(|number| number.parse().ok()).is_some_and(|number: u32| number > last) {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    tidy_blobs(conn, log)?;
+    if last > 0 {
+        let path = log.path(last, 0);
+        match OpenOptions::new().write(true).open(&path) {
+            Ok(file) if file.metadata()?.len() > end => {
+                file.set_len(end)?;
+                file.sync_all()?;
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((last, u64::MAX)),
+            Err(error) => return Err(error.into()),
+        }
+        check_tail(conn, log, last)?;
+    }
+    // A segment whose file is shorter than its rows say gets no more: the next goes into a new one.
+    let whole = last == 0 || std::fs::metadata(log.path(last, 0)).is_ok_and(|file| file.len() == end);
+    Ok((last, if whole { end } else { u64::MAX }))
+}
+
+fn tidy_blobs(conn: &Connection, log: &Log) -> Result<(), Box<dyn std::error::Error>> {
+    let mut statement = conn.prepare("SELECT 1 FROM bodies WHERE segment = 0 AND offset = ?1")?;
+    for entry in std::fs::read_dir(log.blob_dir())? {
+        let path = entry?.path();
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u64>().ok());
+        let Some(number) = number else { continue };
+        log.blobs_begin_after(number);
+        if !statement.exists([number])? {
+            std::fs::remove_file(&path)?;
+        }
+    }
+    let last: Option<u64> = conn.query_row("SELECT max(offset) FROM bodies WHERE segment = 0", [], |row| row.get(0))?;
+    log.blobs_begin_after(last.unwrap_or(0));
+    Ok(())
+}
+
+/// Compares what was written last with its checksums. Damage is reported, not fatal: the rest can be served.
+fn check_tail(conn: &Connection, log: &Log, last: u32) -> Result<(), Box<dyn std::error::Error>> {
+    let mut statement = conn.prepare("SELECT id, segment, offset, length FROM bodies ORDER BY id DESC")?;
+    let mut rows = statement.query([])?;
+    let mut left = TAIL_CHECKED;
+    while let Some(row) = rows.next()? {
+        let place = Place { segment: row.get(1)?, offset: row.get(2)?, length: row.get(3)? };
+        if (place.segment != last && place.segment != BLOBS) || left < place.length {
+            break;
+        }
+        left -= place.length;
+        if let Err(error) = log.open(place).and_then(|segment| segment.verify(place)) {
+            let id: u64 = row.get(0)?;
+            let file = log.path(place.segment, place.offset);
+            tracing::error!(body = id, file = %file.display(), %error, "a message is damaged; it will not be served");
+        }
+    }
+    Ok(())
+}
+
+/// The most that one read of a body returns, as the caller knows it.
+const _: () = assert!(limits::READ_CHUNK <= limits::BODY_IN_MEMORY);
+
+/// A stage that another engine made.
+pub(crate) fn foreign_stage() -> StoreError {
+    StoreError::Failed("the message was staged by another store".into())
+}

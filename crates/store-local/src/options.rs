@@ -1,0 +1,43 @@
+//! How a store is opened.
+
+use std::sync::Arc;
+
+use mail::limits;
+
+use crate::disk::{Disk, RealDisk};
+
+/// How a store is opened. `Options::default()` is what a server uses.
+#[derive(Clone)]
+pub struct Options {
+    /// Make the store where there is none; else [`crate::OpenError::Missing`].
+    pub create: bool,
+    /// Free octets below which nothing is accepted; deleting still works.
+    pub reserve: u64,
+    /// Octets after which the log goes on in a new segment.
+    pub segment_len: u64,
+    /// Octets of SQLite's log at which it is folded into the database.
+    pub wal_len: u64,
+    /// Readers at once, each with a connection of its own.
+    pub readers: usize,
+    /// What writes and syncs; tests put in one that fails.
+    pub disk: Arc<dyn Disk>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            create: true,
+            reserve: (limits::DISK_RESERVE + limits::WAL_LEN) as u64,
+            segment_len: limits::SEGMENT_LEN as u64,
+            wal_len: limits::WAL_LEN as u64,
+            readers: 4,
+            disk: Arc::new(RealDisk),
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("create", &self.create).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! What others see of a commit, and when: after it, never before.
+
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use mail::MailboxId;
+use store::QueueNews;
+use tokio::sync::{mpsc, watch};
+
+use crate::directory::Directory;
+use crate::log::{BLOBS, Log};
+use crate::truth::{Effect, Truth};
+use crate::views::{After, Update, Views};
+
+/// Whether the store has stopped, and why.
+pub(crate) struct Poison {
+    reason: watch::Sender<Option<String>>,
+}
+
+impl Poison {
+    pub(crate) fn new() -> Self {
+        Self { reason: watch::Sender::new(None) }
+    }
+
+    /// Stops the store; the first reason stays.
+    pub(crate) fn set(&self, why: String) {
+        self.reason.send_if_modified(|reason| {
+            let first = reason.is_none();
+            if first {
+                tracing::error!(why, "the store stops");
+                *reason = Some(why);
+            }
+            first
+        });
+    }
+
+    pub(crate) fn reason(&self) -> Option<String> {
+        self.reason.borrow().clone()
+    }
+
+    /// Returns once there is a reason.
+    pub(crate) async fn wait(&self) -> String {
+        let mut reason = self.reason.subscribe();
+        loop {
+            if let Some(why) = reason.borrow_and_update().clone() {
+                return why;
+            }
+            if reason.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+/// The state in memory that follows the commits.
+pub(crate) struct Published {
+    pub(crate) directory: RwLock<Directory>,
+    pub(crate) views: Views,
+    pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<QueueNews>>>,
+    pub(crate) poison: Arc<Poison>,
+    pub(crate) log: Arc<Log>,
+}
+
+impl Published {
+    /// Publishes the effects of the transaction that was just committed.
+    pub(crate) fn publish(&self, truth: &mut Truth) {
+        let effects = std::mem::take(&mut truth.effects);
+        let mut updates: HashMap<MailboxId, Update> = HashMap::new();
+        let watched = self.views.any();
+        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for effect in effects {
+            if let Some(id) = effect.mailbox() {
+                if !watched || !(updates.contains_key(&id) || self.views.has(id)) {
+                    continue;
+                }
+                let update = updates.entry(id).or_insert_with(|| Update { rows: BTreeMap::new(), after: None });
+                match effect {
+                    Effect::Row(_, row) => drop(update.rows.insert(row.uid, Some(row))),
+                    Effect::Gone(_, uid) => drop(update.rows.insert(uid, None)),
+                    _ => {}
+                }
+                continue;
+            }
+            match effect {
+                Effect::Queue(news) => {
+                    if let Some(feed) = &feed {
+                        // The scheduler may have stopped; then it reads the queue anew when it starts.
+                        let _ = feed.send(news);
+                    }
+                }
+                Effect::BlobGone(number) => self.blob_gone(number),
+                Effect::Directory(change) => {
+                    self.directory.write().unwrap_or_else(PoisonError::into_inner).apply(*change);
+                }
+                _ => {}
+            }
+        }
+        for (id, mut update) in updates {
+            update.after = after(truth, id);
+            self.views.publish(id, update);
+        }
+        self.publish_use(truth);
+    }
+
+    fn publish_use(&self, truth: &mut Truth) {
+        if truth.used.is_empty() {
+            return;
+        }
+        truth.used.sort_unstable();
+        truth.used.dedup();
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        for id in &truth.used {
+            if let Some((used, messages)) = truth.account_use(*id) {
+                directory.set_use(*id, used, messages);
+            }
+        }
+    }
+
+    /// Unlinks a blob that no row points to; those who read it keep it.
+    pub(crate) fn blob_gone(&self, number: u64) {
+        self.log.forget(BLOBS, number);
+        if let Err(error) = std::fs::remove_file(self.log.path(BLOBS, number)) {
+            if error.kind() != std::io::ErrorKind::NotFound {
+                tracing::warn!(%error, number, "a file of the message log could not be removed");
+            }
+        }
+    }
+}
+
+/// The mailbox as committed; `None`: it is gone.
+fn after(truth: &mut Truth, id: MailboxId) -> Option<After> {
+    let keywords = truth.keywords(id).ok()?;
+    let cell = truth.mailbox(id).ok()?;
+    Some(After { uid_next: cell.uid_next, modseq: cell.modseq, recent_from: cell.recent_from, keywords })
+}

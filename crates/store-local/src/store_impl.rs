@@ -1,0 +1,436 @@
+//! The engine's face: each transaction of [`store::Store`], handed to the thread that does it.
+
+mod read;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
+use store::{
+    Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CheckFinding, CopyOutcome,
+    DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
+    MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, ScramKeys, Settlement,
+    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::codec;
+use crate::log::{Pending, Place, Submission};
+use crate::open::{LocalStore, foreign_stage, join};
+use crate::stage::LocalStage;
+use crate::submit::Work;
+use crate::truth::{FORGET_AT_ONCE, Placed, Plan, SettlePlan, Truth, checked_name};
+use crate::{check, finder, views};
+
+/// How long an answer about free space is believed.
+const SPACE_BELIEVED: Duration = Duration::from_millis(200);
+
+/// Refusals that wait to be written; more are dropped.
+const REFUSALS_WAITING: usize = 1000;
+
+impl LocalStore {
+    /// Makes a change without bytes.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnMut(&mut Truth, &[Place]) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<Durable<T>> {
+        self.change_with(Vec::new(), change).await
+    }
+
+    /// Makes a change that needs `bodies` on stable storage first.
+    pub(crate) async fn change_with<T: Send + 'static>(
+        &self,
+        bodies: Vec<Pending>,
+        change: impl FnMut(&mut Truth, &[Place]) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<Durable<T>> {
+        let (answer, committed) = oneshot::channel();
+        let job = Box::new(Work { change, done: None, answer });
+        let pushed = if bodies.is_empty() {
+            self.to_commit.push(Placed { places: Vec::new(), job }).map_err(|(_, why)| why)
+        } else {
+            self.to_append.push(Submission { bodies, job }).map_err(|(_, why)| why)
+        };
+        if let Err(why) = pushed {
+            return Err(self.published.poison.reason().map_or(why, StoreError::Poisoned));
+        }
+        let done = committed.await.unwrap_or_else(|_| {
+            let why = self.published.poison.reason().unwrap_or_else(|| "its writer has stopped".into());
+            Err(StoreError::Poisoned(why))
+        })?;
+        Ok(Durable::attest(done))
+    }
+
+    /// Whether there is room to take mail in.
+    fn has_space(&self) -> bool {
+        let mut space = self.space.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (asked, enough) = *space;
+        if asked.is_some_and(|asked| asked.elapsed() < SPACE_BELIEVED) && enough {
+            return true;
+        }
+        // Where nobody can say how much is free, writing will tell.
+        let enough = self.options.disk.free(&self.dir).map_or(true, |free| free >= self.options.reserve);
+        *space = (Some(Instant::now()), enough);
+        enough
+    }
+
+    fn directory(&self) -> std::sync::RwLockReadGuard<'_, crate::directory::Directory> {
+        self.published.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Writes the refusals that wait, where there are any.
+    async fn write_refusals(&self) -> StoreResult<()> {
+        let waiting = std::mem::take(&mut *self.refusals.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        self.change(move |truth, _| truth.add_refusals(&waiting)).await.map(drop)
+    }
+}
+
+/// The body of a stage of ours.
+async fn pending(stage: Box<dyn Stage>) -> StoreResult<Pending> {
+    let stage = stage.into_any().downcast::<LocalStage>().map_err(|_| foreign_stage())?;
+    stage.into_pending().await
+}
+
+/// An acceptance and its reports, taken apart into bodies (in the order in which the plan takes places) and plan.
+async fn plan(body: Box<dyn Stage>, mut acceptance: Acceptance, bodies: &mut Vec<Pending>) -> StoreResult<Plan> {
+    bodies.push(pending(body).await?);
+    let mut reports = Vec::with_capacity(acceptance.dsns.len());
+    for dsn in std::mem::take(&mut acceptance.dsns) {
+        reports.push(Box::pin(plan(dsn.body, dsn.acceptance, bodies)).await?);
+    }
+    Ok(Plan::new(acceptance, reports))
+}
+
+#[async_trait]
+impl Store for LocalStore {
+    async fn add_domain(&self, domain: &Domain) -> StoreResult<Durable<()>> {
+        let domain = domain.clone();
+        self.change(move |truth, _| truth.add_domain(&domain)).await
+    }
+
+    async fn remove_domain(&self, domain: &Domain) -> StoreResult<Durable<()>> {
+        let domain = domain.clone();
+        self.change(move |truth, _| truth.remove_domain(&domain)).await
+    }
+
+    async fn domains(&self) -> StoreResult<Vec<DomainRecord>> {
+        Ok(self.directory().domains())
+    }
+
+    async fn domain(&self, domain: &Domain) -> StoreResult<Option<DomainRecord>> {
+        Ok(self.directory().domain(domain))
+    }
+
+    async fn add_account(&self, account: NewAccount, now: Timestamp) -> StoreResult<Durable<AccountId>> {
+        self.change(move |truth, _| truth.add_account(&account, now)).await
+    }
+
+    async fn set_password(
+        &self,
+        account: AccountId,
+        password: PasswordHash,
+        scram: Option<ScramKeys>,
+    ) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.set_password(account, &password, scram.as_ref())).await
+    }
+
+    async fn set_account_state(&self, account: AccountId, state: AccountState) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.set_account_state(account, state)).await
+    }
+
+    async fn set_quota(&self, account: AccountId, quota: Option<u64>) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.set_quota(account, quota)).await
+    }
+
+    async fn remove_account(&self, account: AccountId) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.remove_account(account)).await
+    }
+
+    async fn accounts(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Account>> {
+        Ok(self.directory().accounts(after, limit))
+    }
+
+    async fn account(&self, account: AccountId) -> StoreResult<Option<Account>> {
+        Ok(self.directory().account(account))
+    }
+
+    async fn entry(&self, address: &Address) -> StoreResult<Option<DirectoryEntry>> {
+        Ok(self.directory().entry(address))
+    }
+
+    async fn set_alias(&self, alias: Alias) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.set_alias(&alias)).await
+    }
+
+    async fn aliases(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Alias>> {
+        Ok(self.directory().aliases(after, limit))
+    }
+
+    async fn stage(&self, expected: Option<u64>) -> StoreResult<Box<dyn Stage>> {
+        if let Some(why) = self.published.poison.reason() {
+            return Err(StoreError::Poisoned(why));
+        }
+        if !self.has_space() {
+            return Err(StoreError::DiskFull);
+        }
+        Ok(Box::new(LocalStage::new(&self.log, expected)))
+    }
+
+    fn next_queue_id(&self, now: Timestamp) -> QueueId {
+        let next = |last| Some(QueueId::after(QueueId::from_u64(last), now).as_u64());
+        let last = self.queue_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        // The closure always answers, so both arms hold the id before.
+        let last = last.unwrap_or_else(|last| last);
+        QueueId::after(QueueId::from_u64(last), now)
+    }
+
+    async fn accept(&self, body: Box<dyn Stage>, acceptance: Acceptance) -> StoreResult<Durable<Accepted>> {
+        let mut bodies = Vec::with_capacity(1 + acceptance.dsns.len());
+        let plan = plan(body, acceptance, &mut bodies).await?;
+        self.change_with(bodies, move |truth, places| truth.accept(&plan, places)).await
+    }
+
+    async fn append(
+        &self,
+        mailbox: MailboxId,
+        messages: Vec<(Box<dyn Stage>, AppendMessage)>,
+        now: Timestamp,
+    ) -> StoreResult<Durable<Vec<Uid>>> {
+        let mut bodies = Vec::with_capacity(messages.len());
+        let mut rows = Vec::with_capacity(messages.len());
+        for (stage, message) in messages {
+            bodies.push(pending(stage).await?);
+            rows.push(message);
+        }
+        self.change_with(bodies, move |truth, places| truth.append(mailbox, &rows, places, now)).await
+    }
+
+    async fn mailboxes(&self, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {
+        self.readers.read(move |conn| read::mailboxes(conn, account)).await
+    }
+
+    async fn mailbox(&self, account: AccountId, name: &str) -> StoreResult<Option<MailboxId>> {
+        // A name that can't be is no mailbox.
+        let Ok(name) = checked_name(name) else { return Ok(None) };
+        let name = name.into_owned();
+        self.readers.read(move |conn| read::mailbox(conn, account, &name)).await
+    }
+
+    async fn create_mailbox(
+        &self,
+        account: AccountId,
+        name: &str,
+        special_use: Option<SpecialUse>,
+    ) -> StoreResult<Durable<MailboxId>> {
+        let name = name.to_owned();
+        self.change(move |truth, _| truth.create_mailbox(account, &name, special_use, false)).await
+    }
+
+    async fn rename_mailbox(
+        &self,
+        account: AccountId,
+        from: &str,
+        to: &str,
+        now: Timestamp,
+    ) -> StoreResult<Durable<()>> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.change(move |truth, _| truth.rename_mailbox(account, &from, &to, now)).await
+    }
+
+    async fn delete_mailbox(&self, account: AccountId, name: &str) -> StoreResult<Durable<()>> {
+        let name = name.to_owned();
+        self.change(move |truth, _| truth.delete_mailbox(account, &name)).await
+    }
+
+    async fn subscribe(&self, account: AccountId, name: &str, subscribed: bool) -> StoreResult<Durable<()>> {
+        let name = name.to_owned();
+        self.change(move |truth, _| truth.subscribe(account, &name, subscribed)).await
+    }
+
+    async fn status(&self, mailbox: MailboxId) -> StoreResult<MailboxStatus> {
+        self.readers.read(move |conn| read::status(conn, mailbox)).await
+    }
+
+    async fn watch(&self, mailbox: MailboxId) -> StoreResult<MailboxWatch> {
+        let read = || self.readers.read(move |conn| views::read_snapshot(conn, mailbox));
+        self.published.views.watch(mailbox, read).await
+    }
+
+    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Uid> {
+        // Most looks at a mailbox find nothing new: those cost no commit.
+        let (from, next) = self.readers.read(move |conn| read::recent(conn, mailbox)).await?;
+        let from = if from == next {
+            from
+        } else {
+            self.change(move |truth, _| truth.take_recent(mailbox)).await?.into_inner()
+        };
+        Ok(views::uid(from))
+    }
+
+    async fn set_flags(
+        &self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        change: FlagChange,
+    ) -> StoreResult<Durable<StoreOutcome>> {
+        let uids = uids.to_vec();
+        self.change(move |truth, _| truth.set_flags(mailbox, &uids, &change)).await
+    }
+
+    async fn copy(
+        &self,
+        from: MailboxId,
+        uids: &[Uid],
+        to: MailboxId,
+        now: Timestamp,
+    ) -> StoreResult<Durable<CopyOutcome>> {
+        let uids = uids.to_vec();
+        self.change(move |truth, _| truth.copy(from, &uids, to, now)).await
+    }
+
+    async fn move_messages(
+        &self,
+        from: MailboxId,
+        uids: &[Uid],
+        to: MailboxId,
+        now: Timestamp,
+    ) -> StoreResult<Durable<CopyOutcome>> {
+        let uids = uids.to_vec();
+        self.change(move |truth, _| truth.move_messages(from, &uids, to, now)).await
+    }
+
+    async fn expunge(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Durable<Vec<Uid>>> {
+        let uids = uids.to_vec();
+        self.change(move |truth, _| truth.expunge(mailbox, &uids)).await
+    }
+
+    async fn vanished(&self, mailbox: MailboxId, since: ModSeq) -> StoreResult<Option<Vec<Uid>>> {
+        self.readers.read(move |conn| read::vanished(conn, mailbox, since)).await.map(Some)
+    }
+
+    async fn bodies(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>> {
+        let (uids, log) = (uids.to_vec(), self.log.clone());
+        self.readers.read(move |conn| read::bodies(conn, &log, mailbox, &uids)).await
+    }
+
+    async fn lock_maildrop(&self, account: AccountId) -> StoreResult<MaildropLock> {
+        let lock = read::Maildrop::take(&self.maildrops, account).ok_or(StoreError::InUse)?;
+        Ok(MaildropLock::new(lock))
+    }
+
+    fn queue_feed(&self) -> QueueFeed {
+        let (sender, feed) = mpsc::unbounded_channel();
+        *self.published.feed.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(sender);
+        feed
+    }
+
+    async fn queue_items(&self, after: Option<(QueueId, u32)>, limit: usize) -> StoreResult<Vec<QueueItem>> {
+        self.readers.read(move |conn| read::queue_items(conn, after, limit)).await
+    }
+
+    async fn queue_messages(&self, after: Option<QueueId>, limit: usize) -> StoreResult<Vec<QueueMessage>> {
+        self.readers.read(move |conn| read::queue_messages(conn, after, limit)).await
+    }
+
+    async fn queue_message(&self, id: QueueId) -> StoreResult<Option<QueueMessage>> {
+        self.readers.read(move |conn| read::queue_message(conn, id)).await
+    }
+
+    async fn queue_body(&self, id: QueueId, recipient: u32) -> StoreResult<Arc<dyn Body>> {
+        let log = self.log.clone();
+        self.readers.read(move |conn| read::queue_body(conn, &log, id, recipient)).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>> {
+        let mut bodies = Vec::new();
+        let mut reports = Vec::with_capacity(settlement.dsns.len());
+        for dsn in settlement.dsns {
+            let before = bodies.len();
+            let plan = plan(dsn.body, dsn.acceptance, &mut bodies).await?;
+            reports.push((plan, bodies.len() - before));
+        }
+        let events = codec::events_text(&settlement.events);
+        let plan = SettlePlan { id: settlement.id, outcomes: settlement.outcomes, events, reports };
+        self.change_with(bodies, move |truth, places| truth.settle(&plan, places)).await
+    }
+
+    async fn reschedule(
+        &self,
+        id: QueueId,
+        state: QueueState,
+        next_attempt: Option<Timestamp>,
+        event: Event,
+    ) -> StoreResult<Durable<()>> {
+        let events = codec::events_text(&[event]);
+        self.change(move |truth, _| truth.reschedule(id, state, next_attempt, &events)).await
+    }
+
+    async fn journeys(&self, query: &JourneyQuery, limit: usize) -> StoreResult<Vec<Journey>> {
+        let (query, finder) = (query.clone(), self.finder.clone());
+        self.readers
+            .read(move |conn| {
+                let ids = finder.find(conn, &query, limit)?;
+                let journeys = ids.into_iter().filter_map(|id| finder::journey(conn, id).transpose());
+                journeys.collect()
+            })
+            .await
+    }
+
+    async fn record(&self, id: QueueId, events: Vec<Event>) -> StoreResult<Durable<()>> {
+        let events = codec::events_text(&events);
+        self.change(move |truth, _| truth.record(id, &events)).await
+    }
+
+    fn note_refusal(&self, event: Event) {
+        let mut waiting = self.refusals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if waiting.len() < REFUSALS_WAITING {
+            waiting.push(codec::events_text(&[event]));
+        }
+    }
+
+    async fn refusals(&self, limit: usize) -> StoreResult<Vec<Event>> {
+        self.write_refusals().await?;
+        self.readers.read(move |conn| read::refusals(conn, limit)).await
+    }
+
+    async fn forget_journeys(&self, before: Timestamp) -> StoreResult<u64> {
+        let mut all = 0;
+        loop {
+            let some = self.change(move |truth, _| truth.forget_journeys(before)).await?.into_inner();
+            all += some;
+            if some < FORGET_AT_ONCE {
+                return Ok(all);
+            }
+        }
+    }
+
+    async fn balance(&self) -> StoreResult<Balance> {
+        self.readers.read(check::balance).await
+    }
+
+    async fn check(&self, deep: bool) -> StoreResult<Vec<CheckFinding>> {
+        let log = self.log.clone();
+        self.readers.read(move |conn| check::check(conn, &log, deep)).await
+    }
+
+    async fn reclaim(&self) -> StoreResult<u64> {
+        self.write_refusals().await?;
+        self.reclaim_segments().await
+    }
+
+    async fn poisoned(&self) -> String {
+        self.published.poison.wait().await
+    }
+
+    async fn close(&self) {
+        // What fails here was never promised.
+        let _ = self.write_refusals().await;
+        let threads = self.stop_taking();
+        let fault = tokio::task::spawn_blocking(move || join(threads)).await;
+        self.stopped(fault.unwrap_or(true));
+    }
+}

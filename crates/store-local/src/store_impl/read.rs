@@ -1,0 +1,232 @@
+//! What is read from the database, each inside one read transaction.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Timestamp, Uid, UidValidity};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use store::{
+    Body, Event, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient, SpecialUse, StoreError,
+    StoreResult,
+};
+
+use crate::codec;
+use crate::error::{db, os};
+use crate::log::{LocalBody, Log, Place};
+use crate::views::uid;
+
+fn one<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> StoreResult<Option<T>> {
+    conn.prepare_cached(sql).and_then(|mut statement| statement.query_row(params, read).optional()).map_err(db)
+}
+
+fn all<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> StoreResult<T>,
+) -> StoreResult<Vec<T>> {
+    let mut statement = conn.prepare_cached(sql).map_err(db)?;
+    let mut rows = statement.query(params).map_err(db)?;
+    let mut list = Vec::new();
+    while let Some(row) = rows.next().map_err(db)? {
+        list.push(read(row)?);
+    }
+    Ok(list)
+}
+
+fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> StoreResult<T> {
+    row.get(column).map_err(db)
+}
+
+/// An account's INBOX, for a POP3 session alone.
+pub(crate) struct Maildrop {
+    taken: Arc<Mutex<HashSet<AccountId>>>,
+    account: AccountId,
+}
+
+impl Maildrop {
+    pub(crate) fn take(taken: &Arc<Mutex<HashSet<AccountId>>>, account: AccountId) -> Option<Self> {
+        let free = taken.lock().unwrap_or_else(PoisonError::into_inner).insert(account);
+        free.then(|| Self { taken: taken.clone(), account })
+    }
+}
+
+impl Drop for Maildrop {
+    fn drop(&mut self) {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
+    }
+}
+
+pub(crate) fn mailboxes(conn: &Connection, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {
+    let sql = "SELECT name, mailbox, special_use, subscribed FROM names WHERE account = ?1
+               ORDER BY name <> 'INBOX', name";
+    all(conn, sql, [account.0], |row| {
+        let attribute: Option<String> = get(row, 2)?;
+        let special_use = SpecialUse::ALL.iter().find(|(_, name, _)| Some(*name) == attribute.as_deref());
+        Ok(MailboxInfo {
+            id: get::<Option<u64>>(row, 1)?.map(MailboxId),
+            name: get(row, 0)?,
+            special_use: special_use.map(|(special_use, ..)| *special_use),
+            subscribed: get(row, 3)?,
+        })
+    })
+}
+
+pub(crate) fn mailbox(conn: &Connection, account: AccountId, name: &str) -> StoreResult<Option<MailboxId>> {
+    let sql = "SELECT mailbox FROM names WHERE account = ?1 AND name = ?2";
+    let id = one(conn, sql, params![account.0, name], |row| row.get::<_, Option<u64>>(0))?;
+    Ok(id.flatten().map(MailboxId))
+}
+
+pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxStatus> {
+    let sql = "SELECT messages, unseen, deleted, uid_next, uid_validity, modseq, size,
+                 (SELECT count(*) FROM messages m WHERE m.mailbox = b.id AND m.uid >= b.recent_from)
+               FROM mailboxes b WHERE id = ?1";
+    let status = one(conn, sql, [id.0], |row| {
+        Ok(MailboxStatus {
+            id,
+            messages: row.get(0)?,
+            unseen: row.get(1)?,
+            deleted: row.get(2)?,
+            recent: row.get(7)?,
+            uid_next: uid(row.get(3)?),
+            uid_validity: UidValidity(row.get(4)?),
+            highest_modseq: ModSeq(row.get(5)?),
+            size: row.get(6)?,
+        })
+    })?;
+    status.ok_or(StoreError::MailboxGone(id))
+}
+
+/// `recent_from` and `uid_next` of a mailbox.
+pub(crate) fn recent(conn: &Connection, id: MailboxId) -> StoreResult<(u32, u32)> {
+    let sql = "SELECT recent_from, uid_next FROM mailboxes WHERE id = ?1";
+    one(conn, sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?.ok_or(StoreError::MailboxGone(id))
+}
+
+pub(crate) fn vanished(conn: &Connection, id: MailboxId, since: ModSeq) -> StoreResult<Vec<Uid>> {
+    recent(conn, id)?;
+    let sql = "SELECT uid FROM expunged WHERE mailbox = ?1 AND modseq > ?2 ORDER BY uid";
+    all(conn, sql, params![id.0, since.0], |row| Ok(uid(get(row, 0)?)))
+}
+
+/// A body from the columns body, segment, offset, length, prefix.
+fn body(row: &Row<'_>, log: &Arc<Log>) -> StoreResult<Arc<dyn Body>> {
+    let place = Place { segment: get(row, 1)?, offset: get(row, 2)?, length: get(row, 3)? };
+    let id = BodyId(get(row, 0)?);
+    let segment = log.open(place).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
+            StoreError::Damaged(format!("{}: {error}", log.path(place.segment, place.offset).display()))
+        }
+        _ => os("opening a message", &error),
+    })?;
+    let prefix: Option<Vec<u8>> = get(row, 4)?;
+    let prefix = prefix.map(Bytes::from).unwrap_or_default();
+    Ok(Arc::new(LocalBody { id, prefix, place, segment, log: log.clone() }))
+}
+
+pub(crate) fn bodies(
+    conn: &Connection,
+    log: &Arc<Log>,
+    mailbox: MailboxId,
+    uids: &[Uid],
+) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>> {
+    recent(conn, mailbox)?;
+    let sql = "SELECT b.id, b.segment, b.offset, b.length, m.prefix FROM messages m JOIN bodies b ON b.id = m.body
+               WHERE m.mailbox = ?1 AND m.uid = ?2";
+    let mut found = Vec::with_capacity(uids.len());
+    for uid in uids {
+        let some = all(conn, sql, params![mailbox.0, uid.get()], |row| body(row, log))?;
+        found.extend(some.into_iter().map(|body| (*uid, body)));
+    }
+    Ok(found)
+}
+
+pub(crate) fn queue_body(conn: &Connection, log: &Arc<Log>, id: QueueId, recipient: u32) -> StoreResult<Arc<dyn Body>> {
+    let sql = "SELECT b.id, b.segment, b.offset, b.length, r.prefix FROM queue q JOIN bodies b ON b.id = q.body
+               JOIN queue_recipients r ON r.queue = q.id AND r.idx = ?2 WHERE q.id = ?1";
+    let found = all(conn, sql, params![id.as_u64(), recipient], |row| body(row, log))?;
+    found.into_iter().next().ok_or(StoreError::NoQueueEntry(id))
+}
+
+pub(crate) fn queue_items(
+    conn: &Connection,
+    after: Option<(QueueId, u32)>,
+    limit: usize,
+) -> StoreResult<Vec<QueueItem>> {
+    let sql = "SELECT queue, idx, destination, next_attempt, attempts, state FROM queue_recipients
+               WHERE (queue, idx) > (?1, ?2) ORDER BY queue, idx LIMIT ?3";
+    let (queue, index) = after.map_or((-1, 0), |(id, index)| (id.as_u64().cast_signed(), index));
+    all(conn, sql, params![queue, index, limit], |row| {
+        Ok(QueueItem {
+            id: QueueId::from_u64(get(row, 0)?),
+            recipient: get(row, 1)?,
+            destination: codec::domain(&get::<String>(row, 2)?)?,
+            next_attempt: Timestamp::from_millis(get(row, 3)?),
+            attempts: get(row, 4)?,
+            state: codec::queue_state(get(row, 5)?),
+        })
+    })
+}
+
+const QUEUE: &str = "SELECT id, received_at, envelope, message_id, size FROM queue";
+
+fn queue_head(conn: &Connection, row: &Row<'_>) -> StoreResult<QueueMessage> {
+    let id = QueueId::from_u64(get(row, 0)?);
+    Ok(QueueMessage {
+        id,
+        received_at: Timestamp::from_millis(get(row, 1)?),
+        envelope: codec::envelope(&get::<String>(row, 2)?)?,
+        message_id: get(row, 3)?,
+        size: get(row, 4)?,
+        recipients: queue_recipients(conn, id)?,
+    })
+}
+
+fn queue_recipients(conn: &Connection, id: QueueId) -> StoreResult<Vec<QueueRecipient>> {
+    let sql = "SELECT idx, recipient, prefix, destination, state, attempts, next_attempt, warned, last
+               FROM queue_recipients WHERE queue = ?1 ORDER BY idx";
+    all(conn, sql, [id.as_u64()], |row| {
+        let recipient = codec::recipient(&get::<String>(row, 1)?)?;
+        Ok(QueueRecipient {
+            index: get(row, 0)?,
+            address: recipient.address,
+            notify: recipient.notify,
+            original: recipient.original,
+            prefix: get::<Option<Vec<u8>>>(row, 2)?.unwrap_or_default(),
+            destination: codec::domain(&get::<String>(row, 3)?)?,
+            state: codec::queue_state(get(row, 4)?),
+            attempts: get(row, 5)?,
+            next_attempt: Timestamp::from_millis(get(row, 6)?),
+            warned: get(row, 7)?,
+            last: get::<Option<String>>(row, 8)?.as_deref().map(codec::attempt).transpose()?,
+        })
+    })
+}
+
+pub(crate) fn queue_messages(
+    conn: &Connection,
+    after: Option<QueueId>,
+    limit: usize,
+) -> StoreResult<Vec<QueueMessage>> {
+    let after = after.map_or(-1, |id| id.as_u64().cast_signed());
+    let sql = format!("{QUEUE} WHERE id > ?1 ORDER BY id LIMIT ?2");
+    all(conn, &sql, params![after, limit], |row| queue_head(conn, row))
+}
+
+pub(crate) fn queue_message(conn: &Connection, id: QueueId) -> StoreResult<Option<QueueMessage>> {
+    let found = all(conn, &format!("{QUEUE} WHERE id = ?1"), [id.as_u64()], |row| queue_head(conn, row))?;
+    Ok(found.into_iter().next())
+}
+
+pub(crate) fn refusals(conn: &Connection, limit: usize) -> StoreResult<Vec<Event>> {
+    let sql = "SELECT event FROM refusals ORDER BY n DESC LIMIT ?1";
+    let lists = all(conn, sql, [limit], |row| codec::events(&get::<String>(row, 0)?))?;
+    Ok(lists.into_iter().flatten().collect())
+}

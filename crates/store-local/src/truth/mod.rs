@@ -1,0 +1,452 @@
+//! The truth: the one SQLite database, and the one thread that changes it.
+//!
+//! [`Truth`] is the writer's side of a transaction: the connection, and the counters that every delivery
+//! touches, kept in memory and written once for each batch. Each file beside this one has one family
+//! of changes. A change checks first and writes then: one that fails before it wrote costs the others nothing.
+
+mod accept;
+mod care;
+mod directory;
+mod mailboxes;
+mod messages;
+mod queue;
+pub(crate) mod schema;
+mod writer;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use mail::{AccountId, Address, Keyword, MailboxId, ModSeq, Uid, UidValidity};
+use rusqlite::{Connection, OptionalExtension, Params, params};
+use store::{MessageRow, QueueNews, StoreError, StoreResult};
+
+pub(crate) use accept::Plan;
+pub(crate) use care::FORGET_AT_ONCE;
+pub(crate) use mailboxes::checked_name;
+pub(crate) use messages::{ROW, read_row};
+pub(crate) use queue::SettlePlan;
+pub(crate) use writer::{Placed, Writer};
+
+use crate::codec;
+use crate::directory::DirectoryChange;
+use crate::error::db;
+use crate::log::{BLOBS, Place};
+
+/// Cells kept in memory between batches; beyond that they are read anew.
+const CELLS: usize = 200_000;
+
+/// What is published after COMMIT.
+pub(crate) enum Effect {
+    /// A message is new or changed.
+    Row(MailboxId, MessageRow),
+    /// A message is gone.
+    Gone(MailboxId, Uid),
+    /// Something of the mailbox but its messages changed.
+    Mailbox(MailboxId),
+    /// The mailbox is gone.
+    Deleted(MailboxId),
+    /// News of the queue.
+    Queue(QueueNews),
+    /// News of the directory.
+    Directory(Box<DirectoryChange>),
+    /// No row points to this blob any more.
+    BlobGone(u64),
+}
+
+/// The row `counters`: ids to give out next, and totals since the store was made (design: conservation).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    pub(crate) account: u64,
+    pub(crate) mailbox: u64,
+    pub(crate) body: u64,
+    pub(crate) uid_validity: u32,
+    pub(crate) segment: u32,
+    pub(crate) refusal: u64,
+    /// Journeys up to this queue id may be in the finder's index; later ones with a lower id go to `late`.
+    pub(crate) covered: u64,
+    pub(crate) accepted: u64,
+    pub(crate) delivered: u64,
+    pub(crate) relayed: u64,
+    pub(crate) bounced: u64,
+    pub(crate) expired: u64,
+    pub(crate) discarded: u64,
+}
+
+impl Counters {
+    pub(crate) fn read(conn: &Connection) -> rusqlite::Result<Self> {
+        conn.query_row(
+            "SELECT account, mailbox, body, uid_validity, segment, refusal, covered,
+                    accepted, delivered, relayed, bounced, expired, discarded FROM counters",
+            [],
+            |row| {
+                Ok(Self {
+                    account: row.get(0)?,
+                    mailbox: row.get(1)?,
+                    body: row.get(2)?,
+                    uid_validity: row.get(3)?,
+                    segment: row.get(4)?,
+                    refusal: row.get(5)?,
+                    covered: row.get(6)?,
+                    accepted: row.get(7)?,
+                    delivered: row.get(8)?,
+                    relayed: row.get(9)?,
+                    bounced: row.get(10)?,
+                    expired: row.get(11)?,
+                    discarded: row.get(12)?,
+                })
+            },
+        )
+    }
+}
+
+/// An account as deliveries need it.
+pub(crate) struct AccountCell {
+    pub(crate) address: Address,
+    pub(crate) active: bool,
+    pub(crate) quota: Option<u64>,
+    pub(crate) used: u64,
+    pub(crate) messages: u64,
+    /// The last place in the account's order of changes.
+    pub(crate) modseq: u64,
+    pub(crate) inbox: MailboxId,
+}
+
+/// The row of a mailbox.
+pub(crate) struct MailboxCell {
+    pub(crate) account: AccountId,
+    pub(crate) uid_validity: UidValidity,
+    pub(crate) uid_next: u32,
+    pub(crate) modseq: u64,
+    pub(crate) recent_from: u32,
+    pub(crate) messages: u32,
+    pub(crate) unseen: u32,
+    pub(crate) deleted: u32,
+    pub(crate) size: u64,
+    /// Read when first needed.
+    pub(crate) keywords: Option<Arc<[Keyword]>>,
+    dirty: bool,
+}
+
+struct SegmentCell {
+    tail: u64,
+    live: u64,
+    dirty: bool,
+}
+
+/// The database and the writer's memory of it.
+pub(crate) struct Truth {
+    pub(crate) conn: Connection,
+    pub(crate) counters: Counters,
+    counters_dirty: bool,
+    accounts: HashMap<AccountId, AccountCell>,
+    mailboxes: HashMap<MailboxId, MailboxCell>,
+    dirty_mailboxes: Vec<MailboxId>,
+    segments: HashMap<u32, SegmentCell>,
+    dirty_segments: Vec<u32>,
+    /// Whether the change that runs has written anything.
+    pub(crate) wrote: bool,
+    /// In order; published after COMMIT.
+    pub(crate) effects: Vec<Effect>,
+    /// Accounts whose use changed in this batch.
+    pub(crate) used: Vec<AccountId>,
+}
+
+impl Truth {
+    pub(crate) fn new(conn: Connection) -> rusqlite::Result<Self> {
+        let counters = Counters::read(&conn)?;
+        Ok(Self {
+            conn,
+            counters,
+            counters_dirty: false,
+            accounts: HashMap::new(),
+            mailboxes: HashMap::new(),
+            dirty_mailboxes: Vec::new(),
+            segments: HashMap::new(),
+            dirty_segments: Vec::new(),
+            wrote: false,
+            effects: Vec::new(),
+            used: Vec::new(),
+        })
+    }
+
+    /// Runs a statement that changes something.
+    fn exec(&mut self, sql: &str, params: impl Params) -> StoreResult<usize> {
+        self.wrote = true;
+        self.conn.prepare_cached(sql).map_err(db)?.execute(params).map_err(db)
+    }
+
+    /// Reads one row, where there is one.
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> StoreResult<Option<T>> {
+        self.conn.prepare_cached(sql).map_err(db)?.query_row(params, read).optional().map_err(db)
+    }
+
+    /// Reads all rows.
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> StoreResult<Vec<T>> {
+        let mut statement = self.conn.prepare_cached(sql).map_err(db)?;
+        let rows = statement.query_map(params, read).map_err(db)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(db)
+    }
+
+    /// The counters, to change them.
+    pub(crate) fn count(&mut self) -> &mut Counters {
+        self.wrote = true;
+        self.counters_dirty = true;
+        &mut self.counters
+    }
+
+    /// An account, from memory or disk.
+    fn account(&mut self, id: AccountId) -> StoreResult<Option<&mut AccountCell>> {
+        if !self.accounts.contains_key(&id) {
+            let Some(cell) = self.load_account(id)? else { return Ok(None) };
+            self.accounts.insert(id, cell);
+        }
+        Ok(self.accounts.get_mut(&id))
+    }
+
+    fn load_account(&self, id: AccountId) -> StoreResult<Option<AccountCell>> {
+        let sql = "SELECT a.address, a.state, a.quota, a.modseq, n.mailbox FROM accounts a
+                   JOIN names n ON n.account = a.id AND n.name = 'INBOX' WHERE a.id = ?1";
+        let row = self.one(sql, [id.0], |row| {
+            let inbox = MailboxId(row.get(4)?);
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, u64>(3)?, inbox))
+        })?;
+        let Some((address, state, quota, floor, inbox)) = row else { return Ok(None) };
+        let (mut used, mut messages, mut modseq) = (0, 0, floor);
+        // Cells in memory are ahead of the disk within a batch.
+        let ids = self.all("SELECT id, size, messages, modseq FROM mailboxes WHERE account = ?1", [id.0], |row| {
+            Ok((MailboxId(row.get(0)?), row.get::<_, u64>(1)?, row.get::<_, u64>(2)?, row.get::<_, u64>(3)?))
+        })?;
+        for (mailbox, size, count, change) in ids {
+            let now = self.mailboxes.get(&mailbox);
+            used += now.map_or(size, |cell| cell.size);
+            messages += now.map_or(count, |cell| cell.messages.into());
+            modseq = modseq.max(now.map_or(change, |cell| cell.modseq));
+        }
+        let address = codec::address(&address)?;
+        Ok(Some(AccountCell { address, active: state == 0, quota, used, messages, modseq, inbox }))
+    }
+
+    /// A mailbox, from memory or disk.
+    pub(crate) fn mailbox(&mut self, id: MailboxId) -> StoreResult<&mut MailboxCell> {
+        if !self.mailboxes.contains_key(&id) {
+            let sql = "SELECT account, uid_validity, uid_next, modseq, recent_from, messages, unseen, deleted, size
+                       FROM mailboxes WHERE id = ?1";
+            let cell = self.one(sql, [id.0], |row| {
+                Ok(MailboxCell {
+                    account: AccountId(row.get(0)?),
+                    uid_validity: UidValidity(row.get(1)?),
+                    uid_next: row.get(2)?,
+                    modseq: row.get(3)?,
+                    recent_from: row.get(4)?,
+                    messages: row.get(5)?,
+                    unseen: row.get(6)?,
+                    deleted: row.get(7)?,
+                    size: row.get(8)?,
+                    keywords: None,
+                    dirty: false,
+                })
+            })?;
+            self.mailboxes.insert(id, cell.ok_or(StoreError::MailboxGone(id))?);
+        }
+        self.mailboxes.get_mut(&id).ok_or(StoreError::MailboxGone(id))
+    }
+
+    /// The mailbox, to change it.
+    fn mailbox_mut(&mut self, id: MailboxId) -> StoreResult<&mut MailboxCell> {
+        self.wrote = true;
+        self.mailbox(id)?;
+        let cell = self.mailboxes.get_mut(&id).ok_or(StoreError::MailboxGone(id))?;
+        if !cell.dirty {
+            cell.dirty = true;
+            self.dirty_mailboxes.push(id);
+        }
+        Ok(cell)
+    }
+
+    /// The keywords of a mailbox.
+    pub(crate) fn keywords(&mut self, id: MailboxId) -> StoreResult<Arc<[Keyword]>> {
+        if let Some(keywords) = &self.mailbox(id)?.keywords {
+            return Ok(keywords.clone());
+        }
+        let keywords = read_keywords(&self.conn, id).map_err(db)?;
+        self.mailbox(id)?.keywords = Some(keywords.clone());
+        Ok(keywords)
+    }
+
+    /// The next place in the account's order of changes, given to this mailbox.
+    fn next_modseq(&mut self, id: MailboxId) -> StoreResult<ModSeq> {
+        let account = self.mailbox(id)?.account;
+        let gone = StoreError::MailboxGone(id);
+        let cell = self.account(account)?.ok_or(gone)?;
+        cell.modseq += 1;
+        let modseq = cell.modseq;
+        self.mailbox_mut(id)?.modseq = modseq;
+        Ok(ModSeq(modseq))
+    }
+
+    /// A new row for bytes in the log.
+    fn add_body(&mut self, place: Place, refs: u64) -> StoreResult<u64> {
+        let id = self.counters.body;
+        self.count().body += 1;
+        let sql = "INSERT INTO bodies(id, segment, offset, length, refs) VALUES (?1, ?2, ?3, ?4, ?5)";
+        self.exec(sql, params![id, place.segment, place.offset, place.length, refs])?;
+        self.occupy(place)?;
+        Ok(id)
+    }
+
+    /// Counts a place as alive in its segment.
+    fn occupy(&mut self, place: Place) -> StoreResult<()> {
+        if place.segment != BLOBS {
+            let cell = self.segment(place.segment)?;
+            cell.tail = cell.tail.max(place.offset + place.footprint());
+            cell.live += place.footprint();
+            if place.segment > self.counters.segment {
+                self.count().segment = place.segment;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `by` references from a body; the last one frees it.
+    fn release_body(&mut self, id: u64, by: u64) -> StoreResult<()> {
+        let sql = "SELECT refs, segment, offset, length FROM bodies WHERE id = ?1";
+        let row = self.one(sql, [id], |row| {
+            let place = Place { segment: row.get(1)?, offset: row.get(2)?, length: row.get(3)? };
+            Ok((row.get::<_, u64>(0)?, place))
+        })?;
+        let Some((refs, place)) = row else { return Ok(()) };
+        if refs > by {
+            self.exec("UPDATE bodies SET refs = refs - ?2 WHERE id = ?1", [id, by])?;
+        } else {
+            self.exec("DELETE FROM bodies WHERE id = ?1", [id])?;
+            self.vacate(place)?;
+        }
+        Ok(())
+    }
+
+    /// No row points to this place any more.
+    fn vacate(&mut self, place: Place) -> StoreResult<()> {
+        if place.segment == BLOBS {
+            self.effects.push(Effect::BlobGone(place.offset));
+        } else {
+            let cell = self.segment(place.segment)?;
+            cell.live = cell.live.saturating_sub(place.footprint());
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, number: u32) -> StoreResult<&mut SegmentCell> {
+        if !self.segments.contains_key(&number) {
+            let sql = "SELECT tail, live FROM segments WHERE number = ?1";
+            let read = self.one(sql, [number], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let (tail, live) = read.unwrap_or_default();
+            self.segments.insert(number, SegmentCell { tail, live, dirty: false });
+        }
+        self.wrote = true;
+        let dirty_segments = &mut self.dirty_segments;
+        let cell = self.segments.get_mut(&number).ok_or_else(|| StoreError::Failed("no segment".into()))?;
+        if !cell.dirty {
+            cell.dirty = true;
+            dirty_segments.push(number);
+        }
+        Ok(cell)
+    }
+
+    /// Writes what changed in memory. The effects tell whom to publish to.
+    fn flush(&mut self) -> StoreResult<()> {
+        for id in std::mem::take(&mut self.dirty_mailboxes) {
+            let Some(cell) = self.mailboxes.get_mut(&id) else { continue };
+            cell.dirty = false;
+            self.used.push(cell.account);
+            let sql = "UPDATE mailboxes SET uid_next = ?2, modseq = ?3, recent_from = ?4, messages = ?5, unseen = ?6,
+                       deleted = ?7, size = ?8 WHERE id = ?1";
+            let mut statement = self.conn.prepare_cached(sql).map_err(db)?;
+            let values = params![
+                id.0,
+                cell.uid_next,
+                cell.modseq,
+                cell.recent_from,
+                cell.messages,
+                cell.unseen,
+                cell.deleted,
+                cell.size
+            ];
+            statement.execute(values).map_err(db)?;
+        }
+        for number in std::mem::take(&mut self.dirty_segments) {
+            let Some(cell) = self.segments.get_mut(&number) else { continue };
+            cell.dirty = false;
+            let sql = "INSERT INTO segments(number, tail, live) VALUES (?1, ?2, ?3)
+                       ON CONFLICT(number) DO UPDATE SET tail = excluded.tail, live = excluded.live";
+            let mut statement = self.conn.prepare_cached(sql).map_err(db)?;
+            statement.execute(params![number, cell.tail, cell.live]).map_err(db)?;
+        }
+        if std::mem::take(&mut self.counters_dirty) {
+            let now = &self.counters;
+            let sql = "UPDATE counters SET account = ?1, mailbox = ?2, body = ?3, uid_validity = ?4, segment = ?5,
+                       refusal = ?6, covered = ?7, accepted = ?8, delivered = ?9, relayed = ?10, bounced = ?11,
+                       expired = ?12, discarded = ?13";
+            let mut statement = self.conn.prepare_cached(sql).map_err(db)?;
+            let values = params![
+                now.account,
+                now.mailbox,
+                now.body,
+                now.uid_validity,
+                now.segment,
+                now.refusal,
+                now.covered,
+                now.accepted,
+                now.delivered,
+                now.relayed,
+                now.bounced,
+                now.expired,
+                now.discarded
+            ];
+            statement.execute(values).map_err(db)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is in memory: the disk says something else.
+    fn forget(&mut self) -> StoreResult<()> {
+        self.accounts.clear();
+        self.mailboxes.clear();
+        self.dirty_mailboxes.clear();
+        self.segments.clear();
+        self.dirty_segments.clear();
+        self.counters = Counters::read(&self.conn).map_err(db)?;
+        self.counters_dirty = false;
+        Ok(())
+    }
+
+    /// Keeps the memory of the truth bounded; between batches.
+    fn trim(&mut self) {
+        if self.mailboxes.len() + self.accounts.len() > CELLS {
+            self.mailboxes.clear();
+            self.accounts.clear();
+        }
+    }
+
+    /// Use of an account as of now, for the directory: octets and messages.
+    pub(crate) fn account_use(&self, id: AccountId) -> Option<(u64, u64)> {
+        self.accounts.get(&id).map(|cell| (cell.used, cell.messages))
+    }
+}
+
+/// The keywords of a mailbox, in the order of their numbers.
+pub(crate) fn read_keywords(conn: &Connection, id: MailboxId) -> rusqlite::Result<Arc<[Keyword]>> {
+    let mut statement = conn.prepare_cached("SELECT keyword FROM keywords WHERE mailbox = ?1 ORDER BY n")?;
+    let names = statement.query_map([id.0], |row| row.get::<_, String>(0))?;
+    let names = names.collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(names.iter().filter_map(|name| Keyword::new(name)).collect())
+}

@@ -1,0 +1,146 @@
+//! Ends of tries, the operator's hand, and events that come later.
+
+use mail::{QueueId, Timestamp};
+use rusqlite::params;
+use store::{Outcome, QueueItem, QueueNews, QueueState, StoreError, StoreResult};
+
+use super::{Effect, Plan, Truth};
+use crate::codec;
+use crate::log::Place;
+
+/// A settlement made ready outside the writer.
+pub(crate) struct SettlePlan {
+    pub(crate) id: QueueId,
+    pub(crate) outcomes: Vec<(u32, Outcome)>,
+    /// Encoded; empty: none.
+    pub(crate) events: String,
+    pub(crate) reports: Vec<(Plan, usize)>,
+}
+
+impl Truth {
+    /// Ends a try. Where none of its recipients is queued any more nothing happens: their end was told before.
+    pub(crate) fn settle(&mut self, plan: &SettlePlan, places: &[Place]) -> StoreResult<()> {
+        let mut queued = Vec::with_capacity(plan.outcomes.len());
+        for (index, outcome) in &plan.outcomes {
+            if let Some(item) = self.queue_item(plan.id, *index)? {
+                queued.push((item, outcome));
+            }
+        }
+        if queued.is_empty() && !plan.outcomes.is_empty() {
+            return Ok(());
+        }
+        // Reports first: what can fail (an account that is gone) fails before anything is written.
+        let mut places = places;
+        for (report, count) in &plan.reports {
+            let (mine, rest) = places.split_at((*count).min(places.len()));
+            self.accept(report, mine)?;
+            places = rest;
+        }
+        for (item, outcome) in queued {
+            self.settle_one(item, outcome)?;
+        }
+        self.add_events(plan.id, &plan.events)?;
+        self.drop_if_done(plan.id)
+    }
+
+    fn queue_item(&self, id: QueueId, index: u32) -> StoreResult<Option<QueueItem>> {
+        let sql =
+            "SELECT destination, next_attempt, attempts, state FROM queue_recipients WHERE queue = ?1 AND idx = ?2";
+        let row = self.one(sql, params![id.as_u64(), index], |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?))
+        })?;
+        let Some((destination, next_attempt, attempts, state)) = row else { return Ok(None) };
+        Ok(Some(QueueItem {
+            id,
+            recipient: index,
+            destination: codec::domain(&destination)?,
+            next_attempt: Timestamp::from_millis(next_attempt),
+            attempts,
+            state: codec::queue_state(state),
+        }))
+    }
+
+    fn settle_one(&mut self, mut item: QueueItem, outcome: &Outcome) -> StoreResult<()> {
+        let (id, index) = (item.id, item.recipient);
+        if let Outcome::Deferred { next_attempt, warned, attempt } = outcome {
+            item.attempts += 1;
+            item.next_attempt = *next_attempt;
+            self.exec(
+                "UPDATE queue_recipients SET attempts = ?3, next_attempt = ?4, warned = max(warned, ?5), last = ?6
+                 WHERE queue = ?1 AND idx = ?2",
+                params![id.as_u64(), index, item.attempts, next_attempt.millis(), warned, codec::attempt_text(attempt)],
+            )?;
+            self.effects.push(Effect::Queue(QueueNews::Changed(item)));
+            return Ok(());
+        }
+        self.exec("DELETE FROM queue_recipients WHERE queue = ?1 AND idx = ?2", params![id.as_u64(), index])?;
+        let totals = self.count();
+        match outcome {
+            Outcome::Relayed => totals.relayed += 1,
+            Outcome::Bounced => totals.bounced += 1,
+            Outcome::Expired => totals.expired += 1,
+            Outcome::Discarded => totals.discarded += 1,
+            Outcome::Deferred { .. } => {}
+        }
+        self.effects.push(Effect::Queue(QueueNews::Gone(id, index)));
+        Ok(())
+    }
+
+    /// The last recipient's end is the entry's.
+    fn drop_if_done(&mut self, id: QueueId) -> StoreResult<()> {
+        let sql = "SELECT 1 FROM queue_recipients WHERE queue = ?1 LIMIT 1";
+        if self.one(sql, [id.as_u64()], |_| Ok(()))?.is_some() {
+            return Ok(());
+        }
+        let sql = "SELECT body FROM queue WHERE id = ?1";
+        if let Some(body) = self.one(sql, [id.as_u64()], |row| row.get::<_, u64>(0))? {
+            self.exec("DELETE FROM queue WHERE id = ?1", [id.as_u64()])?;
+            self.release_body(body, 1)?;
+        }
+        Ok(())
+    }
+
+    /// Adds encoded events to a journey that exists.
+    pub(crate) fn add_events(&mut self, id: QueueId, events: &str) -> StoreResult<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let sql = "INSERT INTO journey_more(id, n, events)
+                   SELECT id, 1 + coalesce((SELECT max(n) FROM journey_more WHERE id = ?1), 0), ?2
+                   FROM journey WHERE id = ?1";
+        self.exec(sql, params![id.as_u64(), events]).map(drop)
+    }
+
+    /// As [`Truth::add_events`], for a message that must be known.
+    pub(crate) fn record(&mut self, id: QueueId, events: &str) -> StoreResult<()> {
+        let sql = "SELECT 1 FROM journey WHERE id = ?1";
+        match self.one(sql, [id.as_u64()], |_| Ok(()))? {
+            Some(()) => self.add_events(id, events),
+            None => Err(StoreError::NoQueueEntry(id)),
+        }
+    }
+
+    /// Holds, releases or hastens all recipients of a message.
+    pub(crate) fn reschedule(
+        &mut self,
+        id: QueueId,
+        state: QueueState,
+        next_attempt: Option<Timestamp>,
+        events: &str,
+    ) -> StoreResult<()> {
+        let sql = "SELECT idx FROM queue_recipients WHERE queue = ?1";
+        let indexes: Vec<u32> = self.all(sql, [id.as_u64()], |row| row.get(0))?;
+        if indexes.is_empty() {
+            return Err(StoreError::NoQueueEntry(id));
+        }
+        let sql = "UPDATE queue_recipients SET state = ?2, next_attempt = coalesce(?3, next_attempt) WHERE queue = ?1";
+        let held = i64::from(state == QueueState::Held);
+        self.exec(sql, params![id.as_u64(), held, next_attempt.map(Timestamp::millis)])?;
+        for index in indexes {
+            if let Some(item) = self.queue_item(id, index)? {
+                self.effects.push(Effect::Queue(QueueNews::Changed(item)));
+            }
+        }
+        self.add_events(id, events)
+    }
+}

@@ -1,0 +1,81 @@
+//! What `store.db` looks like, by version.
+
+use rusqlite::Connection;
+
+/// The version that this program writes.
+pub(crate) const VERSION: i64 = 1;
+
+/// Says that a database is ours ("Prdr").
+pub(crate) const APPLICATION: i64 = 0x5072_6472;
+
+/// Version 1. Rows stand in the order in which they are read and written: messages by mailbox and UID, the rest by
+/// ids that grow. Nothing that a delivery touches is keyed by a hash or a random value.
+const TABLES: &str = "
+CREATE TABLE counters(
+  one INTEGER PRIMARY KEY CHECK (one = 1),
+  account INTEGER NOT NULL, mailbox INTEGER NOT NULL, body INTEGER NOT NULL, uid_validity INTEGER NOT NULL,
+  segment INTEGER NOT NULL, refusal INTEGER NOT NULL, covered INTEGER NOT NULL,
+  accepted INTEGER NOT NULL, delivered INTEGER NOT NULL, relayed INTEGER NOT NULL, bounced INTEGER NOT NULL,
+  expired INTEGER NOT NULL, discarded INTEGER NOT NULL);
+CREATE TABLE domains(domain TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE accounts(
+  id INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE, password TEXT NOT NULL, scram TEXT, state INTEGER NOT NULL,
+  quota INTEGER, created INTEGER NOT NULL, modseq INTEGER NOT NULL);
+CREATE TABLE aliases(address TEXT PRIMARY KEY, targets TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE names(
+  account INTEGER NOT NULL, name TEXT NOT NULL, mailbox INTEGER, special_use TEXT, subscribed INTEGER NOT NULL,
+  PRIMARY KEY(account, name)) WITHOUT ROWID;
+CREATE TABLE mailboxes(
+  id INTEGER PRIMARY KEY, account INTEGER NOT NULL, uid_validity INTEGER NOT NULL, uid_next INTEGER NOT NULL,
+  modseq INTEGER NOT NULL, recent_from INTEGER NOT NULL, messages INTEGER NOT NULL, unseen INTEGER NOT NULL,
+  deleted INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE INDEX mailboxes_account ON mailboxes(account);
+CREATE TABLE keywords(
+  mailbox INTEGER NOT NULL, n INTEGER NOT NULL, keyword TEXT NOT NULL, PRIMARY KEY(mailbox, n)) WITHOUT ROWID;
+CREATE TABLE messages(
+  mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, flags INTEGER NOT NULL, keywords INTEGER NOT NULL,
+  modseq INTEGER NOT NULL, created INTEGER NOT NULL, size INTEGER NOT NULL, internal_date INTEGER NOT NULL,
+  saved INTEGER NOT NULL, body INTEGER NOT NULL, thread INTEGER NOT NULL, prefix BLOB,
+  PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;
+CREATE TABLE expunged(
+  mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, uid INTEGER NOT NULL,
+  PRIMARY KEY(mailbox, modseq, uid)) WITHOUT ROWID;
+CREATE TABLE bodies(
+  id INTEGER PRIMARY KEY, segment INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,
+  refs INTEGER NOT NULL);
+CREATE INDEX bodies_blob ON bodies(offset) WHERE segment = 0;
+CREATE TABLE segments(number INTEGER PRIMARY KEY, tail INTEGER NOT NULL, live INTEGER NOT NULL);
+CREATE TABLE queue(
+  id INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, envelope TEXT NOT NULL, message_id TEXT,
+  body INTEGER NOT NULL, size INTEGER NOT NULL);
+CREATE TABLE queue_recipients(
+  queue INTEGER NOT NULL, idx INTEGER NOT NULL, recipient TEXT NOT NULL, prefix BLOB, destination TEXT NOT NULL,
+  state INTEGER NOT NULL, attempts INTEGER NOT NULL, next_attempt INTEGER NOT NULL, warned INTEGER NOT NULL,
+  last TEXT, PRIMARY KEY(queue, idx)) WITHOUT ROWID;
+CREATE TABLE journey(
+  id INTEGER PRIMARY KEY, received_at INTEGER NOT NULL, message_id TEXT, sender TEXT NOT NULL, others TEXT,
+  events TEXT NOT NULL);
+CREATE TABLE journey_more(
+  id INTEGER NOT NULL, n INTEGER NOT NULL, events TEXT NOT NULL, PRIMARY KEY(id, n)) WITHOUT ROWID;
+CREATE TABLE late(id INTEGER PRIMARY KEY);
+CREATE TABLE refusals(n INTEGER PRIMARY KEY, event TEXT NOT NULL);
+";
+
+/// Makes the tables of a new store. UIDVALIDITY begins at the time in seconds, so that a store that is
+/// made anew under the same names never repeats one (RFC 3501 §2.3.1.1).
+pub(crate) fn create(conn: &Connection, now_secs: i64) -> rusqlite::Result<()> {
+    let first_uid_validity = now_secs.clamp(1, i64::from(u32::MAX) / 2);
+    conn.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES}
+         INSERT INTO counters VALUES (1, 1, 1, 1, {first_uid_validity}, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+         PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT"
+    ))
+}
+
+/// The connection's settings that every user of the database needs.
+pub(crate) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+    conn.busy_timeout(std::time::Duration::from_secs(10))?;
+    conn.set_prepared_statement_cache_capacity(256);
+    // Who writes each page once and reads it seldom gains nothing from the statistics of memory use.
+    conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")
+}

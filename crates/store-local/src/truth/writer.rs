@@ -1,0 +1,216 @@
+//! The thread that commits: all changes that wait, in one transaction.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use mail::limits;
+use store::{StoreError, StoreResult};
+
+use super::{Effect, Truth};
+use crate::error::db;
+use crate::failpoint::failpoint;
+use crate::log::{BLOBS, Place};
+use crate::publish::Published;
+use crate::submit::{Job, Queue};
+
+/// A change whose bodies are on stable storage.
+pub(crate) struct Placed {
+    pub(crate) places: Vec<Place>,
+    pub(crate) job: Box<dyn Job>,
+}
+
+thread_local! {
+    /// Pages in SQLite's log, as it told this thread at the last commit.
+    static WAL_PAGES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Why a batch was not committed.
+enum Trouble {
+    /// A change failed after it had written: the batch is run again, each change by itself.
+    Again,
+    /// The transaction could not be made, and was taken back.
+    Refused(StoreError),
+    /// Nobody knows what is on the disk now.
+    Fatal(String),
+}
+
+/// The writer's state.
+pub(crate) struct Writer {
+    truth: Truth,
+    published: Arc<Published>,
+    wal_pages: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(truth: Truth, published: Arc<Published>, wal_len: u64) -> Self {
+        Self { truth, published, wal_pages: wal_len / 4096 }
+    }
+
+    /// Until `input` is closed and empty. Leaves the database folded up.
+    pub(crate) fn run(mut self, input: &Queue<Placed>) {
+        self.truth.conn.wal_hook(Some(|_, pages| {
+            WAL_PAGES.set(u64::try_from(pages).unwrap_or(0));
+            Ok(())
+        }));
+        let mut batch = Vec::new();
+        let mut results = Vec::new();
+        while input.take(&mut batch, limits::COMMIT_CHANGES) {
+            results.clear();
+            let outcome = match self.published.poison.reason() {
+                Some(why) => Err(StoreError::Poisoned(why)),
+                None => self.commit(&mut batch, &mut results),
+            };
+            if outcome.is_ok() {
+                self.published.publish(&mut self.truth);
+            }
+            self.truth.effects.clear();
+            self.truth.used.clear();
+            self.answer(&mut batch, &mut results, outcome);
+            self.truth.trim();
+            if WAL_PAGES.get() >= self.wal_pages {
+                self.checkpoint();
+            }
+        }
+        if self.published.poison.reason().is_none() {
+            let _ = self.truth.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        }
+    }
+
+    fn answer(&self, batch: &mut Vec<Placed>, results: &mut Vec<StoreResult<()>>, outcome: StoreResult<()>) {
+        let mut results = results.drain(..);
+        for placed in batch.drain(..) {
+            let result = outcome.clone().and_then(|()| results.next().unwrap_or(Ok(())));
+            if result.is_err() {
+                for place in placed.places.iter().filter(|place| place.segment == BLOBS) {
+                    self.published.blob_gone(place.offset);
+                }
+            }
+            placed.job.finish(result);
+        }
+    }
+
+    fn commit(&mut self, batch: &mut [Placed], results: &mut Vec<StoreResult<()>>) -> StoreResult<()> {
+        let mut trouble = self.attempt(batch, results, false);
+        if matches!(trouble, Err(Trouble::Again)) {
+            results.clear();
+            trouble = self.attempt(batch, results, true);
+        }
+        match trouble {
+            Ok(()) => Ok(()),
+            Err(Trouble::Refused(why)) => Err(why),
+            Err(Trouble::Again) => Err(StoreError::Failed("the change could not be made".into())),
+            Err(Trouble::Fatal(why)) => {
+                self.published.poison.set(why.clone());
+                Err(StoreError::Poisoned(why))
+            }
+        }
+    }
+
+    /// One transaction for all. `careful`: each change in a savepoint of its own.
+    fn attempt(
+        &mut self,
+        batch: &mut [Placed],
+        results: &mut Vec<StoreResult<()>>,
+        careful: bool,
+    ) -> Result<(), Trouble> {
+        self.statement("BEGIN IMMEDIATE").map_err(Trouble::Refused)?;
+        let run = if careful { self.each(batch, results) } else { self.together(batch, results) };
+        let ready = run.and_then(|()| self.truth.flush().map_err(Trouble::Refused));
+        if let Err(trouble) = ready {
+            return Err(self.roll_back(trouble));
+        }
+        failpoint("commit.before");
+        if let Err(error) = self.statement("COMMIT") {
+            // ENOSPC at the write of the log is taken back cleanly; whatever else failed, a sync among it, leaves
+            // us not knowing what a power loss would leave.
+            return Err(match error {
+                StoreError::DiskFull => self.roll_back(Trouble::Refused(error)),
+                error => Trouble::Fatal(format!("a commit failed: {error}")),
+            });
+        }
+        failpoint("commit.after");
+        Ok(())
+    }
+
+    fn together(&mut self, batch: &mut [Placed], results: &mut Vec<StoreResult<()>>) -> Result<(), Trouble> {
+        for placed in batch {
+            self.truth.wrote = false;
+            let result = placed.job.run(&mut self.truth, &placed.places);
+            if result.is_err() && self.truth.wrote {
+                return Err(Trouble::Again);
+            }
+            results.push(result);
+        }
+        Ok(())
+    }
+
+    fn each(&mut self, batch: &mut [Placed], results: &mut Vec<StoreResult<()>>) -> Result<(), Trouble> {
+        for placed in batch {
+            self.truth.flush().map_err(Trouble::Refused)?;
+            self.statement("SAVEPOINT change").map_err(Trouble::Refused)?;
+            let effects = self.truth.effects.len();
+            let mut result = placed.job.run(&mut self.truth, &placed.places);
+            if result.is_ok() {
+                result = self.truth.flush();
+            }
+            if result.is_err() {
+                self.truth.effects.truncate(effects);
+                self.statement("ROLLBACK TO change").map_err(Trouble::Refused)?;
+                self.truth.forget().map_err(Trouble::Refused)?;
+            }
+            self.statement("RELEASE change").map_err(Trouble::Refused)?;
+            results.push(result);
+        }
+        Ok(())
+    }
+
+    fn roll_back(&mut self, trouble: Trouble) -> Trouble {
+        self.truth.effects.clear();
+        // Some errors have rolled back already; then this one fails and means nothing.
+        if !self.truth.conn.is_autocommit() {
+            if let Err(error) = self.statement("ROLLBACK") {
+                return Trouble::Fatal(format!("a transaction could not be taken back: {error}"));
+            }
+        }
+        match self.truth.forget() {
+            Ok(()) => trouble,
+            Err(error) => Trouble::Fatal(format!("the database can't be read: {error}")),
+        }
+    }
+
+    fn statement(&self, sql: &str) -> StoreResult<()> {
+        self.truth.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(db)
+    }
+
+    /// Folds SQLite's log into the database. RESTART and not TRUNCATE: writing over a file's old blocks
+    /// is cheaper to sync than growing it.
+    fn checkpoint(&mut self) {
+        failpoint("checkpoint.before");
+        let sql = "PRAGMA wal_checkpoint(RESTART)";
+        let result = self.truth.conn.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(2)?)));
+        match result {
+            Ok((0, _)) => WAL_PAGES.set(0),
+            // A reader is in the way: again after the next batch.
+            Ok(_) => {}
+            Err(error) if matches!(db_kind(&error), Some(rusqlite::ErrorCode::DiskFull)) => {
+                tracing::warn!(%error, "no space to fold up the database's log");
+            }
+            Err(error) => self.published.poison.set(format!("a checkpoint failed: {error}")),
+        }
+        failpoint("checkpoint.after");
+    }
+}
+
+fn db_kind(error: &rusqlite::Error) -> Option<rusqlite::ErrorCode> {
+    error.sqlite_error_code()
+}
+
+impl Effect {
+    /// The mailbox that it is about.
+    pub(crate) const fn mailbox(&self) -> Option<mail::MailboxId> {
+        match self {
+            Self::Row(id, _) | Self::Gone(id, _) | Self::Mailbox(id) | Self::Deleted(id) => Some(*id),
+            Self::Queue(_) | Self::Directory(_) | Self::BlobGone(_) => None,
+        }
+    }
+}

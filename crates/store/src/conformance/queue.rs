@@ -1,0 +1,166 @@
+//! Promises about the queue and the journey.
+
+use std::sync::Arc;
+
+use mail::{QueueId, Timestamp};
+
+use super::{NOW, acceptance, account, address, deliver_to, domain, inbox, read, relay_to, staged};
+use crate::{
+    Acceptance, Attempt, Event, JourneyQuery, NewDsn, Outcome, QueueNews, QueueState, Settlement, Store, StoreError,
+    What,
+};
+
+fn settlement(id: QueueId, outcomes: Vec<(u32, Outcome)>) -> Settlement {
+    let event = Event::about(NOW, "c@far.example".into(), What::Deferred { words: "later".into(), next: 5 });
+    Settlement { id, outcomes, events: vec![event], dsns: Vec::new() }
+}
+
+async fn accept(store: &impl Store, message: Acceptance) -> QueueId {
+    store.accept(staged(store, b"Subject: x\r\n\r\nx").await, message).await.unwrap().into_inner().id
+}
+
+/// A message for two others: heard of, listed, tried, settled, gone.
+pub async fn relays_are_queued_and_settled(store: Arc<impl Store>) {
+    let mut feed = store.queue_feed();
+    let mut message = acceptance(store.next_queue_id(NOW), "s@x.example", "<1@x.example>");
+    relay_to(&mut message, "c@far.example");
+    relay_to(&mut message, "d@further.example");
+    message.relays[1].prefix = b"Delivered-To: list@x.example\r\n".to_vec();
+    let envelope = message.envelope.clone();
+    let id = accept(&*store, message).await;
+    let items = store.queue_items(None, 10).await.unwrap();
+    assert_eq!(items.len(), 2);
+    assert_eq!(store.queue_items(Some((id, 0)), 10).await.unwrap(), items[1..]);
+    for item in &items {
+        assert_eq!(feed.recv().await.unwrap(), QueueNews::Changed(item.clone()));
+    }
+    assert_eq!(items[1].destination, domain("further.example"));
+    let queued = store.queue_message(id).await.unwrap().unwrap();
+    assert_eq!((queued.envelope, queued.size, queued.recipients.len()), (envelope, 15, 2));
+    assert_eq!(queued.recipients[0].address, address("c@far.example"));
+    let body = store.queue_body(id, 1).await.unwrap();
+    assert_eq!(read(&body).await, b"Delivered-To: list@x.example\r\nSubject: x\r\n\r\nx");
+
+    let attempt = Attempt { at: NOW, host: Some("mx".into()), words: "451 no".into(), status: (4, 3, 0) };
+    let next_attempt = Timestamp::from_secs(1_900_000_000);
+    let later = Outcome::Deferred { next_attempt, warned: true, attempt: attempt.clone() };
+    store.settle(settlement(id, vec![(0, later), (1, Outcome::Relayed)])).await.unwrap().into_inner();
+    let queued = store.queue_message(id).await.unwrap().unwrap();
+    assert_eq!(queued.recipients.len(), 1);
+    let left = &queued.recipients[0];
+    assert_eq!((left.attempts, left.warned, left.next_attempt), (1, true, next_attempt));
+    assert_eq!(left.last, Some(attempt));
+    assert!(matches!(feed.recv().await.unwrap(), QueueNews::Changed(item) if item.attempts == 1));
+    assert_eq!(feed.recv().await.unwrap(), QueueNews::Gone(id, 1));
+    assert!(matches!(store.queue_body(id, 1).await, Err(StoreError::NoQueueEntry(_))));
+
+    store.settle(settlement(id, vec![(0, Outcome::Expired), (1, Outcome::Bounced)])).await.unwrap().into_inner();
+    assert!(store.queue_message(id).await.unwrap().is_none());
+    // All of it over: settling again changes nothing.
+    store.settle(settlement(id, vec![(0, Outcome::Relayed)])).await.unwrap().into_inner();
+    let balance = store.balance().await.unwrap();
+    assert_eq!((balance.accepted, balance.relayed, balance.expired, balance.bounced), (2, 1, 1, 0));
+    assert!(balance.holds());
+    let journey = &store.journeys(&JourneyQuery::Id(id), 1).await.unwrap()[0];
+    assert_eq!((journey.events.len(), journey.waiting.len()), (3, 0));
+}
+
+/// The bounce and its report are one commit: neither is there without the other.
+pub async fn a_report_goes_with_its_bounce(store: Arc<impl Store>) {
+    let a = account(&*store, "a@x.example").await;
+    let mut message = acceptance(store.next_queue_id(NOW), "a@x.example", "<1@x.example>");
+    relay_to(&mut message, "c@far.example");
+    let id = accept(&*store, message).await;
+    let report = |account| {
+        let mut report = acceptance(store.next_queue_id(NOW), "", "<report@x.example>");
+        deliver_to(&mut report, account, "a@x.example");
+        report
+    };
+    let mut end = settlement(id, vec![(0, Outcome::Bounced)]);
+    let nobody = mail::AccountId(999);
+    end.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(nobody) }];
+    assert!(matches!(store.settle(end).await, Err(StoreError::AccountGone(_))));
+    assert_eq!(store.queue_message(id).await.unwrap().unwrap().recipients.len(), 1);
+
+    let mut end = settlement(id, vec![(0, Outcome::Bounced)]);
+    end.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(a) }];
+    store.settle(end).await.unwrap().into_inner();
+    let mut again = settlement(id, vec![(0, Outcome::Bounced)]);
+    again.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(a) }];
+    store.settle(again).await.unwrap().into_inner();
+    assert_eq!(store.status(inbox(&*store, a).await).await.unwrap().messages, 1);
+    let balance = store.balance().await.unwrap();
+    assert_eq!((balance.accepted, balance.bounced, balance.delivered), (2, 1, 1));
+    let found = store.journeys(&JourneyQuery::MessageId("report@x.example".into()), 9).await.unwrap();
+    assert_eq!(found.len(), 1);
+}
+
+/// Hold, release, retry, each with its event.
+pub async fn the_operator_holds_and_releases(store: Arc<impl Store>) {
+    let mut message = acceptance(store.next_queue_id(NOW), "s@x.example", "<1@x.example>");
+    relay_to(&mut message, "c@far.example");
+    let id = accept(&*store, message).await;
+    let mut feed = store.queue_feed();
+    let event = |action: &str| Event::new(NOW, What::Operator { action: action.into() });
+    store.reschedule(id, QueueState::Held, None, event("hold")).await.unwrap().into_inner();
+    assert!(matches!(feed.recv().await.unwrap(), QueueNews::Changed(item) if item.state == QueueState::Held));
+    let at = Timestamp::from_secs(7);
+    store.reschedule(id, QueueState::Waiting, Some(at), event("retry")).await.unwrap().into_inner();
+    assert!(matches!(feed.recv().await.unwrap(), QueueNews::Changed(item) if item.next_attempt == at));
+    let none = store.reschedule(QueueId::from_u64(5), QueueState::Held, None, event("hold")).await;
+    assert_eq!(none, Err(StoreError::NoQueueEntry(QueueId::from_u64(5))));
+    store.settle(settlement(id, vec![(0, Outcome::Discarded)])).await.unwrap().into_inner();
+    let journey = &store.journeys(&JourneyQuery::Id(id), 1).await.unwrap()[0];
+    assert_eq!(journey.events.len(), 4);
+    assert_eq!(store.queue_messages(None, 10).await.unwrap(), []);
+}
+
+/// By id, by Message-ID with or without brackets, by any address, newest first; forgotten in time.
+pub async fn journeys_are_found(store: Arc<impl Store>) {
+    let a = account(&*store, "a@x.example").await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let mut message = acceptance(store.next_queue_id(NOW), "Sender@far.example", &format!("<{n}@far.example>"));
+        deliver_to(&mut message, a, "a@x.example");
+        if n == 4 {
+            relay_to(&mut message, "c@far.example");
+        }
+        ids.push(accept(&*store, message).await);
+    }
+    let find = async |query| store.journeys(&query, 3).await.unwrap();
+    for text in ["<3@far.example>", "3@far.example"] {
+        let found = find(JourneyQuery::MessageId(text.into())).await;
+        assert_eq!(found.len(), 1, "{text}");
+        assert_eq!(found[0].id, ids[3].to_string());
+    }
+    for who in ["sender@far.example", "A@x.example"] {
+        let found = find(JourneyQuery::Address(who.into())).await;
+        assert_eq!(
+            found.iter().map(|journey| journey.id.clone()).collect::<Vec<_>>(),
+            [ids[4].to_string(), ids[3].to_string(), ids[2].to_string()]
+        );
+    }
+    let found = find(JourneyQuery::Address("c@far.example".into())).await;
+    assert_eq!(found[0].waiting, [("c@far.example".to_owned(), NOW.millis())]);
+    assert!(find(JourneyQuery::Id(QueueId::from_u64(1))).await.is_empty());
+    assert!(find(JourneyQuery::MessageId("other@far.example".into())).await.is_empty());
+    store.record(ids[0], vec![Event::new(NOW, What::Operator { action: "retry".into() })]).await.unwrap().into_inner();
+    assert_eq!(find(JourneyQuery::Id(ids[0])).await[0].events.len(), 2);
+
+    let forgotten = store.forget_journeys(Timestamp::from_secs(NOW.secs() + 10)).await.unwrap();
+    assert_eq!(forgotten, 4, "what is queued keeps its journey");
+    assert!(find(JourneyQuery::MessageId("3@far.example".into())).await.is_empty());
+    assert_eq!(find(JourneyQuery::Id(ids[4])).await.len(), 1);
+}
+
+/// The newest refusals are kept.
+pub async fn refusals_are_a_ring(store: Arc<impl Store>) {
+    for n in 0..5 {
+        store.note_refusal(Event::new(
+            Timestamp::from_secs(n),
+            What::Refused { from: "192.0.2.1".into(), sender: String::new(), reply: "550".into(), rule: "x".into() },
+        ));
+    }
+    let found = store.refusals(3).await.unwrap();
+    assert_eq!(found.iter().map(|event| event.at).collect::<Vec<_>>(), [4000, 3000, 2000]);
+}
