@@ -8,6 +8,9 @@ use std::rc::Rc;
 use mail::{Durable, Uid, UidValidity};
 use testkit::transcript::{Enough, Received, Subject, Transcript, run_folder};
 use wire::pop3::{Answer, Engine, Listing, LoginFailure, Question, Settings, Step};
+use wire::sasl::client::{self, Credentials};
+use wire::sasl::scram::Keys;
+use wire::sasl::{ChannelBinding, Mechanism, Password, decode, encode};
 
 /// What all connections of one run share.
 struct World {
@@ -56,11 +59,19 @@ impl Connection {
         let world = Rc::clone(&self.world);
         let mut world = world.borrow_mut();
         match question {
-            Question::LogIn { user, password } if user != "alice@red.example" || password != "secret" => {
+            Question::LogIn { user, password } if user != "alice@red.example" || password.reveal() != "secret" => {
                 self.engine.answer(Answer::Refused(LoginFailure::Credentials));
             }
-            Question::LogIn { .. } if world.locked => self.engine.answer(Answer::Refused(LoginFailure::InUse)),
-            Question::LogIn { .. } => {
+            Question::Keys { user } => {
+                let password = if user == "alice@red.example" { "secret" } else { "nobody knows" };
+                let keys = Keys::derive(password, b"salt", 4096);
+                self.engine.answer(Answer::Keys { keys, nonce: b"not so random here" });
+            }
+            Question::Proof { right: false, .. } => self.engine.answer(Answer::Refused(LoginFailure::Credentials)),
+            Question::LogIn { .. } | Question::Proof { .. } if world.locked => {
+                self.engine.answer(Answer::Refused(LoginFailure::InUse))
+            }
+            Question::LogIn { .. } | Question::Proof { .. } => {
                 (world.locked, self.has_lock) = (true, true);
                 let messages = world.messages.iter().map(|(uid, message)| (*uid, message.len() as u32)).collect();
                 self.engine.answer(Answer::Opened(Listing { uid_validity: UidValidity(7), messages }));
@@ -80,6 +91,12 @@ impl Connection {
                 self.engine.answer(Answer::Updated(removed));
             }
         }
+    }
+
+    /// What stands after `+ `.
+    fn challenge(&mut self) -> Vec<u8> {
+        let said = std::mem::take(&mut self.said);
+        decode(said.strip_prefix(b"+ ").unwrap().trim_ascii_end()).unwrap()
     }
 
     fn unlock(&mut self) {
@@ -113,7 +130,7 @@ impl Subject for Connection {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         self.unread.clear();
-        self.engine.tls_started();
+        self.engine.tls_started(ChannelBinding::default());
         Ok(())
     }
 
@@ -140,8 +157,9 @@ fn connect(world: &Rc<RefCell<World>>, transcript: &Transcript) -> Connection {
         hostname: "mail.red.example".into(),
         starttls: transcript.directive("starttls").is_some(),
         plaintext: transcript.directive("remote").is_none(),
+        scram: transcript.directive("scram").is_some(),
     };
-    let engine = Engine::new(settings, transcript.directive("tls").is_some());
+    let engine = Engine::new(settings, transcript.directive("tls").map(|_| ChannelBinding::default()));
     Connection {
         world: Rc::clone(world),
         engine,
@@ -184,4 +202,32 @@ fn a_message_that_another_session_removed() {
         said.ends_with("grün\r\n.\r\n+OK Message 2 will be removed at QUIT\r\n+OK 1 messages removed, bye\r\n"),
         "{said}"
     );
+}
+
+/// RFC 5802: our client's side logs in at our server's side, with the right password and with a wrong one.
+#[test]
+fn scram_from_end_to_end() {
+    for (password, right) in [("secret", true), ("Secret", false)] {
+        let text = "#: scram\n";
+        let transcript = testkit::transcript::parse("scram", text).unwrap();
+        let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false }));
+        let mut connection = connect(&world, &transcript);
+        connection.run();
+        connection.said.clear();
+        let credentials = Credentials { user: "alice@red.example".into(), password: Password::new(password) };
+        let binding = ChannelBinding::default();
+        let nonce = b"a client's nonce, long enough";
+        let (initial, exchange) = client::Exchange::start(Mechanism::ScramSha256, credentials, &binding, false, nonce);
+        connection.send(format!("AUTH SCRAM-SHA-256 {}\r\n", encode(&initial.unwrap())).as_bytes()).unwrap();
+        let (response, exchange) = exchange.respond(&connection.challenge()).unwrap();
+        connection.send(format!("{}\r\n", encode(&response)).as_bytes()).unwrap();
+        if !right {
+            assert_eq!(connection.said, b"-ERR [AUTH] Wrong user name or password\r\n");
+            continue;
+        }
+        let (response, exchange) = exchange.respond(&connection.challenge()).unwrap();
+        connection.send(format!("{}\r\n", encode(&response)).as_bytes()).unwrap();
+        assert_eq!(connection.said, b"+OK 3 messages (304 octets)\r\n");
+        exchange.succeeded().unwrap();
+    }
 }

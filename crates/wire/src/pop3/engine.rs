@@ -3,7 +3,11 @@
 use std::ops::Range;
 
 use mail::{Durable, Uid, limits};
-use memchr::memchr;
+
+use crate::line::{Line, LineReader};
+use crate::sasl::scram::Keys;
+use crate::sasl::server::{Exchange, ScramStart, Step as SaslStep};
+use crate::sasl::{self, ChannelBinding, Failure, Mechanism, Password};
 
 use super::command::{Command, CommandError, parse};
 use super::maildrop::{Listing, Maildrop};
@@ -18,6 +22,8 @@ pub struct Settings {
     pub starttls: bool,
     /// Passwords may be sent without TLS (`plaintext_auth`, on loopback).
     pub plaintext: bool,
+    /// SCRAM is offered: there are accounts that keep its keys. Clients prefer it, and fail with accounts without.
+    pub scram: bool,
 }
 
 /// What the pump does next.
@@ -36,14 +42,27 @@ pub enum Step {
 }
 
 /// What only the directory and the store know.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Is this the password of this user? If so lock and list the maildrop.
     LogIn {
         /// As the client wrote it.
         user: String,
         /// Likewise.
-        password: String,
+        password: Password,
+    },
+    /// The SCRAM keys of this user.
+    Keys {
+        /// As the client wrote it.
+        user: String,
+    },
+    /// SCRAM came to its end, with the `right` proof or a wrong one. If right, lock and list the maildrop; if wrong,
+    /// note it and refuse.
+    Proof {
+        /// As the client wrote it.
+        user: String,
+        /// Whether the client knows the password.
+        right: bool,
     },
     /// The octets in `range` of a message, or the first of them, as many as are read at once.
     Read {
@@ -56,24 +75,20 @@ pub enum Question {
     Update(Vec<Uid>),
 }
 
-/// Shows no password.
-impl std::fmt::Debug for Question {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::LogIn { user, .. } => write!(f, "LogIn({user})"),
-            Self::Read { uid, range } => write!(f, "Read({uid}, {range:?})"),
-            Self::Update(uids) => write!(f, "Update({uids:?})"),
-        }
-    }
-}
-
 /// The answer to a [`Question`].
 #[derive(Debug)]
 pub enum Answer<'a> {
-    /// To LogIn: here is the maildrop, locked.
+    /// To LogIn and Proof: here is the maildrop, locked.
     Opened(Listing),
-    /// To LogIn: no.
+    /// To LogIn, Keys and Proof: no.
     Refused(LoginFailure),
+    /// To Keys. An account that keeps none gets made-up ones.
+    Keys {
+        /// The keys.
+        keys: Keys,
+        /// Fresh and random, 18 octets or more.
+        nonce: &'a [u8],
+    },
     /// To Read: these octets. Empty only where the message is.
     Piece(&'a [u8]),
     /// To Read: another session removed the message.
@@ -93,6 +108,8 @@ pub enum LoginFailure {
     Credentials,
     /// Another session has the maildrop.
     InUse,
+    /// Too many failures before: not even looked at.
+    TooMany,
     /// We can't tell now.
     Temporary,
 }
@@ -101,13 +118,13 @@ pub enum LoginFailure {
 #[derive(Debug)]
 pub struct Engine {
     settings: Settings,
-    tls: bool,
+    /// Under TLS: what a log-in can be bound to.
+    tls: Option<ChannelBinding>,
     failures: usize,
     state: State,
     question: Option<Question>,
     out: Vec<u8>,
-    line: Vec<u8>,
-    too_long: bool,
+    lines: LineReader,
 }
 
 #[derive(Debug)]
@@ -116,7 +133,13 @@ enum State {
     Authorization,
     /// USER was given.
     Named(String),
-    /// LogIn is asked.
+    /// AUTH: the client's response is awaited.
+    Sasl(Exchange),
+    /// The same in SCRAM, once it is known whose.
+    Scram(Exchange, String),
+    /// Keys is asked.
+    FindingKeys(Box<ScramStart>),
+    /// LogIn or Proof is asked.
     LoggingIn,
     /// RFC 1939 §5.
     Transaction(Maildrop),
@@ -133,9 +156,19 @@ enum State {
 /// Octets waiting to be sent above which no more commands are taken.
 const WAITING: usize = 64 * 1024;
 
+impl State {
+    /// What stays when an exchange breaks off.
+    fn without_exchange(self) -> Self {
+        match self {
+            Self::Sasl(_) | Self::Scram(..) => Self::Authorization,
+            state => state,
+        }
+    }
+}
+
 impl Engine {
     /// At the greeting; `tls`: the connection began with TLS.
-    pub fn new(settings: Settings, tls: bool) -> Self {
+    pub fn new(settings: Settings, tls: Option<ChannelBinding>) -> Self {
         let mut engine = Self {
             settings,
             tls,
@@ -143,8 +176,7 @@ impl Engine {
             state: State::Authorization,
             question: None,
             out: Vec::new(),
-            line: Vec::new(),
-            too_long: false,
+            lines: LineReader::new(limits::POP3_COMMAND_LEN),
         };
         // No time stamp: it would offer APOP (RFC 1939 §7).
         let greeting = format!("{} Postrider POP3 ready", engine.settings.hostname);
@@ -156,36 +188,35 @@ impl Engine {
     /// next steps.
     pub fn input(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
+        let mut lines = std::mem::replace(&mut self.lines, LineReader::new(limits::POP3_COMMAND_LEN));
         while taken < bytes.len() && self.takes_commands() {
-            let rest = &bytes[taken..];
-            let Some(end) = memchr(b'\n', rest) else {
-                self.keep(rest);
-                return bytes.len();
+            let (count, line) = lines.read(&bytes[taken..]);
+            taken += count;
+            let state = std::mem::replace(&mut self.state, State::Over);
+            self.state = match line {
+                None => state,
+                Some(Line::TooLong) => {
+                    self.fail("That line is too long");
+                    self.end_or(state.without_exchange())
+                }
+                // Quirk: some scripts end lines with a bare LF; nothing can be smuggled in here by it.
+                Some(Line::Text(line) | Line::BareLf(line)) => match state {
+                    State::Sasl(exchange) => self.response(exchange, None, line),
+                    State::Scram(exchange, user) => self.response(exchange, Some(user), line),
+                    state => self.command(line, state),
+                },
             };
-            self.keep(&rest[..end]);
-            taken += end + 1;
-            let mut line = std::mem::take(&mut self.line);
-            if std::mem::take(&mut self.too_long) {
-                self.fail("That line is too long");
-                let state = std::mem::replace(&mut self.state, State::Over);
-                self.state = self.end_or(state);
-            } else {
-                self.command(line.strip_suffix(b"\r").unwrap_or(&line));
-            }
-            line.clear();
-            self.line = line;
         }
+        self.lines = lines;
         taken
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        let room = limits::POP3_COMMAND_LEN.saturating_sub(self.line.len());
-        self.too_long |= bytes.len() > room;
-        self.line.extend_from_slice(&bytes[..bytes.len().min(room)]);
-    }
-
     fn takes_commands(&self) -> bool {
-        self.out.len() < WAITING && matches!(self.state, State::Authorization | State::Named(_) | State::Transaction(_))
+        let asks = matches!(
+            self.state,
+            State::LoggingIn | State::FindingKeys(_) | State::Sending(..) | State::Updating { .. }
+        );
+        self.out.len() < WAITING && !asks && !matches!(self.state, State::StartingTls | State::Over)
     }
 
     /// What to do next.
@@ -204,14 +235,21 @@ impl Engine {
     }
 
     /// TLS is there. RFC 2595 §4: what was known before is forgotten.
-    pub fn tls_started(&mut self) {
-        self.tls = true;
+    pub fn tls_started(&mut self, binding: ChannelBinding) {
+        self.tls = Some(binding);
+        self.lines.forget();
         self.state = State::Authorization;
     }
 
-    /// The client did nothing for `limits::POP3_TIMEOUT`, or we stop: the session ends and removes nothing
+    /// The client did nothing for `limits::POP3_TIMEOUT`: the session ends and removes nothing
     /// (RFC 1939 §3: "the session does NOT enter the UPDATE state"; it says nothing either).
     pub fn abandon(&mut self) {
+        self.state = State::Over;
+    }
+
+    /// We stop: the client is told, and nothing is removed.
+    pub fn shut_down(&mut self) {
+        self.err("[SYS/TEMP] Shutting down, try again later");
         self.state = State::Over;
     }
 
@@ -225,15 +263,11 @@ impl Engine {
                 self.ok(&format!("{count} messages ({octets} octets)"));
                 State::Transaction(maildrop)
             }
-            (State::LoggingIn, Answer::Refused(why)) => {
-                match why {
-                    // RFC 3206 §4: only the user can mend it.
-                    LoginFailure::Credentials => self.fail("[AUTH] Wrong user name or password"),
-                    // RFC 2449 §8.1.1.
-                    LoginFailure::InUse => self.fail("[IN-USE] Another session has this maildrop open"),
-                    LoginFailure::Temporary => self.fail("[SYS/TEMP] Can't log you in now, try again later"),
-                }
-                self.end_or(State::Authorization)
+            (State::LoggingIn | State::FindingKeys(_), Answer::Refused(why)) => self.refused(why),
+            (State::FindingKeys(start), Answer::Keys { keys, nonce }) => {
+                let user = start.user().to_owned();
+                let step = start.keys(Some(keys), nonce, &[]);
+                self.sasl(step, Some(user))
             }
             (State::Sending(maildrop, transfer), answer) => self.sent(maildrop, transfer, answer),
             (State::Updating { count }, Answer::Updated(removed)) => {
@@ -278,8 +312,94 @@ impl Engine {
         }
     }
 
-    /// One line without its end.
-    fn command(&mut self, line: &[u8]) {
+    fn refused(&mut self, why: LoginFailure) -> State {
+        match why {
+            // RFC 3206 §4: only the user can mend it.
+            LoginFailure::Credentials => self.fail("[AUTH] Wrong user name or password"),
+            // RFC 2449 §8.1.1.
+            LoginFailure::InUse => self.fail("[IN-USE] Another session has this maildrop open"),
+            LoginFailure::TooMany => self.fail("[SYS/TEMP] Too many failed log-ins, try again later"),
+            LoginFailure::Temporary => self.fail("[SYS/TEMP] Can't log you in now, try again later"),
+        }
+        self.end_or(State::Authorization)
+    }
+
+    /// AUTH (RFC 5034 §4).
+    fn authenticate(&mut self, mechanism: &str, initial: Option<&str>) -> State {
+        let known = Mechanism::from_name(mechanism).filter(|mechanism| self.mechanisms().contains(mechanism));
+        let (Some(mechanism), Some(binding)) = (known, self.binding()) else {
+            self.fail("That mechanism is not available");
+            return self.end_or(State::Authorization);
+        };
+        let initial = initial.map(|text| sasl::decode_initial(text.as_bytes())).transpose();
+        let step = match initial {
+            Ok(initial) => Exchange::start(mechanism, binding, initial.as_deref()),
+            Err(failure) => SaslStep::Failed(failure),
+        };
+        self.sasl(step, None)
+    }
+
+    /// A line of the client's within AUTH.
+    fn response(&mut self, exchange: Exchange, user: Option<String>, line: &[u8]) -> State {
+        // RFC 5034 §4: "*" cancels.
+        if line == b"*" {
+            self.fail("Log-in cancelled");
+            return self.end_or(State::Authorization);
+        }
+        let step = match sasl::decode(line) {
+            Ok(response) => exchange.respond(&response),
+            Err(failure) => SaslStep::Failed(failure),
+        };
+        self.sasl(step, user)
+    }
+
+    /// `user`: whose keys are in use, in SCRAM.
+    fn sasl(&mut self, step: SaslStep, scram_user: Option<String>) -> State {
+        let same = |authorize_as: &Option<String>, user: &str| {
+            authorize_as.as_ref().is_none_or(|other| other.to_lowercase() == user.to_lowercase())
+        };
+        match step {
+            SaslStep::Challenge { text, next } => {
+                self.reply("+ ", &sasl::encode(&text));
+                match scram_user {
+                    Some(user) => State::Scram(next, user),
+                    None => State::Sasl(next),
+                }
+            }
+            // RFC 4616 §2: nobody acts for somebody else here.
+            SaslStep::Verify { authorize_as, user, .. } | SaslStep::Succeeded { authorize_as, user }
+                if !same(&authorize_as, &user) =>
+            {
+                self.refused(LoginFailure::Credentials)
+            }
+            SaslStep::Verify { user, password, .. } => {
+                self.question = Some(Question::LogIn { user, password });
+                State::LoggingIn
+            }
+            SaslStep::Keys(start) => {
+                self.question = Some(Question::Keys { user: start.user().to_owned() });
+                State::FindingKeys(start)
+            }
+            SaslStep::Succeeded { user, .. } => {
+                self.question = Some(Question::Proof { user, right: true });
+                State::LoggingIn
+            }
+            SaslStep::Failed(Failure::Rejected) => match scram_user {
+                Some(user) => {
+                    self.question = Some(Question::Proof { user, right: false });
+                    State::LoggingIn
+                }
+                None => self.refused(LoginFailure::Credentials),
+            },
+            SaslStep::Failed(Failure::Malformed(why)) => {
+                self.fail(&format!("AUTH failed: {why}"));
+                self.end_or(State::Authorization)
+            }
+        }
+    }
+
+    /// One line without its end, where no exchange is under way.
+    fn command(&mut self, line: &[u8], state: State) -> State {
         let command = match parse(line) {
             Ok(command) => command,
             Err(error) => {
@@ -288,18 +408,15 @@ impl Engine {
                     CommandError::Arguments(how) => self.fail(&format!("Wrong arguments: {how}")),
                     CommandError::Characters => self.fail("A command is UTF-8 text without control characters"),
                 }
-                let state = std::mem::replace(&mut self.state, State::Over);
-                self.state = self.end_or(state);
-                return;
+                return self.end_or(state);
             }
         };
-        let state = std::mem::replace(&mut self.state, State::Over);
-        self.state = match state {
+        match state {
             State::Authorization => self.authorize(command, None),
             State::Named(user) => self.authorize(command, Some(user)),
             State::Transaction(maildrop) => self.transact(command, maildrop),
             state => state,
-        };
+        }
     }
 
     fn authorize(&mut self, command: Command<'_>, user: Option<String>) -> State {
@@ -309,7 +426,7 @@ impl Engine {
                 return State::Over;
             }
             Command::Capa => self.capabilities(),
-            Command::Stls if self.tls => self.err("TLS is active already"),
+            Command::Stls if self.tls.is_some() => self.err("TLS is active already"),
             Command::Stls if !self.settings.starttls => self.err("TLS is not available"),
             Command::Stls => {
                 self.ok("Begin TLS");
@@ -318,7 +435,7 @@ impl Engine {
             // RFC 6856 §2: only here.
             Command::Utf8 => self.ok("UTF-8 it is"),
             Command::Lang(language) => self.language(language),
-            Command::User(_) | Command::Pass(_) if !self.may_send_password() => {
+            Command::User(_) | Command::Pass(_) | Command::Auth(Some(_)) if !self.may_log_in() => {
                 self.fail("Start TLS first: a password is not taken in clear");
             }
             Command::User(name) => {
@@ -328,14 +445,18 @@ impl Engine {
             }
             Command::Pass(password) => match user {
                 Some(user) => {
-                    self.question = Some(Question::LogIn { user, password: password.to_owned() });
+                    self.question = Some(Question::LogIn { user, password: Password::new(password) });
                     return State::LoggingIn;
                 }
                 None => self.fail("Say USER first"),
             },
             Command::Apop => self.fail("APOP is not available: use AUTH, or USER and PASS"),
-            Command::Auth(None) => self.mechanisms(),
-            Command::Auth(Some(_)) => self.fail("That mechanism is not available"),
+            Command::Auth(None) => {
+                self.ok("Mechanisms follow");
+                let names = self.mechanisms().into_iter().map(|mechanism| mechanism.name().to_owned());
+                self.lines(names);
+            }
+            Command::Auth(Some((mechanism, initial))) => return self.authenticate(mechanism, initial),
             _ => self.fail("Log in first"),
         }
         self.end_or(State::Authorization)
@@ -407,8 +528,19 @@ impl Engine {
         }
     }
 
-    const fn may_send_password(&self) -> bool {
-        self.tls || self.settings.plaintext
+    const fn may_log_in(&self) -> bool {
+        self.tls.is_some() || self.settings.plaintext
+    }
+
+    /// What a log-in can be bound to; `None` where there may be none now.
+    fn binding(&self) -> Option<ChannelBinding> {
+        self.may_log_in().then(|| self.tls.clone().unwrap_or_default())
+    }
+
+    fn mechanisms(&self) -> Vec<Mechanism> {
+        let mut offered = self.binding().map(|binding| Mechanism::offered(&binding)).unwrap_or_default();
+        offered.retain(|mechanism| self.settings.scram || matches!(mechanism, Mechanism::Plain | Mechanism::Login));
+        offered
     }
 
     /// CAPA (RFC 2449 §5).
@@ -427,20 +559,18 @@ impl Engine {
         ]
         .map(String::from)
         .into();
-        if self.may_send_password() {
+        let mechanisms = self.mechanisms();
+        if !mechanisms.is_empty() {
+            let names: Vec<_> = mechanisms.into_iter().map(Mechanism::name).collect();
+            lines.push(format!("SASL {}", names.join(" ")));
             lines.push("USER".into());
         }
-        if self.settings.starttls && !self.tls {
+        if self.settings.starttls && self.tls.is_none() {
             lines.push("STLS".into());
         }
         // No version: it helps only who looks for holes.
         lines.push("IMPLEMENTATION Postrider".into());
         self.lines(lines.into_iter());
-    }
-
-    fn mechanisms(&mut self) {
-        self.ok("Mechanisms follow");
-        self.lines(std::iter::empty());
     }
 
     /// RFC 6856 §3. We speak English.
