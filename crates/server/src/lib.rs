@@ -16,6 +16,7 @@ mod clock;
 pub mod conn;
 pub mod listen;
 pub mod metrics;
+pub mod pop3;
 pub mod settings;
 pub mod shared;
 pub mod tls;

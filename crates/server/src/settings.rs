@@ -17,6 +17,9 @@ pub struct Settings {
     pub hostname: String,
     /// Whether POP3 and IMAP may log in without TLS on loopback. Elsewhere never.
     pub plaintext_auth: PlaintextAuth,
+    /// Whether SCRAM is offered, on every protocol. Clients prefer it where it is, and fail with an account that keeps
+    /// no SCRAM keys; so it is for systems whose accounts all keep them.
+    pub offer_scram: bool,
     /// Bounds.
     pub limits: Limits,
     /// Mail that comes in.
@@ -39,6 +42,7 @@ impl Settings {
         Self {
             hostname: hostname.into(),
             plaintext_auth: PlaintextAuth::Loopback,
+            offer_scram: false,
             limits: Limits::default(),
             smtp: SmtpSettings::default(),
             relay: RelaySettings::default(),

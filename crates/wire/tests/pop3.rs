@@ -1,5 +1,7 @@
 //! The POP3 dialogues of `tests/transcripts/pop3`, against the engine and a maildrop in memory, under every split.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::cell::RefCell;
 use std::io;
 use std::path::{Path, PathBuf};
