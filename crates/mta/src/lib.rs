@@ -10,4 +10,5 @@
 //! that [`world::Connect`] opens.
 
 pub mod misbehave;
+pub mod route;
 pub mod world;

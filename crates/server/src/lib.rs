@@ -14,6 +14,8 @@ pub mod auth;
 mod buffer;
 mod clock;
 pub mod conn;
+pub mod connect;
+pub mod dns;
 pub mod listen;
 pub mod metrics;
 pub mod pop3;

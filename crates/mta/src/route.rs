@@ -1,0 +1,340 @@
+//! Where mail for an address goes: fixed routes, MX, address records (RFC 5321 §5.1).
+//!
+//! **Does:** asks DNS and decides: hosts in the order to try, or never, or not now. Every decision carries
+//! the rule's name and the steps that led to it, so that `postrider route` can print them.
+//!
+//! **Does not:** connect to anything, nor know what is local: `accept` asks that first.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use futures_util::future::join_all;
+use mail::{Address, Domain, limits};
+
+use crate::world::{Answer, Mx, World};
+
+/// A next hop that the configuration fixes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FixedRoute {
+    /// For this domain; none: for all that no other route names (the smart host).
+    pub domain: Option<Domain>,
+    /// Host (a name or an address) and port, in the order to try.
+    pub next_hop: Vec<(String, u16)>,
+    /// Log-in at the next hop: user and password.
+    pub login: Option<(String, String)>,
+}
+
+impl std::fmt::Debug for FixedRoute {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FixedRoute({:?} to {:?})", self.domain, self.next_hop)
+    }
+}
+
+/// What routing depends on besides DNS.
+#[derive(Clone, Debug)]
+pub struct Routing {
+    /// Our own name, as it may stand in MX records.
+    pub hostname: String,
+    /// Where we listen for SMTP ourselves.
+    pub listening: Vec<SocketAddr>,
+    /// Where an MX listens.
+    pub port: u16,
+    /// Fixed routes.
+    pub routes: Vec<FixedRoute>,
+}
+
+impl Routing {
+    /// The fixed route for a domain: its own, else the smart host.
+    pub fn fixed(&self, domain: &Domain) -> Option<&FixedRoute> {
+        let own = self.routes.iter().find(|route| route.domain.as_ref() == Some(domain));
+        own.or_else(|| self.routes.iter().find(|route| route.domain.is_none()))
+    }
+
+    /// Whether the domain is a gateway domain: mail for it is taken from anybody and sent on.
+    pub fn is_gateway(&self, domain: &Domain) -> bool {
+        self.routes.iter().any(|route| route.domain.as_ref() == Some(domain))
+    }
+
+    /// What mail for this address is scheduled under: its domain, or, for the smart host, the smart host's name,
+    /// since what goes to one server shares its connections.
+    pub fn destination(&self, address: &Address) -> Domain {
+        let domain = address.domain();
+        match self.fixed(domain) {
+            Some(FixedRoute { domain: None, next_hop, .. }) => {
+                next_hop.first().and_then(|(host, _)| host_domain(host)).unwrap_or_else(|| domain.clone())
+            }
+            _ => domain.clone(),
+        }
+    }
+
+    /// Whether a connection to `to` would reach ourselves.
+    fn is_self(&self, world: &World, to: SocketAddr) -> bool {
+        self.listening.iter().any(|own| {
+            own.port() == to.port()
+                && (own.ip() == to.ip() || (own.ip().is_unspecified() && world.connect.is_local(to.ip())))
+        })
+    }
+}
+
+fn host_domain(host: &str) -> Option<Domain> {
+    match host.parse::<IpAddr>() {
+        Ok(ip) => Some(Domain::literal(ip)),
+        Err(_) => Domain::from_ascii(host).ok(),
+    }
+}
+
+/// A server to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name, or its address where it has none: for SNI and the journey.
+    pub name: String,
+    /// Where to connect to, in order; never empty.
+    pub addresses: Vec<SocketAddr>,
+}
+
+impl Host {
+    /// As in the journey: `name [address]`.
+    fn shown(&self) -> String {
+        match self.addresses.first() {
+            Some(to) => format!("{} [{}]", self.name, to.ip()),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// What is to be done with mail for a destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Try these, in order.
+    Hosts(Vec<Host>),
+    /// It can never be delivered: SMTP code, enhanced code, words.
+    Never(u16, (u8, u16, u16), String),
+    /// Nobody can tell now.
+    Later((u8, u16, u16), String),
+}
+
+/// A decision with its reasons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The rule that decided: see [`store::What::Routed`].
+    pub rule: &'static str,
+    /// What follows.
+    pub verdict: Verdict,
+    /// How it came about, in words, one line per step.
+    pub steps: Vec<String>,
+    /// Log-in at the next hop: user and password. Never shown.
+    pub login: Option<(String, String)>,
+}
+
+impl Route {
+    /// The hosts as the journey shows them.
+    pub fn hosts(&self) -> Vec<String> {
+        match &self.verdict {
+            Verdict::Hosts(hosts) => hosts.iter().map(Host::shown).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Decides where mail for `domain` goes.
+pub async fn route(world: &World, routing: &Routing, domain: &Domain) -> Route {
+    let mut finder = Finder { world, routing, steps: Vec::new() };
+    let (rule, verdict) = finder.find(domain).await;
+    let login = routing.fixed(domain).and_then(|fixed| fixed.login.clone());
+    Route { rule, verdict, steps: finder.steps, login }
+}
+
+type Found = (&'static str, Verdict);
+
+struct Finder<'a> {
+    world: &'a World,
+    routing: &'a Routing,
+    steps: Vec<String>,
+}
+
+impl Finder<'_> {
+    async fn find(&mut self, domain: &Domain) -> Found {
+        if let Some(fixed) = self.routing.fixed(domain) {
+            let rule = if fixed.domain.is_some() { "route" } else { "smart-host" };
+            self.note(format!("{domain} has a fixed next hop in the configuration ({rule})"));
+            return self.fixed(rule, fixed).await;
+        }
+        if let Some(ip) = domain.as_ip() {
+            // RFC 5321 §4.1.3: an address literal bypasses DNS.
+            self.note(format!("{domain} is an address literal: no DNS"));
+            let to = SocketAddr::new(ip, self.routing.port);
+            if self.routing.is_self(self.world, to) {
+                return self.is_loop(domain);
+            }
+            return ("literal", Verdict::Hosts(vec![Host { name: ip.to_string(), addresses: vec![to] }]));
+        }
+        match self.world.dns.mx(domain.as_str()).await {
+            Answer::Found(records, _) => self.by_mx(domain, records).await,
+            Answer::NoData => self.implicit(domain).await,
+            Answer::NoDomain => {
+                self.note(format!("DNS: there is no domain {domain}"));
+                self.never("no-domain", 550, (5, 1, 2), format!("the domain {domain} does not exist"))
+            }
+            Answer::Temporary(why) => self.later(format!("MX of {domain}: {why}")),
+        }
+    }
+
+    /// A fixed next hop: no MX, its addresses in the order of the file.
+    async fn fixed(&mut self, rule: &'static str, fixed: &FixedRoute) -> Found {
+        let names: Vec<(String, u16)> = fixed.next_hop.iter().take(limits::RELAY_HOSTS).cloned().collect();
+        let (hosts, trouble) = self.addresses(names).await;
+        let (own, hosts): (Vec<Host>, Vec<Host>) =
+            hosts.into_iter().partition(|host| host.addresses.iter().any(|to| self.routing.is_self(self.world, *to)));
+        if !hosts.is_empty() {
+            return (rule, Verdict::Hosts(hosts));
+        }
+        if !own.is_empty() {
+            return self.never("loop", 554, (5, 4, 6), "the configured next hop is this very server".into());
+        }
+        // An operator's typing error must not bounce mail: it waits until it is put right.
+        self.later(trouble.unwrap_or_else(|| "the configured next hop has no address".into()))
+    }
+
+    async fn by_mx(&mut self, domain: &Domain, records: Vec<Mx>) -> Found {
+        // RFC 7505 §3: one MX with an empty exchange: this domain takes no mail.
+        if let [Mx { exchange, .. }] = records.as_slice()
+            && exchange.is_empty()
+        {
+            self.note(format!("DNS: {domain} has a null MX (RFC 7505)"));
+            return self.never("null-mx", 556, (5, 1, 10), format!("the domain {domain} takes no mail"));
+        }
+        let mut records: Vec<Mx> = records.into_iter().filter(|mx| !mx.exchange.is_empty()).collect();
+        self.shuffle(&mut records);
+        let list: Vec<String> = records.iter().map(|mx| format!("{} {}", mx.preference, mx.exchange)).collect();
+        self.note(format!("DNS: MX of {domain}: {}", list.join(", ")));
+        let total = records.len();
+        records.truncate(limits::RELAY_HOSTS);
+        let names = records.iter().map(|mx| (mx.exchange.clone(), self.routing.port)).collect();
+        let (hosts, trouble) = self.addresses(names).await;
+        let hosts: Vec<(u16, Host)> = hosts
+            .into_iter()
+            .filter_map(|host| records.iter().find(|mx| mx.exchange == host.name).map(|mx| (mx.preference, host)))
+            .collect();
+        // RFC 5321 §5.1: a server that finds itself among the MX drops itself and all that are not better,
+        // by name or by address, or mail would go round in circles.
+        let own_name = records.iter().filter(|mx| mx.exchange.eq_ignore_ascii_case(&self.routing.hostname));
+        let own_address = hosts
+            .iter()
+            .filter(|(_, host)| host.addresses.iter().any(|to| self.routing.is_self(self.world, *to)))
+            .map(|(preference, _)| *preference);
+        let own = own_name.map(|mx| mx.preference).chain(own_address).min();
+        let better: Vec<Host> = match own {
+            Some(own) => {
+                self.note(format!(
+                    "this server is an MX of {domain} itself, with preference {own}: only better ones count"
+                ));
+                hosts.into_iter().filter(|(preference, _)| *preference < own).map(|(_, host)| host).collect()
+            }
+            None => hosts.into_iter().map(|(_, host)| host).collect(),
+        };
+        if !better.is_empty() {
+            return ("mx", Verdict::Hosts(better));
+        }
+        match (own, trouble) {
+            (Some(own), None) if records.iter().all(|mx| mx.preference >= own) => self.is_loop(domain),
+            (_, Some(trouble)) => self.later(trouble),
+            (Some(_), None) => self.is_loop(domain),
+            (None, None) if total > records.len() => self.later(format!("the first MX of {domain} have no address")),
+            // RFC 5321 §5.1: MX records without any usable address: an error, no look at the domain's own address.
+            (None, None) => {
+                self.never("mx", 550, (5, 4, 4), format!("none of the MX hosts of {domain} has an address"))
+            }
+        }
+    }
+
+    /// No MX: the domain's own address (RFC 5321 §5.1, implicit MX).
+    async fn implicit(&mut self, domain: &Domain) -> Found {
+        self.note(format!("DNS: {domain} has no MX: its own address counts (implicit MX)"));
+        let (hosts, trouble) = self.addresses(vec![(domain.to_string(), self.routing.port)]).await;
+        let is_self = |to: &SocketAddr| self.routing.is_self(self.world, *to);
+        match (hosts.is_empty(), trouble) {
+            (false, _) if hosts.iter().any(|host| host.addresses.iter().any(is_self)) => self.is_loop(domain),
+            (false, _) => ("implicit-mx", Verdict::Hosts(hosts)),
+            (true, Some(trouble)) => self.later(trouble),
+            (true, None) => {
+                let words = format!("the domain {domain} has neither MX nor address");
+                self.never("implicit-mx", 550, (5, 4, 4), words)
+            }
+        }
+    }
+
+    /// Equals in random order, so that load spreads (RFC 5321 §5.1).
+    fn shuffle(&self, records: &mut [Mx]) {
+        for end in (1..records.len()).rev() {
+            let other = usize::try_from(self.world.random.below(end as u64 + 1)).unwrap_or(0);
+            records.swap(end, other);
+        }
+        records.sort_by_key(|mx| mx.preference);
+    }
+
+    /// Addresses of hosts; those without are left out, and the words of a temporary failure come back.
+    async fn addresses(&mut self, names: Vec<(String, u16)>) -> (Vec<Host>, Option<String>) {
+        let world = self.world;
+        let answers = join_all(names.iter().map(|(name, _)| async move {
+            match name.parse::<IpAddr>() {
+                Ok(ip) => (vec![ip], Vec::new()),
+                Err(_) => both(world, name).await,
+            }
+        }))
+        .await;
+        let (mut hosts, mut trouble) = (Vec::new(), None);
+        let mut seen = BTreeMap::new();
+        for ((name, port), (ips, failures)) in names.into_iter().zip(answers) {
+            let shown: Vec<String> = ips.iter().map(IpAddr::to_string).collect();
+            for failure in failures {
+                self.note(format!("DNS: {failure}"));
+                trouble = Some(failure);
+            }
+            if ips.is_empty() {
+                self.note(format!("DNS: {name} has no address"));
+                continue;
+            }
+            self.note(format!("DNS: address of {name}: {}", shown.join(", ")));
+            if seen.insert((name.clone(), port), ()).is_none() {
+                let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+                hosts.push(Host { name, addresses });
+            }
+        }
+        (hosts, trouble)
+    }
+
+    fn is_loop(&mut self, domain: &Domain) -> Found {
+        // RFC 5321 §6.3, RFC 3463 §3.5 (5.4.6: routing loop).
+        self.never("loop", 554, (5, 4, 6), format!("mail for {domain} loops back to this server"))
+    }
+
+    fn never(&mut self, rule: &'static str, code: u16, status: (u8, u16, u16), words: String) -> Found {
+        self.note(words.clone());
+        (rule, Verdict::Never(code, status, words))
+    }
+
+    /// RFC 3463 §3.5: 4.4.3, directory server failure. Never a bounce.
+    fn later(&mut self, words: String) -> Found {
+        self.note(words.clone());
+        ("dns-error", Verdict::Later((4, 4, 3), words))
+    }
+
+    fn note(&mut self, step: String) {
+        self.steps.push(step);
+    }
+}
+
+/// A and AAAA: what was found, and what failed for now.
+async fn both(world: &World, name: &str) -> (Vec<IpAddr>, Vec<String>) {
+    let (six, four) = futures_util::future::join(world.dns.ipv6(name), world.dns.ipv4(name)).await;
+    let (mut ips, mut failures) = (Vec::new(), Vec::new());
+    let answers = [("AAAA", six.map(IpAddr::V6)), ("A", four.map(IpAddr::V4))];
+    for (kind, answer) in answers {
+        match answer {
+            Answer::Found(found, _) => ips.extend(found),
+            Answer::NoData | Answer::NoDomain => {}
+            Answer::Temporary(why) => failures.push(format!("{kind} of {name}: {why}")),
+        }
+    }
+    (ips, failures)
+}
