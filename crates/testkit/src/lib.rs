@@ -3,6 +3,8 @@
 //! **Does:** [`transcript`] reads the `C:`/`S:` files of `tests/transcripts` and runs each against a
 //! [`transcript::Subject`] whole, byte by byte and at random cuts. [`socket`] is the subject that is a
 //! real connection, plain or TLS. [`random`] is the seeded source of every cut, printed on failure.
+//! [`program`] is the real program in a temporary folder on free ports; it ends by asking the program to
+//! check its own store, so that no test can forget the invariants.
 //!
 //! **Does not:** know what a right answer is; that stands in the transcripts and tests.
 //!
@@ -10,6 +12,7 @@
 //! can read: which file, which line, what was expected, what came, and under which cut.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests: a panic is the report")]
 
+pub mod program;
 pub mod random;
 pub mod socket;
 pub mod transcript;

@@ -97,7 +97,19 @@ pub fn run(transcript: &Transcript, scene: &mut dyn FnMut(&Transcript) -> Box<dy
 ///
 /// # Panics
 /// When one fails, can't be read, or the folder has none.
-pub fn run_folder(folder: impl AsRef<Path>, mut scene: impl FnMut(&Transcript) -> Box<dyn Scene>) {
+pub fn run_folder(folder: impl AsRef<Path>, scene: impl FnMut(&Transcript) -> Box<dyn Scene>) {
+    run_some(folder, |_| true, scene);
+}
+
+/// As [`run_folder`], only those transcripts for which `wanted` holds.
+///
+/// # Panics
+/// When one fails, can't be read, or none is wanted.
+pub fn run_some(
+    folder: impl AsRef<Path>,
+    wanted: impl Fn(&Transcript) -> bool,
+    mut scene: impl FnMut(&Transcript) -> Box<dyn Scene>,
+) {
     let folder = folder.as_ref();
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
@@ -106,14 +118,18 @@ pub fn run_folder(folder: impl AsRef<Path>, mut scene: impl FnMut(&Transcript) -
         .collect();
     files.sort();
     assert!(!files.is_empty(), "no transcript in {}", folder.display());
-    let failures: Vec<String> = files
-        .iter()
-        .filter_map(|file| {
-            let result = Transcript::read(file).and_then(|transcript| run(&transcript, &mut scene));
-            result.err().map(|error| format!("{}\n{error}\n", file.display()))
-        })
-        .collect();
-    let (bad, all) = (failures.len(), files.len());
+    let (mut failures, mut all) = (Vec::new(), 0);
+    for file in files {
+        let result = match Transcript::read(&file) {
+            Ok(transcript) if !wanted(&transcript) => continue,
+            Ok(transcript) => run(&transcript, &mut scene),
+            Err(error) => Err(error),
+        };
+        all += 1;
+        failures.extend(result.err().map(|error| format!("{}\n{error}\n", file.display())));
+    }
+    let bad = failures.len();
+    assert!(all > 0, "no transcript is wanted in {}", folder.display());
     assert!(failures.is_empty(), "{bad} of {all} transcripts fail:\n\n{}", failures.join("\n"));
 }
 

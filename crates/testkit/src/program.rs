@@ -1,0 +1,205 @@
+//! The real program in a temporary folder, on free ports of loopback, with a CA of its own.
+//!
+//! Comes in: the path of the program, domains, accounts. Goes out: ports and a CA file. At the end of every
+//! test it gets SIGTERM, must end by itself, and `postrider check` must find nothing: invariants can't be
+//! forgotten.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ClientConfig;
+
+use crate::socket::{Socket, trusting};
+
+/// How long a start or an end may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Services in the order of their ports.
+const SERVICES: [&str; 7] = ["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps"];
+
+/// A running `postrider serve`.
+pub struct Program {
+    program: PathBuf,
+    home: PathBuf,
+    ports: [u16; SERVICES.len()],
+    server: Option<Child>,
+    tls: Arc<ClientConfig>,
+    /// Gone with everything in it when the test ends.
+    folder: tempfile::TempDir,
+}
+
+impl Program {
+    /// Makes a system for `domain` with accounts (address, password) and starts it. `more` stands at the end
+    /// of its configuration.
+    ///
+    /// # Panics
+    /// When it does not start; with the program's words.
+    pub fn start(program: &str, domain: &str, accounts: &[(&str, &str)], more: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let home = folder.path().join("home");
+        let tls = certificate(folder.path(), &format!("mail.{domain}"));
+        let ports = free_ports();
+        let mut this = Self { program: PathBuf::from(program), home, ports, server: None, tls, folder };
+        let home = this.home.to_string_lossy().into_owned();
+        this.run(&["init", &home, "--hostname", &format!("mail.{domain}"), "--domain", domain], b"");
+        let listen: String = std::iter::zip(SERVICES, this.ports)
+            .map(|(service, port)| format!("{service} = [\"127.0.0.1:{port}\"]\n"))
+            .collect();
+        let text = format!(
+            "hostname = \"mail.{domain}\"\ndata_dir = \"data\"\n\n[listen]\n{listen}\n[tls]\ncertificate = \
+             \"../cert.pem\"\nkey = \"../key.pem\"\n\n[dns]\nservers = [\"127.0.0.1:9\"]\n\n{more}"
+        );
+        std::fs::write(this.config(), text).expect("the configuration is writable");
+        for (address, password) in accounts {
+            this.command(&["account", "add", address, "--password-stdin"], password.as_bytes());
+        }
+        this.serve();
+        this
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.home.join("postrider.toml")
+    }
+
+    /// Where a service listens.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn address(&self, service: &str) -> SocketAddr {
+        let at = SERVICES.iter().position(|name| *name == service).expect("a service's name");
+        SocketAddr::from(([127, 0, 0, 1], self.ports[at]))
+    }
+
+    /// Connects to a service; those whose name ends in `s` with TLS, as the others may start it.
+    ///
+    /// # Errors
+    /// When nobody listens, or the handshake fails.
+    pub fn connect(&self, service: &str) -> std::io::Result<Socket> {
+        let tls = (Arc::clone(&self.tls), "localhost");
+        match service {
+            "submissions" | "pop3s" | "imaps" => Socket::connect_tls(self.address(service), tls),
+            _ => Socket::connect(self.address(service), Some(tls)),
+        }
+    }
+
+    /// Runs an operator's command on this system; returns what it prints.
+    ///
+    /// # Panics
+    /// When it exits otherwise than with 0.
+    pub fn command(&self, arguments: &[&str], input: &[u8]) -> String {
+        let config = self.config();
+        let arguments: Vec<&str> =
+            arguments.iter().copied().chain(["--config", config.to_str().expect("a path in UTF-8")]).collect();
+        self.run(&arguments, input)
+    }
+
+    fn run(&self, arguments: &[&str], input: &[u8]) -> String {
+        let done = run(&self.program, arguments, input);
+        assert!(done.status.success(), "postrider {}: {}", arguments.join(" "), words(&done));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
+    fn serve(&mut self) {
+        let log = std::fs::File::create(self.folder.path().join("log")).expect("a log file");
+        let server = Command::new(&self.program)
+            .args(["serve", "--config"])
+            .arg(self.config())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn();
+        let mut server = server.unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
+        let start = Instant::now();
+        while !SERVICES.iter().all(|service| TcpStream::connect(self.address(service)).is_ok()) {
+            let ended = server.try_wait().expect("a child's state");
+            assert!(ended.is_none() && start.elapsed() < PATIENCE, "it does not start: {ended:?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.server = Some(server);
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Ends it and checks its store.
+    fn end(&mut self) -> Result<(), String> {
+        let Some(mut server) = self.server.take() else { return Ok(()) };
+        let _ = Command::new("kill").arg(server.id().to_string()).status();
+        let start = Instant::now();
+        let status = loop {
+            match server.try_wait() {
+                Ok(Some(status)) => break status,
+                _ if start.elapsed() > PATIENCE => {
+                    let _ = server.kill();
+                    let _ = server.wait();
+                    return Err(format!("it does not end on SIGTERM\n{}", self.log()));
+                }
+                _ => std::thread::sleep(Duration::from_millis(5)),
+            }
+        };
+        if !status.success() {
+            return Err(format!("it ended with {status}\n{}", self.log()));
+        }
+        let config = self.config();
+        let done = run(&self.program, &["check", "--config", config.to_str().unwrap_or_default()], b"");
+        if done.status.success() { Ok(()) } else { Err(format!("postrider check: {}", words(&done))) }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Err(why) = self.end() {
+            if std::thread::panicking() {
+                eprintln!("{why}");
+            } else {
+                panic!("{why}");
+            }
+        }
+    }
+}
+
+fn run(program: &Path, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    // One that does not want its input may have ended before it is written.
+    let _ = child.stdin.take().expect("it is piped").write_all(input);
+    child.wait_with_output().expect("a child's output")
+}
+
+fn words(done: &Output) -> String {
+    format!("{}\n{}{}", done.status, String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
+}
+
+/// Ports that were free a moment ago. Outgoing connections take theirs from the same range, so a test that
+/// loses the race fails at its start, loudly; all are held until all are chosen.
+fn free_ports<const N: usize>() -> [u16; N] {
+    let held: Vec<TcpListener> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    std::array::from_fn(|n| held[n].local_addr().expect("a bound port").port())
+}
+
+/// Writes ca.pem, cert.pem and key.pem for a host and `localhost`; returns a client that trusts the CA.
+fn certificate(folder: &Path, host: &str) -> Arc<ClientConfig> {
+    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("the folder is writable");
+    let ca_key = KeyPair::generate().expect("a key");
+    let mut ca = CertificateParams::new(Vec::<String>::new()).expect("no names");
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    write("ca.pem", ca.self_signed(&ca_key).expect("a root certificate").pem());
+    let issuer = Issuer::new(ca, ca_key);
+    let key = KeyPair::generate().expect("a key");
+    let names = [host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(names).expect("good names").signed_by(&key, &issuer);
+    write("cert.pem", certificate.expect("a certificate").pem());
+    write("key.pem", key.serialize_pem());
+    trusting(&folder.join("ca.pem"))
+}
