@@ -98,6 +98,13 @@ impl Snapshot {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
+    /// The messages with these indexes, in order; what is beyond the end is left out.
+    pub fn range(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = &MessageRow> {
+        let first = self.starts.partition_point(|start| *start as usize <= range.start).saturating_sub(1);
+        let skip = range.start - self.starts.get(first).map_or(range.start, |start| *start as usize);
+        self.chunks[first.min(self.chunks.len())..].iter().flat_map(|chunk| chunk.iter()).skip(skip).take(range.len())
+    }
+
     /// The index of `uid`: `Ok` where it is, `Err` where it would be.
     pub fn find(&self, uid: Uid) -> Result<usize, usize> {
         let chunk = self.chunks.partition_point(|chunk| chunk[chunk.len() - 1].uid < uid);
@@ -302,6 +309,9 @@ mod tests {
                 assert_eq!(snapshot.find(Uid::new(*uid).unwrap()), Ok(index));
             }
             assert_eq!(snapshot.get(model.len()), None);
+            let (from, to) = (random(400) as usize, random(400) as usize);
+            let naive: Vec<_> = (from..to.max(from)).filter_map(|at| snapshot.get(at)).collect();
+            assert_eq!(snapshot.range(from..to.max(from)).collect::<Vec<_>>(), naive);
             let mut naive = Vec::new();
             for uid in 1..next_uid {
                 let (a, b) = (before.1.get(&uid).cloned(), model.get(&uid).cloned());

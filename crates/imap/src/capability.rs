@@ -1,0 +1,94 @@
+//! What we say that we can: one table. A name stands here once all of it works.
+
+use crate::host::Security;
+
+/// When a capability is offered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    /// Not yet logged in.
+    Before,
+    /// Not yet logged in, and passwords may be sent.
+    Passwords,
+    /// Not yet logged in, and passwords may not be sent.
+    NoPasswords,
+    /// Not yet logged in, TLS can be started.
+    StartTls,
+    /// Logged in.
+    After,
+}
+
+const TABLE: [(&str, When); 27] = [
+    ("IMAP4rev1", When::Always),
+    ("LITERAL+", When::Always),
+    ("SASL-IR", When::Before),
+    ("STARTTLS", When::StartTls),
+    ("LOGINDISABLED", When::NoPasswords),
+    ("AUTH=PLAIN", When::Passwords),
+    ("AUTH=LOGIN", When::Passwords),
+    ("ID", When::Always),
+    ("ENABLE", When::Always),
+    ("IDLE", When::Always),
+    ("NAMESPACE", When::After),
+    ("UNSELECT", When::After),
+    ("UIDPLUS", When::After),
+    ("MOVE", When::After),
+    ("CHILDREN", When::After),
+    ("LIST-EXTENDED", When::After),
+    ("LIST-STATUS", When::After),
+    ("SPECIAL-USE", When::After),
+    ("CREATE-SPECIAL-USE", When::After),
+    ("STATUS=SIZE", When::After),
+    ("ESEARCH", When::After),
+    ("WITHIN", When::After),
+    ("CONDSTORE", When::After),
+    ("MULTIAPPEND", When::After),
+    ("SAVEDATE", When::After),
+    ("APPENDLIMIT=", When::After),
+    ("I18NLEVEL=1", When::After),
+];
+
+/// The capabilities now, separated by spaces.
+pub(crate) fn list(security: Security, logged_in: bool) -> String {
+    let offered = |when: When| match when {
+        When::Always => true,
+        When::Before => !logged_in,
+        When::Passwords => !logged_in && security.passwords,
+        // RFC 3501 §6.2.3: LOGINDISABLED where LOGIN would be refused.
+        When::NoPasswords => !logged_in && !security.passwords,
+        When::StartTls => !logged_in && security.starttls && !security.tls,
+        When::After => logged_in,
+    };
+    let mut text = String::new();
+    for (name, when) in TABLE {
+        if !offered(when) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(name);
+        if name == "APPENDLIMIT=" {
+            // RFC 7889 §2
+            text.push_str(&mail::limits::MESSAGE_SIZE.to_string());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_has_its_own() {
+        let insecure = Security { tls: false, starttls: true, passwords: false };
+        let before = list(insecure, false);
+        assert!(before.starts_with("IMAP4rev1 ") && before.contains("LOGINDISABLED") && before.contains("STARTTLS"));
+        assert!(!before.contains("AUTH="));
+        let secure = list(Security { tls: true, starttls: true, passwords: true }, false);
+        assert!(secure.contains("AUTH=PLAIN") && !secure.contains("STARTTLS") && !secure.contains("LOGINDISABLED"));
+        let after = list(insecure, true);
+        assert!(after.contains("UIDPLUS") && !after.contains("SASL-IR") && !after.contains("LOGINDISABLED"));
+    }
+}

@@ -1,0 +1,224 @@
+//! STORE, COPY, MOVE, EXPUNGE and CLOSE (RFC 3501 §6.4, RFC 4315, RFC 6851, RFC 7162).
+
+use mail::{AccountId, Flags, MailboxId, ModSeq, Uid};
+use store::{CopyOutcome, FlagChange, FlagOperation, MessageRow, StoreError};
+use wire::imap::SequenceSet;
+use wire::imap::change::{Operation, Store};
+use wire::imap::command::Transfer;
+use wire::imap::reply::{Code, Reply};
+use wire::imap::write;
+
+use crate::host::End;
+use crate::io::Io;
+use crate::refusal::{no_target, refusal, target_refusal};
+use crate::session::{Enabled, Service, User};
+use crate::view::View;
+
+fn read_only() -> Reply {
+    // RFC 3501 §6.3.2: EXAMINE allows no change.
+    Reply::no(Code::Cannot, "The mailbox is selected read-only").with_code("READ-ONLY")
+}
+
+/// STORE and UID STORE.
+pub(crate) async fn store(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &mut View,
+    enabled: Enabled,
+    command: &Store,
+) -> Result<Reply, End> {
+    if view.read_only {
+        return Ok(read_only());
+    }
+    let uids = view.uids(command.uid, &command.set);
+    if uids.is_empty() {
+        return Ok(Reply::ok("There is nothing to change"));
+    }
+    let change = FlagChange {
+        operation: match command.operation {
+            Operation::Add => FlagOperation::Add,
+            Operation::Remove => FlagOperation::Remove,
+            Operation::Replace => FlagOperation::Replace,
+        },
+        flags: command.flags.system,
+        keywords: command.flags.keywords.clone(),
+        unchanged_since: command.unchanged_since.map(ModSeq),
+    };
+    let outcome = match service.store.set_flags(view.mailbox, &uids, change).await {
+        Ok(outcome) => outcome.into_inner(),
+        Err(error) => return Ok(refusal(&error)),
+    };
+    let Some(newest) = view.watch.newest() else { return Ok(refusal(&StoreError::MailboxGone(view.mailbox))) };
+    view.tell_keywords(&mut io.out, &newest);
+    let mut told: Vec<MessageRow> = Vec::with_capacity(outcome.stored.len());
+    for uid in &outcome.stored {
+        let (Ok(at), Some(row)) = (view.told.find(*uid), newest.by_uid(*uid)) else { continue };
+        let expected = view.told.get(at).is_some_and(|old| as_asked(old, row, command, &newest));
+        // RFC 3501 §6.4.6: .SILENT is for what the client can work out; what another session changed too is told.
+        if !command.silent || !expected {
+            view.write_flags(&mut io.out, at + 1, row, &newest, command.uid, enabled);
+        } else if enabled.condstore {
+            // RFC 7162 §3.1.3: the MODSEQ is told even so.
+            modseq_only(&mut io.out, at + 1, row);
+        }
+        told.push(row.clone());
+        io.relieve().await?;
+    }
+    let missing = outcome.stored.len() + outcome.modified.len() < uids.len();
+    view.has_told(&newest, &told);
+    Ok(if !outcome.modified.is_empty() {
+        let numbers: Vec<u32> = outcome.modified.iter().filter_map(|uid| number(view, command.uid, *uid)).collect();
+        let code = format!("MODIFIED {}", SequenceSet::of(numbers));
+        Reply::ok("Some were changed meanwhile and left alone").with_code(code)
+    } else if missing && !command.uid {
+        // RFC 2180 §4.2.1
+        Reply::no(Code::ExpungeIssued, "Some of the messages are gone")
+    } else {
+        Reply::ok("Stored")
+    })
+}
+
+fn number(view: &View, uid: bool, of: Uid) -> Option<u32> {
+    if uid { Some(of.get()) } else { view.told.find(of).ok().and_then(|at| u32::try_from(at + 1).ok()) }
+}
+
+/// Whether a row is what the client works out from what it knew and asked.
+fn as_asked(old: &MessageRow, new: &MessageRow, command: &Store, names: &store::Snapshot) -> bool {
+    let mut asked = 0u64;
+    for (bit, keyword) in names.keywords.iter().enumerate().take(64) {
+        if command.flags.keywords.contains(keyword) {
+            asked |= 1 << bit;
+        }
+    }
+    let (flags, keywords) = match command.operation {
+        Operation::Add => (old.flags.with(command.flags.system), old.keywords | asked),
+        Operation::Remove => (old.flags.without(command.flags.system), old.keywords & !asked),
+        Operation::Replace => (command.flags.system, asked),
+    };
+    (new.flags, new.keywords) == (flags, keywords)
+}
+
+fn modseq_only(out: &mut Vec<u8>, n: usize, row: &MessageRow) {
+    out.extend_from_slice(b"* ");
+    write::number(out, n as u64);
+    out.extend_from_slice(b" FETCH (UID ");
+    write::number(out, u64::from(row.uid.get()));
+    out.extend_from_slice(b" MODSEQ (");
+    write::number(out, row.modseq.0);
+    out.extend_from_slice(b"))\r\n");
+}
+
+async fn target(service: &Service, account: AccountId, name: &str) -> Result<MailboxId, Reply> {
+    match service.store.mailbox(account, name).await {
+        Ok(Some(id)) => Ok(id),
+        Ok(None) => Err(no_target()),
+        Err(error) => Err(target_refusal(&error)),
+    }
+}
+
+/// RFC 4315 §3: `COPYUID uidvalidity source destination`
+fn copy_uid(outcome: &CopyOutcome) -> String {
+    let from = SequenceSet::of(outcome.uids.iter().map(|(from, _)| from.get()));
+    let to = SequenceSet::of(outcome.uids.iter().map(|(_, to)| to.get()));
+    format!("COPYUID {} {from} {to}", outcome.uid_validity.0)
+}
+
+/// COPY and UID COPY.
+pub(crate) async fn copy(service: &Service, io: &Io<'_>, view: &View, account: AccountId, command: &Transfer) -> Reply {
+    let to = match target(service, account, &command.mailbox).await {
+        Ok(to) => to,
+        Err(reply) => return reply,
+    };
+    let uids = view.uids(command.uid, &command.set);
+    if uids.is_empty() {
+        return Reply::ok("There is nothing to copy");
+    }
+    match service.store.copy(view.mailbox, &uids, to, io.host.now()).await {
+        Err(error) => target_refusal(&error),
+        Ok(outcome) => {
+            let outcome = outcome.into_inner();
+            if outcome.uids.is_empty() { gone(command.uid) } else { Reply::ok("Copied").with_code(copy_uid(&outcome)) }
+        }
+    }
+}
+
+/// The messages named are all gone (RFC 2180 §4.4); UID forms pass over them.
+fn gone(uid: bool) -> Reply {
+    if uid { Reply::ok("They are gone") } else { Reply::no(Code::ExpungeIssued, "The messages are gone") }
+}
+
+/// MOVE and UID MOVE. RFC 6851 §4.3: COPYUID comes in an untagged OK before the EXPUNGEs, which follow before the reply.
+pub(crate) async fn move_messages(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &mut View,
+    user: &User,
+    command: &Transfer,
+) -> Result<Reply, End> {
+    if view.read_only {
+        return Ok(read_only());
+    }
+    let to = match target(service, user.identity.account, &command.mailbox).await {
+        Ok(to) => to,
+        Err(reply) => return Ok(reply),
+    };
+    let uids = view.uids(command.uid, &command.set);
+    if uids.is_empty() {
+        return Ok(Reply::ok("There is nothing to move"));
+    }
+    Ok(match service.store.move_messages(view.mailbox, &uids, to, io.host.now()).await {
+        Err(error) => target_refusal(&error),
+        Ok(outcome) => {
+            let outcome = outcome.into_inner();
+            if outcome.uids.is_empty() {
+                gone(command.uid)
+            } else {
+                io.out.extend_from_slice(format!("* OK [{}] Moved\r\n", copy_uid(&outcome)).as_bytes());
+                Reply::ok("Moved")
+            }
+        }
+    })
+}
+
+/// EXPUNGE, and UID EXPUNGE of a set (RFC 4315 §2.1). What another session removed meanwhile is told with it.
+pub(crate) async fn expunge(service: &Service, view: &mut View, set: Option<&SequenceSet>) -> Reply {
+    if view.read_only {
+        return read_only();
+    }
+    // What others marked and we were not told of yet goes too, as with any server.
+    let newest = view.watch.newest();
+    let mailbox = newest.as_deref().unwrap_or(&view.told);
+    let deleted = |row: &&MessageRow| row.flags.contains(Flags::DELETED);
+    let uids: Vec<Uid> = match set {
+        None => mailbox.iter().filter(deleted).map(|row| row.uid).collect(),
+        Some(set) => {
+            let places = crate::view::places(mailbox, true, set);
+            places.into_iter().flat_map(|range| mailbox.range(range)).filter(deleted).map(|row| row.uid).collect()
+        }
+    };
+    if uids.is_empty() {
+        return Reply::ok("There is nothing to remove");
+    }
+    match service.store.expunge(view.mailbox, &uids).await {
+        Ok(_) => Reply::ok("Removed"),
+        Err(error) => refusal(&error),
+    }
+}
+
+/// CLOSE (RFC 3501 §6.4.2): removes without telling; read-only it removes nothing.
+pub(crate) async fn close(service: &Service, view: &View) -> Reply {
+    if view.read_only {
+        return Reply::ok("Closed");
+    }
+    let mut watch = view.watch.clone();
+    let Some(newest) = watch.newest() else { return Reply::ok("Closed") };
+    let deleted = newest.iter().filter(|row| row.flags.contains(Flags::DELETED));
+    let uids: Vec<Uid> = deleted.map(|row| row.uid).collect();
+    if uids.is_empty() {
+        return Reply::ok("Closed");
+    }
+    match service.store.expunge(view.mailbox, &uids).await {
+        Ok(_) => Reply::ok("Closed"),
+        Err(error) => refusal(&error),
+    }
+}

@@ -1,0 +1,396 @@
+//! FETCH (RFC 3501 §6.4.5). What the index holds is answered without touching a message; messages are asked of the store
+//! in batches and sent in pieces.
+
+use std::ops::Range;
+
+use mail::{Flags, Timestamp, limits};
+use message::header::Header;
+use message::structure::Section as Place;
+use store::{FlagChange, FlagOperation, MessageRow, Snapshot, StoreError};
+use wire::imap::fetch::{Fetch, Item, Section, Text};
+use wire::imap::reply::{Code, Reply};
+use wire::imap::write;
+
+use crate::body::Message;
+use crate::host::End;
+use crate::io::Io;
+use crate::refusal::refusal;
+use crate::session::{Enabled, Service};
+use crate::structure;
+use crate::view::View;
+
+/// Whether a FETCH says that the client knows of CONDSTORE (RFC 7162 §3.1).
+pub(crate) fn enables_condstore(command: &Fetch) -> bool {
+    command.changed_since.is_some() || command.items.contains(&Item::ModSeq)
+}
+
+/// An item with what is the same for all messages.
+struct Prepared<'c> {
+    item: &'c Item,
+    label: Vec<u8>,
+}
+
+/// FETCH and UID FETCH.
+pub(crate) async fn fetch(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &mut View,
+    enabled: Enabled,
+    command: &Fetch,
+) -> Result<Reply, End> {
+    let mut items: Vec<Prepared<'_>> = Vec::with_capacity(command.items.len());
+    for item in &command.items {
+        let label = if let Item::Section(section) = item { section.label() } else { Vec::new() };
+        items.push(Prepared { item, label });
+    }
+    let places = view.places(command.uid, &command.set);
+    let is_wanted = |row: &MessageRow| command.changed_since.is_none_or(|since| row.modseq.0 > since);
+    if !command.items.iter().any(needs_message) {
+        return from_index(io, view, &items, places, is_wanted).await;
+    }
+    let sets_seen =
+        !view.read_only && command.items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek));
+    let mut lost = None;
+    for range in places {
+        let mut at = range.start;
+        while at < range.end {
+            let end = range.end.min(at + limits::IMAP_FETCH_BATCH);
+            let batch = at..end;
+            if let Err(error) = messages(service, io, view, enabled, &items, batch, sets_seen, &is_wanted).await? {
+                lost = Some(error);
+            }
+            at = end;
+        }
+    }
+    Ok(match lost {
+        None => Reply::ok("Fetched"),
+        // RFC 2180 §4.1.2; UID FETCH passes over what is gone (RFC 3501 §6.4.8).
+        Some(StoreError::MailboxGone(_)) if command.uid => Reply::ok("Fetched"),
+        Some(StoreError::MailboxGone(_)) => Reply::no(Code::ExpungeIssued, "Some of the messages are gone"),
+        Some(error) => refusal(&error),
+    })
+}
+
+const fn needs_message(item: &Item) -> bool {
+    matches!(item, Item::Envelope | Item::Body | Item::BodyStructure | Item::Section(_))
+}
+
+/// Items that the index answers: nothing is allocated for a message.
+async fn from_index(
+    io: &mut Io<'_>,
+    view: &View,
+    items: &[Prepared<'_>],
+    places: Vec<Range<usize>>,
+    is_wanted: impl Fn(&MessageRow) -> bool,
+) -> Result<Reply, End> {
+    for range in places {
+        let mut at = range.start;
+        while at < range.end {
+            let end = range.end.min(at + 256);
+            for (n, row) in (at + 1..).zip(view.told.range(at..end)).filter(|(_, row)| is_wanted(row)) {
+                begin(&mut io.out, n);
+                for (place, prepared) in items.iter().enumerate() {
+                    if place > 0 {
+                        io.out.push(b' ');
+                    }
+                    indexed(&mut io.out, view, row, &view.told, prepared.item);
+                }
+                io.out.extend_from_slice(b")\r\n");
+            }
+            at = end;
+            io.relieve().await?;
+        }
+    }
+    Ok(Reply::ok("Fetched"))
+}
+
+fn begin(out: &mut Vec<u8>, n: usize) {
+    out.extend_from_slice(b"* ");
+    write::number(out, n as u64);
+    out.extend_from_slice(b" FETCH (");
+}
+
+/// An item that the index answers.
+fn indexed(out: &mut Vec<u8>, view: &View, row: &MessageRow, names: &Snapshot, item: &Item) {
+    match item {
+        Item::Flags => view.flags(out, row, names),
+        Item::Uid => {
+            out.extend_from_slice(b"UID ");
+            write::number(out, u64::from(row.uid.get()));
+        }
+        Item::InternalDate => date(out, "INTERNALDATE", row.internal_date),
+        Item::SaveDate => date(out, "SAVEDATE", row.saved),
+        Item::Size => {
+            out.extend_from_slice(b"RFC822.SIZE ");
+            write::number(out, u64::from(row.size));
+        }
+        Item::ModSeq => {
+            out.extend_from_slice(b"MODSEQ (");
+            write::number(out, row.modseq.0);
+            out.push(b')');
+        }
+        Item::EmailId => identifier(out, "EMAILID", b'M', row.body.0),
+        Item::ThreadId => identifier(out, "THREADID", b'T', row.thread.0),
+        Item::Envelope | Item::Body | Item::BodyStructure | Item::Section(_) => {}
+    }
+}
+
+fn identifier(out: &mut Vec<u8>, word: &str, kind: u8, id: u64) {
+    out.extend_from_slice(word.as_bytes());
+    out.extend_from_slice(&[b' ', b'(', kind]);
+    write::number(out, id);
+    out.push(b')');
+}
+
+/// `INTERNALDATE date-time`
+fn date(out: &mut Vec<u8>, word: &str, timestamp: Timestamp) {
+    out.extend_from_slice(word.as_bytes());
+    out.extend_from_slice(b" \"");
+    out.extend_from_slice(message::date::imap(timestamp).as_bytes());
+    out.push(b'"');
+}
+
+/// A batch of messages whose bytes are needed. The inner error is that of a message that could not be read.
+#[expect(clippy::too_many_arguments, reason = "one caller, and each is of another kind")]
+async fn messages(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &mut View,
+    enabled: Enabled,
+    items: &[Prepared<'_>],
+    batch: Range<usize>,
+    sets_seen: bool,
+    is_wanted: &impl Fn(&MessageRow) -> bool,
+) -> Result<Result<(), StoreError>, End> {
+    let rows: Vec<(usize, MessageRow)> =
+        (batch.start + 1..).zip(view.told.range(batch).cloned()).filter(|(_, row)| is_wanted(row)).collect();
+    let uids: Vec<mail::Uid> = rows.iter().map(|(_, row)| row.uid).collect();
+    if uids.is_empty() {
+        return Ok(Ok(()));
+    }
+    let mut bodies = match service.store.bodies(view.mailbox, &uids).await {
+        Ok(bodies) => bodies.into_iter().peekable(),
+        Err(error) => return Ok(Err(error)),
+    };
+    let seen = if sets_seen { set_seen(service, io, view, &rows).await } else { Vec::new() };
+    let mut outcome = Ok(());
+    for (n, row) in rows {
+        let Some((_, body)) = bodies.next_if(|(uid, _)| *uid == row.uid) else {
+            outcome = Err(StoreError::MailboxGone(view.mailbox));
+            continue;
+        };
+        let seen = seen.iter().find(|changed| changed.uid == row.uid);
+        let mut message = Message::new(service, body);
+        if let Err(error) = one(io, view, enabled, items, n, seen.unwrap_or(&row), seen.is_some(), &mut message).await?
+        {
+            tracing::error!(%error, uid = row.uid.get(), "a message can't be read");
+            outcome = Err(error);
+        }
+        io.relieve().await?;
+    }
+    Ok(outcome)
+}
+
+/// RFC 3501 §6.4.5: BODY[…] sets \Seen. Returns the rows that this changed, which the answer has to show.
+async fn set_seen(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &mut View,
+    rows: &[(usize, MessageRow)],
+) -> Vec<MessageRow> {
+    let unseen = rows.iter().filter(|(_, row)| !row.flags.contains(Flags::SEEN)).map(|(_, row)| row.uid);
+    let uids: Vec<mail::Uid> = unseen.collect();
+    if uids.is_empty() {
+        return Vec::new();
+    }
+    let change =
+        FlagChange { operation: FlagOperation::Add, flags: Flags::SEEN, keywords: Vec::new(), unchanged_since: None };
+    if let Err(error) = service.store.set_flags(view.mailbox, &uids, change).await {
+        // Reading works even where nothing can be written.
+        tracing::warn!(%error, "\\Seen is not set");
+        return Vec::new();
+    }
+    let Some(newest) = view.watch.newest() else { return Vec::new() };
+    view.tell_keywords(&mut io.out, &newest);
+    let changed: Vec<MessageRow> = uids.iter().filter_map(|uid| newest.by_uid(*uid).cloned()).collect();
+    view.has_told(&newest, &changed);
+    changed
+}
+
+/// One message's answer. The inner error leaves nothing of it in the output.
+#[expect(clippy::too_many_arguments, reason = "one caller, and each is of another kind")]
+async fn one(
+    io: &mut Io<'_>,
+    view: &View,
+    enabled: Enabled,
+    items: &[Prepared<'_>],
+    n: usize,
+    row: &MessageRow,
+    seen_now: bool,
+    message: &mut Message<'_>,
+) -> Result<Result<(), StoreError>, End> {
+    let from = io.out.len();
+    let mut sent = false;
+    begin(&mut io.out, n);
+    for (place, prepared) in items.iter().enumerate() {
+        if place > 0 {
+            io.out.push(b' ');
+        }
+        let written = match prepared.item {
+            Item::Section(section) => self::section(io, section, &prepared.label, message, &mut sent).await?,
+            Item::Envelope | Item::Body | Item::BodyStructure => described(&mut io.out, prepared.item, message).await,
+            item => {
+                indexed(&mut io.out, view, row, &view.told, item);
+                Ok(())
+            }
+        };
+        if let Err(error) = written {
+            if sent {
+                // Half of the answer is gone already: the client must not take what follows for the rest.
+                return Err(End::Failed);
+            }
+            io.out.truncate(from);
+            return Ok(Err(error));
+        }
+    }
+    if seen_now {
+        if !items.iter().any(|prepared| *prepared.item == Item::Flags) {
+            io.out.push(b' ');
+            view.flags(&mut io.out, row, &view.told);
+        }
+        if enabled.condstore && !items.iter().any(|prepared| *prepared.item == Item::ModSeq) {
+            io.out.push(b' ');
+            indexed(&mut io.out, view, row, &view.told, &Item::ModSeq);
+        }
+    }
+    io.out.extend_from_slice(b")\r\n");
+    Ok(Ok(()))
+}
+
+async fn described(out: &mut Vec<u8>, item: &Item, message: &mut Message<'_>) -> Result<(), StoreError> {
+    let structure = message.structure().await?;
+    match item {
+        Item::Envelope => {
+            out.extend_from_slice(b"ENVELOPE ");
+            match &structure.root().envelope {
+                Some(envelope) => structure::envelope(out, envelope),
+                None => structure::envelope(out, &message::envelope::Envelope::default()),
+            }
+        }
+        Item::Body => {
+            out.extend_from_slice(b"BODY ");
+            structure::body_structure(out, &structure, false);
+        }
+        _ => {
+            out.extend_from_slice(b"BODYSTRUCTURE ");
+            structure::body_structure(out, &structure, true);
+        }
+    }
+    Ok(())
+}
+
+/// `BODY[…] nstring`
+async fn section(
+    io: &mut Io<'_>,
+    section: &Section,
+    label: &[u8],
+    message: &mut Message<'_>,
+    sent: &mut bool,
+) -> Result<Result<(), StoreError>, End> {
+    io.out.extend_from_slice(label);
+    io.out.push(b' ');
+    let range = match place(section, message).await {
+        Ok(range) => range,
+        Err(error) => return Ok(Err(error)),
+    };
+    let Some(range) = range else {
+        // There is no such part.
+        io.out.extend_from_slice(b"NIL");
+        return Ok(Ok(()));
+    };
+    match &section.text {
+        Text::Fields(names) | Text::FieldsNot(names) => {
+            let header = match message.read_whole(range).await {
+                Ok(header) => header,
+                Err(error) => return Ok(Err(error)),
+            };
+            let header = Header::of(&header);
+            let is_not = matches!(section.text, Text::FieldsNot(_));
+            let picked = if is_not { header.select_not(names) } else { header.select(names) };
+            let wanted = partial(section, 0..picked.len() as u64);
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(picked.len());
+            literal(&mut io.out, &picked[place(wanted.start)..place(wanted.end)]);
+            Ok(Ok(()))
+        }
+        _ => stream(io, partial(section, range), message, sent).await,
+    }
+}
+
+/// Where a section is in the message; the message's own header and whole need no structure.
+async fn place(section: &Section, message: &mut Message<'_>) -> Result<Option<Range<u64>>, StoreError> {
+    let size = message.size();
+    let what = match section.text {
+        Text::Whole if section.path.is_empty() => return Ok(Some(0..size)),
+        Text::Header | Text::Fields(_) | Text::FieldsNot(_) if section.path.is_empty() => {
+            return message.header().await.map(Some);
+        }
+        Text::Text if section.path.is_empty() => return Ok(Some(message.header().await?.end..size)),
+        Text::Whole => Place::Whole,
+        Text::Header | Text::Fields(_) | Text::FieldsNot(_) => Place::Header,
+        Text::Text => Place::Text,
+        Text::Mime => Place::Mime,
+    };
+    Ok(message.structure().await?.section(&section.path, what))
+}
+
+/// RFC 3501 §6.4.5: a partial range is cut at the end; one that begins beyond it is empty.
+fn partial(section: &Section, range: Range<u64>) -> Range<u64> {
+    match section.partial {
+        None => range,
+        Some((start, count)) => {
+            let from = range.start.saturating_add(start).min(range.end);
+            from..from.saturating_add(count).min(range.end)
+        }
+    }
+}
+
+/// Octets of a message are always a literal, but nothing at all is `""`.
+fn literal(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.is_empty() {
+        out.extend_from_slice(b"\"\"");
+    } else {
+        write::literal(out, bytes.len() as u64);
+        out.extend_from_slice(bytes);
+    }
+}
+
+/// Sends a range piece by piece. The first is read before its length is announced.
+async fn stream(
+    io: &mut Io<'_>,
+    range: Range<u64>,
+    message: &mut Message<'_>,
+    sent: &mut bool,
+) -> Result<Result<(), StoreError>, End> {
+    if range.is_empty() {
+        io.out.extend_from_slice(b"\"\"");
+        return Ok(Ok(()));
+    }
+    let mut at = range.start;
+    while at < range.end {
+        let piece = match message.read(at..range.end).await {
+            Ok(piece) if piece.is_empty() => return Ok(Err(StoreError::Failed("a message ended early".into()))),
+            Ok(piece) => piece,
+            Err(error) => return Ok(Err(error)),
+        };
+        if at == range.start {
+            write::literal(&mut io.out, range.end - range.start);
+        }
+        at += piece.len() as u64;
+        io.out.extend_from_slice(&piece);
+        if at < range.end {
+            *sent = true;
+            io.flush().await?;
+        }
+    }
+    Ok(Ok(()))
+}

@@ -1,0 +1,85 @@
+//! What a session needs of the world: a connection, a clock, and somebody who knows passwords.
+
+use async_trait::async_trait;
+use mail::{AccountId, Timestamp};
+
+/// Who has logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The account.
+    pub account: AccountId,
+    /// Its name, for logs.
+    pub name: String,
+}
+
+/// Why somebody was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginRefused {
+    /// Wrong name or password, or an account that may not be used: not told apart.
+    Credentials,
+    /// We can't tell now.
+    Temporary,
+}
+
+/// What came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Octets, appended.
+    Bytes,
+    /// Nothing for a while: in IDLE, a good time for a sign of life.
+    Quiet,
+    /// The client has closed.
+    Closed,
+    /// Nothing for too long: autologout (RFC 3501 §5.4).
+    TimedOut,
+    /// The server stops.
+    Stopping,
+}
+
+/// How long a client may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Before log-in.
+    Unauthenticated,
+    /// Between commands, and within one.
+    Authenticated,
+    /// In IDLE: [`Input::Quiet`] now and then.
+    Idle,
+}
+
+/// What protects the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// TLS is on.
+    pub tls: bool,
+    /// STARTTLS can be done.
+    pub starttls: bool,
+    /// Passwords may be sent as it is now: TLS is on, or it is loopback and configured so.
+    pub passwords: bool,
+}
+
+/// How a session's connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Both sides agreed, or the client just left.
+    Closed,
+    /// The connection failed, or was given up because the answer could not be finished.
+    Failed,
+}
+
+/// The world of one session.
+#[async_trait]
+pub trait Host: Send {
+    /// Waits for input and appends it. May be dropped at any time without losing octets. Holds no buffer while it waits.
+    async fn read(&mut self, input: &mut Vec<u8>, patience: Patience) -> Result<Input, End>;
+    /// Sends; returns once the connection took it all.
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), End>;
+    /// Begins TLS, dropping what was received and not yet read (STARTTLS injection).
+    async fn start_tls(&mut self) -> Result<(), End>;
+    /// What protects the connection now.
+    fn security(&self) -> Security;
+    /// What time it is.
+    fn now(&self) -> Timestamp;
+    /// Checks a password. Takes its time after failures.
+    async fn log_in(&mut self, user: &str, password: &[u8]) -> Result<Identity, LoginRefused>;
+}

@@ -1,0 +1,146 @@
+//! The session's two ends of the connection: commands out of what comes in, and what is to be said.
+
+use mail::limits;
+use wire::imap::frame::{Framed, Limits, Reader};
+use wire::imap::reply::condition;
+
+use crate::host::{End, Host, Input, Patience};
+
+/// Input and output of a session. Both buffers are given up whenever they are empty and the session waits.
+pub(crate) struct Io<'h> {
+    pub(crate) host: &'h mut dyn Host,
+    input: Vec<u8>,
+    /// Octets of `input` that are done with.
+    used: usize,
+    reader: Reader,
+    /// What is to be sent.
+    pub(crate) out: Vec<u8>,
+    /// The tag of the command under way, for answers that repeat it (ESEARCH).
+    pub(crate) tag: String,
+}
+
+impl<'h> Io<'h> {
+    pub(crate) fn new(host: &'h mut dyn Host) -> Self {
+        Self { host, input: Vec::new(), used: 0, reader: Reader::default(), out: Vec::new(), tag: String::new() }
+    }
+
+    /// What was received and not consumed.
+    pub(crate) fn input(&self) -> &[u8] {
+        &self.input[self.used..]
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.used = self.input.len().min(self.used + count);
+    }
+
+    /// Looks at the input once.
+    pub(crate) fn frame(&mut self, limits: &Limits) -> Framed {
+        self.reader.next(&self.input[self.used..], limits)
+    }
+
+    /// The next thing in the input, waiting for it; only [`Framed::Continue`] is answered here. `Err` where the connection
+    /// ended; a client that is to be told why has been told.
+    pub(crate) async fn next(&mut self, limits: &Limits, patience: Patience) -> Result<Framed, End> {
+        loop {
+            match self.frame(limits) {
+                Framed::More => self.more(patience).await?,
+                Framed::Continue => self.out.extend_from_slice(b"+ Go on\r\n"),
+                Framed::Drop(count) => self.consume(count),
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// The message of an APPEND is not wanted; its client waits and will not send it.
+    pub(crate) fn refuse_message(&mut self) {
+        self.reader.refuse();
+    }
+
+    /// Sends what waits, then waits for input.
+    pub(crate) async fn more(&mut self, patience: Patience) -> Result<(), End> {
+        self.flush().await?;
+        self.compact();
+        loop {
+            match self.host.read(&mut self.input, patience).await? {
+                Input::Bytes => return Ok(()),
+                Input::Quiet => {}
+                ended => return Err(self.farewell(ended).await),
+            }
+        }
+    }
+
+    /// Room for input. An empty buffer is given up: an idle session holds none.
+    pub(crate) fn compact(&mut self) {
+        if self.used == self.input.len() {
+            (self.input, self.used) = (Vec::new(), 0);
+        } else if self.used > 0 {
+            self.input.drain(..self.used);
+            self.used = 0;
+        }
+    }
+
+    /// Reads once, for who waits for other things too.
+    pub(crate) async fn read(&mut self, patience: Patience) -> Result<Input, End> {
+        self.host.read(&mut self.input, patience).await
+    }
+
+    /// Says why the session ends, where that is for us to say.
+    pub(crate) async fn farewell(&mut self, input: Input) -> End {
+        match input {
+            // RFC 3501 §7.1.5: BYE before the server closes.
+            Input::TimedOut => condition(&mut self.out, "*", "BYE", None, "You were silent for too long"),
+            Input::Stopping => condition(&mut self.out, "*", "BYE", Some("UNAVAILABLE"), "The server is stopping"),
+            Input::Bytes | Input::Quiet | Input::Closed => return End::Closed,
+        }
+        match self.flush().await {
+            Ok(()) => End::Closed,
+            Err(end) => end,
+        }
+    }
+
+    /// Sends all that waits.
+    pub(crate) async fn flush(&mut self) -> Result<(), End> {
+        if !self.out.is_empty() {
+            self.host.write(&self.out).await?;
+            self.out.clear();
+            // A big buffer is not kept for ever because of one big answer.
+            self.out.shrink_to(0);
+        }
+        Ok(())
+    }
+
+    /// Sends if much waits: the client's pace is ours.
+    pub(crate) async fn relieve(&mut self) -> Result<(), End> {
+        if self.out.len() >= limits::IMAP_OUTPUT {
+            self.host.write(&self.out).await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// One line that is no command (AUTHENTICATE, IDLE), without its line end; `None`: it is too long, and dropped.
+    pub(crate) async fn line(&mut self, most: usize, patience: Patience) -> Result<Option<Vec<u8>>, End> {
+        let mut fits = true;
+        loop {
+            if let Some(end) = self.input().iter().position(|b| *b == b'\n') {
+                let line = &self.input()[..end];
+                let line = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
+                self.consume(end + 1);
+                return Ok((fits && line.len() <= most).then_some(line));
+            }
+            if self.input().len() > most {
+                fits = false;
+                let all = self.input().len();
+                self.consume(all);
+            }
+            self.more(patience).await?;
+        }
+    }
+
+    /// RFC 3501 §6.2.1: what was received before TLS is forgotten.
+    pub(crate) async fn start_tls(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        (self.input, self.used) = (Vec::new(), 0);
+        self.host.start_tls().await
+    }
+}

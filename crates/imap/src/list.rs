@@ -1,0 +1,155 @@
+//! LIST and LSUB with their extensions (RFC 3501 §6.3.8, RFC 5258, RFC 5819, RFC 6154).
+
+use std::collections::HashSet;
+
+use mail::AccountId;
+use store::{MailboxInfo, SpecialUse, StoreError};
+use wire::imap::mailbox::{List, matches};
+use wire::imap::reply::Reply;
+use wire::imap::write;
+
+use crate::host::End;
+use crate::io::Io;
+use crate::mailbox::write_status;
+use crate::refusal::refusal;
+use crate::session::Service;
+
+/// LIST.
+pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId, command: &List) -> Result<Reply, End> {
+    // RFC 3501 §6.3.8: an empty pattern asks for the hierarchy separator.
+    if !command.extended && command.patterns.iter().all(String::is_empty) {
+        io.out.extend_from_slice(b"* LIST (\\Noselect) \"/\" \"\"\r\n");
+        return Ok(Reply::ok("That is the separator"));
+    }
+    let names = match service.store.mailboxes(account).await {
+        Ok(names) => Names::new(names),
+        Err(error) => return Ok(refusal(&error)),
+    };
+    for (at, info) in names.0.iter().enumerate() {
+        if !is_wanted(command, &info.name) {
+            continue;
+        }
+        let has_children = names.has_children(at);
+        let selected = (!command.subscribed || info.subscribed) && (!command.special_use || info.special_use.is_some());
+        let exists = info.id.is_some() || has_children;
+        let shown = selected && (exists || command.subscribed);
+        // RFC 5258 §3.5: a parent that is not selected itself is shown for what is below it and selected.
+        let below = command.recursive
+            && names.children(at).iter().any(|child| {
+                (!command.subscribed || child.subscribed)
+                    && (!command.special_use || child.special_use.is_some())
+                    && !is_wanted(command, &child.name)
+            });
+        if !shown && !below {
+            continue;
+        }
+        write_entry(&mut io.out, command, info, has_children, below);
+        if let (Some(items), Some(id)) = (&command.return_status, info.id) {
+            match service.store.status(id).await {
+                Ok(status) => write_status(&mut io.out, &info.name, &status, items),
+                // Deleted since: RFC 5819 §2 wants no STATUS then.
+                Err(StoreError::MailboxGone(_)) => {}
+                Err(error) => return Ok(refusal(&error)),
+            }
+        }
+        io.relieve().await?;
+    }
+    Ok(Reply::ok("That is all"))
+}
+
+fn is_wanted(command: &List, name: &str) -> bool {
+    command.patterns.iter().any(|pattern| matches(&format!("{}{pattern}", command.reference), name))
+}
+
+fn write_entry(out: &mut Vec<u8>, command: &List, info: &MailboxInfo, has_children: bool, below: bool) {
+    out.extend_from_slice(b"* LIST (");
+    let mut first = true;
+    let mut attribute = |word: &str| {
+        if !std::mem::take(&mut first) {
+            out.push(b' ');
+        }
+        out.extend_from_slice(word.as_bytes());
+    };
+    match (info.id, has_children) {
+        (Some(_), _) => {}
+        (None, true) => attribute("\\Noselect"),
+        // RFC 5258 §3: it includes \Noselect.
+        (None, false) => attribute("\\NonExistent"),
+    }
+    attribute(if has_children { "\\HasChildren" } else { "\\HasNoChildren" });
+    if info.subscribed && (command.return_subscribed || command.subscribed) {
+        attribute("\\Subscribed");
+    }
+    if let Some(word) = info.special_use.and_then(word_of) {
+        attribute(word);
+    }
+    out.extend_from_slice(b") \"/\" ");
+    write::mailbox(out, &info.name);
+    if below {
+        let what = if command.subscribed { "SUBSCRIBED" } else { "SPECIAL-USE" };
+        out.extend_from_slice(format!(" (\"CHILDINFO\" (\"{what}\"))").as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn word_of(special_use: SpecialUse) -> Option<&'static str> {
+    SpecialUse::ALL.iter().find(|(this, _, _)| *this == special_use).map(|(_, word, _)| *word)
+}
+
+/// LSUB (RFC 3501 §6.3.9).
+pub(crate) async fn lsub(service: &Service, io: &mut Io<'_>, account: AccountId, command: &List) -> Result<Reply, End> {
+    let names = match service.store.mailboxes(account).await {
+        Ok(names) => Names::new(names),
+        Err(error) => return Ok(refusal(&error)),
+    };
+    let mut shown: Vec<String> = Vec::new();
+    for info in names.0.iter().filter(|info| info.subscribed) {
+        if is_wanted(command, &info.name) {
+            io.out.extend_from_slice(if info.id.is_some() {
+                b"* LSUB () \"/\" "
+            } else {
+                b"* LSUB (\\Noselect) \"/\" "
+            });
+            write::mailbox(&mut io.out, &info.name);
+            io.out.extend_from_slice(b"\r\n");
+            shown.push(info.name.clone());
+            io.relieve().await?;
+        }
+    }
+    // RFC 3501 §6.3.9: with `%`, a parent that is not subscribed is shown as \Noselect if something below it is.
+    for info in names.0.iter().filter(|info| info.subscribed && !is_wanted(command, &info.name)) {
+        for (at, _) in info.name.match_indices('/') {
+            let parent = &info.name[..at];
+            if is_wanted(command, parent) && !shown.iter().any(|name| name == parent) {
+                io.out.extend_from_slice(b"* LSUB (\\Noselect) \"/\" ");
+                write::mailbox(&mut io.out, parent);
+                io.out.extend_from_slice(b"\r\n");
+                shown.push(parent.to_owned());
+                io.relieve().await?;
+            }
+        }
+    }
+    Ok(Reply::ok("That is all"))
+}
+
+/// The mailboxes of an account and which of them have something below.
+struct Names(Vec<MailboxInfo>, HashSet<String>);
+
+impl Names {
+    fn new(names: Vec<MailboxInfo>) -> Self {
+        let existing = names.iter().filter(|info| info.id.is_some());
+        let parents = existing.flat_map(|info| info.name.match_indices('/').map(|(at, _)| info.name[..at].to_owned()));
+        let parents = parents.collect();
+        Self(names, parents)
+    }
+
+    fn has_children(&self, at: usize) -> bool {
+        self.1.contains(&self.0[at].name)
+    }
+
+    fn children(&self, at: usize) -> Vec<&MailboxInfo> {
+        let parent = &self.0[at].name;
+        let below = |name: &str| name.strip_prefix(parent.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        self.0.iter().filter(|info| below(&info.name)).collect()
+    }
+}

@@ -1,0 +1,234 @@
+//! What a session believes of its mailbox, and how it learns of what others did (RFC 3501 §5.2, §7.4.1).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mail::{MailboxId, Uid};
+use store::{MailboxWatch, MessageRow, Snapshot};
+use wire::imap::SequenceSet;
+use wire::imap::write;
+
+use crate::host::End;
+use crate::io::Io;
+use crate::session::{Enabled, Service};
+
+/// The selected mailbox as the client knows it.
+pub(crate) struct View {
+    pub(crate) mailbox: MailboxId,
+    pub(crate) read_only: bool,
+    pub(crate) watch: MailboxWatch,
+    /// What the client was told of: message number n is `told.get(n - 1)`. Holds messages that are gone where the client
+    /// may not be told yet.
+    pub(crate) told: Arc<Snapshot>,
+    /// UIDs that are \Recent here: ascending.
+    recent: Vec<Range<u32>>,
+    /// How many keywords the client knows of.
+    pub(crate) keywords: usize,
+}
+
+impl View {
+    /// On a mailbox that is being selected; `None` where it was deleted meanwhile.
+    pub(crate) fn new(mailbox: MailboxId, read_only: bool, mut watch: MailboxWatch) -> Option<Self> {
+        let told = watch.newest()?;
+        let keywords = told.keywords.len();
+        Some(Self { mailbox, read_only, watch, told, recent: Vec::new(), keywords })
+    }
+
+    /// Claims \Recent for what is new in `told`. EXAMINE shows it and claims nothing (RFC 3501 §6.3.2).
+    pub(crate) async fn claim_recent(&mut self, service: &Service) {
+        let next = self.told.uid_next.get();
+        let from = self.told.recent_from.get();
+        if from >= next {
+            return;
+        }
+        let from = if self.read_only {
+            from
+        } else {
+            match service.store.take_recent(self.mailbox).await {
+                // Nobody else can have been shown what came after our snapshot was looked at and claimed from here on.
+                Ok(first) => first.get(),
+                Err(error) => {
+                    tracing::warn!(%error, "recent messages are not claimed");
+                    from
+                }
+            }
+        };
+        self.add_recent(from..next);
+    }
+
+    fn add_recent(&mut self, range: Range<u32>) {
+        let from = self.recent.last().map_or(range.start, |last| last.end.max(range.start));
+        if from < range.end {
+            self.recent.push(from..range.end);
+        }
+    }
+
+    /// Whether a message is \Recent in this session.
+    pub(crate) fn is_recent(&self, uid: Uid) -> bool {
+        self.recent.iter().rev().any(|range| range.contains(&uid.get()))
+    }
+
+    /// How many messages are.
+    pub(crate) fn recent_count(&self) -> usize {
+        let index = |uid: u32| match Uid::new(uid) {
+            Some(uid) => self.told.find(uid).unwrap_or_else(|at| at),
+            None => 0,
+        };
+        self.recent.iter().map(|range| index(range.end) - index(range.start)).sum()
+    }
+
+    /// The places in the view of a set, ascending ranges.
+    pub(crate) fn places(&self, uid: bool, set: &SequenceSet) -> Vec<Range<usize>> {
+        places(&self.told, uid, set)
+    }
+
+    /// The UIDs of a set.
+    pub(crate) fn uids(&self, uid: bool, set: &SequenceSet) -> Vec<Uid> {
+        self.places(uid, set).into_iter().flat_map(|range| self.told.range(range)).map(|row| row.uid).collect()
+    }
+
+    /// Takes rows as told: the caller has said what is new in them. No row is added or removed.
+    pub(crate) fn has_told(&mut self, newest: &Snapshot, rows: &[MessageRow]) {
+        if rows.is_empty() {
+            return;
+        }
+        let mut told = self.told.apply(rows, &[]);
+        told.keywords = newest.keywords.clone();
+        self.told = Arc::new(told);
+    }
+
+    /// `* n FETCH (FLAGS (…))` and what belongs to it.
+    pub(crate) fn write_flags(
+        &self,
+        out: &mut Vec<u8>,
+        n: usize,
+        row: &MessageRow,
+        names: &Snapshot,
+        uid: bool,
+        enabled: Enabled,
+    ) {
+        out.extend_from_slice(b"* ");
+        write::number(out, n as u64);
+        out.extend_from_slice(b" FETCH (");
+        if uid {
+            out.extend_from_slice(b"UID ");
+            write::number(out, u64::from(row.uid.get()));
+            out.push(b' ');
+        }
+        // RFC 7162 §3.2: with CONDSTORE every untagged FETCH has the MODSEQ.
+        if enabled.condstore {
+            out.extend_from_slice(b"MODSEQ (");
+            write::number(out, row.modseq.0);
+            out.extend_from_slice(b") ");
+        }
+        self.flags(out, row, names);
+        out.extend_from_slice(b")\r\n");
+    }
+
+    /// `FLAGS (…)`
+    pub(crate) fn flags(&self, out: &mut Vec<u8>, row: &MessageRow, names: &Snapshot) {
+        out.extend_from_slice(b"FLAGS (");
+        let keywords = names.keywords_of(row).map(mail::Keyword::as_str);
+        write::flags(out, row.flags, self.is_recent(row.uid), keywords);
+        out.push(b')');
+    }
+
+    /// `* FLAGS (…)` where there are keywords that the client does not know of.
+    pub(crate) fn tell_keywords(&mut self, out: &mut Vec<u8>, newest: &Snapshot) {
+        if newest.keywords.len() > self.keywords {
+            self.keywords = newest.keywords.len();
+            write_all_flags(out, newest);
+        }
+    }
+
+    /// Tells what changed since `told`, removals only where `expunge` allows it. `false`: the mailbox is gone.
+    pub(crate) async fn tell(
+        &mut self,
+        service: &Service,
+        io: &mut Io<'_>,
+        enabled: Enabled,
+        expunge: bool,
+    ) -> Result<bool, End> {
+        let Some(newest) = self.watch.newest() else { return Ok(false) };
+        if Arc::ptr_eq(&newest, &self.told) {
+            return Ok(true);
+        }
+        self.tell_keywords(&mut io.out, &newest);
+        let (mut gone, mut changed, mut held) = (Vec::new(), Vec::new(), 0usize);
+        let (mut fresh, old_len, mut rows) = (0, self.told.len(), Vec::new());
+        for (old, new) in self.told.differences(&newest) {
+            match (old, new) {
+                (Some(old), None) => gone.push(old.uid),
+                (Some(_), Some(new)) => {
+                    changed.push(new.uid);
+                    rows.push(new.clone());
+                }
+                (None, Some(new)) => {
+                    fresh += 1;
+                    rows.push(new.clone());
+                }
+                (None, None) => {}
+            }
+        }
+        let before = std::mem::replace(&mut self.told, newest.clone());
+        if expunge || gone.is_empty() {
+            // RFC 3501 §7.4.1: each EXPUNGE renumbers what is above; from the highest down, numbers stay those of before.
+            for uid in gone.iter().rev() {
+                if let Ok(at) = before.find(*uid) {
+                    write::counted(&mut io.out, at as u64 + 1, "EXPUNGE");
+                    io.relieve().await?;
+                }
+            }
+        } else {
+            // Removals wait: the view keeps them, and takes everything else.
+            held = gone.len();
+            let mut told = before.apply(&rows, &[]);
+            told.uid_next = newest.uid_next;
+            told.highest_modseq = newest.highest_modseq;
+            told.recent_from = newest.recent_from;
+            told.keywords = newest.keywords.clone();
+            self.told = Arc::new(told);
+        }
+        let _ = held;
+        if fresh > 0 {
+            debug_assert!(self.told.len() + gone.len() >= old_len, "rows don't vanish untold");
+            self.claim_recent(service).await;
+            write::counted(&mut io.out, self.told.len() as u64, "EXISTS");
+            write::counted(&mut io.out, self.recent_count() as u64, "RECENT");
+        }
+        for uid in changed {
+            if let (Ok(at), Some(row)) = (self.told.find(uid), newest.by_uid(uid)) {
+                self.write_flags(&mut io.out, at + 1, row, &newest, true, enabled);
+                io.relieve().await?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The places of a set in a snapshot, ascending ranges.
+pub(crate) fn places(snapshot: &Snapshot, uid: bool, set: &SequenceSet) -> Vec<Range<usize>> {
+    let len = snapshot.len();
+    if !uid {
+        let last = u32::try_from(len).unwrap_or(u32::MAX);
+        let ranges = set.ranges(last).into_iter();
+        let places = ranges.map(|range| (*range.start() as usize - 1).min(len)..(*range.end() as usize).min(len));
+        return places.filter(|range| !range.is_empty()).collect();
+    }
+    // RFC 3501 §6.4.8: `*` is the highest UID, so `n:*` always has the last message.
+    let last = len.checked_sub(1).and_then(|last| snapshot.get(last)).map_or(0, |row| row.uid.get());
+    let place = |uid: u32| Uid::new(uid).map_or(0, |uid| snapshot.find(uid).unwrap_or_else(|at| at));
+    let ranges = set.ranges(last).into_iter();
+    let places = ranges.map(|range| {
+        let end = range.end().checked_add(1).map_or(len, place);
+        place(*range.start())..end
+    });
+    places.filter(|range| !range.is_empty()).collect()
+}
+
+/// `* FLAGS (…)`: all flags that messages here may have.
+pub(crate) fn write_all_flags(out: &mut Vec<u8>, snapshot: &Snapshot) {
+    out.extend_from_slice(b"* FLAGS (");
+    write::flags(out, mail::Flags::ALL, false, snapshot.keywords.iter().map(mail::Keyword::as_str));
+    out.extend_from_slice(b")\r\n");
+}
