@@ -136,6 +136,45 @@ impl Unstuffing {
     }
 }
 
+/// Looks for bare CRs and LFs, and long lines, in a body that comes without stuffing (BDAT).
+#[derive(Debug, Default)]
+pub struct LineEnds {
+    after_cr: bool,
+    bare: bool,
+    line: usize,
+    longest: usize,
+}
+
+impl LineEnds {
+    /// Looks at the next piece.
+    pub fn look(&mut self, piece: &[u8]) {
+        let Some(&last) = piece.last() else { return };
+        let (mut line_feeds, mut line_start) = (0, 0);
+        for lf in memchr::memchr_iter(b'\n', piece) {
+            line_feeds += 1;
+            let strict = if lf == 0 { self.after_cr } else { piece[lf - 1] == b'\r' };
+            self.bare |= !strict;
+            self.longest = self.longest.max(self.line + lf + 1 - line_start);
+            (self.line, line_start) = (0, lf + 1);
+        }
+        self.line += piece.len() - line_start;
+        let pending = usize::from(self.after_cr);
+        self.after_cr = last == b'\r';
+        // Every LF had its CR; so there is a bare CR exactly where there are more CRs than LFs.
+        self.bare |= memchr::memchr_iter(b'\r', piece).count() + pending - usize::from(self.after_cr) != line_feeds;
+    }
+
+    /// Whether there was a CR without LF or an LF without CR, the body being over.
+    pub const fn has_bare(&self) -> bool {
+        self.bare || self.after_cr
+    }
+
+    /// Octets of the longest line so far.
+    pub const fn longest_line(&self) -> usize {
+        if self.line > self.longest { self.line } else { self.longest }
+    }
+}
+
 /// Dot-stuffing of a message in pieces (RFC 5321 §4.5.2, RFC 1939 §3): a dot at the beginning of a line is
 /// doubled.
 ///
@@ -266,6 +305,13 @@ mod tests {
             for end in [&b"\n.\n"[..], b"\n.\r\n"] {
                 prop_assert!(memchr::memmem::find(inner, end).is_none());
             }
+        }
+
+        #[test]
+        fn bare_line_ends_are_found(text in "[a\r\n]{0,20}", size in 1usize..7) {
+            let mut ends = LineEnds::default();
+            text.as_bytes().chunks(size).for_each(|piece| ends.look(piece));
+            prop_assert_eq!(ends.has_bare(), text.replace("\r\n", "").contains(['\r', '\n']));
         }
 
         #[test]

@@ -84,6 +84,11 @@ impl Exchange {
         }
     }
 
+    /// Whether a failure of it is told nowhere else than here: the password goes to no check.
+    pub const fn is_scram(&self) -> bool {
+        matches!(self.0, State::ScramFirst { .. } | State::ScramFinal(_) | State::ScramDone { .. })
+    }
+
     /// Takes the client's response, decoded.
     pub fn respond(self, response: &[u8]) -> Step {
         self.try_respond(response).unwrap_or_else(Step::Failed)
