@@ -73,8 +73,9 @@ async fn begin(service: &Service, io: &Io<'_>, options: AppendOptions, literal: 
             None => return Err(Reply::bad("The date is broken")),
         },
     };
-    if literal.len > limits::MESSAGE_SIZE as u64 {
-        return Err(Reply::no(Code::TooBig, format!("A message has {} octets at most", limits::MESSAGE_SIZE)));
+    let most = io.host.message_size();
+    if literal.len > most {
+        return Err(Reply::no(Code::TooBig, format!("A message has {most} octets at most")));
     }
     // RFC 3502 §6.3.11 and RFC 3501: a message of no octets means that nothing is to be appended.
     if literal.len == 0 {

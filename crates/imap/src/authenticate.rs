@@ -3,9 +3,11 @@
 use mail::limits;
 use wire::imap::command::{Command, Secret, base64};
 use wire::imap::reply::{Code, Reply, condition, continuation};
+use wire::sasl::server::{Exchange, Step};
+use wire::sasl::{self, Failure, Mechanism};
 
 use crate::capability;
-use crate::host::{End, LoginRefused, Patience};
+use crate::host::{End, Identity, LoginRefused, Patience};
 use crate::io::Io;
 use crate::session::{Enabled, State, Turn, User};
 
@@ -24,52 +26,76 @@ pub(crate) async fn command(io: &mut Io<'_>, tag: &str, failures: usize, command
         }
         // RFC 3501 §6.2.3 and RFC 5530 §3: never a password in the clear.
         _ if !security.passwords => refused(Reply::no(Code::PrivacyRequired, "Begin TLS first")),
-        Command::Login { user, password } => log_in(io, failures, user, password).await,
-        Command::Authenticate { mechanism, initial } => match mechanism.as_str() {
-            "PLAIN" => plain(io, failures, initial).await,
-            "LOGIN" => login(io, failures, initial).await,
+        Command::Login { user, password: Secret(password) } => {
+            let known = match (String::from_utf8(user), String::from_utf8(password)) {
+                (Ok(user), Ok(password)) => io.host.log_in(&user, &password).await,
+                _ => Err(LoginRefused::Credentials),
+            };
+            Ok(ended(io, failures, known))
+        }
+        Command::Authenticate { mechanism, initial } => match Mechanism::from_name(&mechanism) {
+            Some(mechanism) if is_offered(io, mechanism) => {
+                let step = Exchange::start(mechanism, io.host.binding(), initial.as_deref());
+                exchange(io, failures, step).await
+            }
             _ => refused(Reply::no(Code::Cannot, "There is no such mechanism")),
         },
         _ => refused(Reply::bad("Log in first")),
     }
 }
 
-/// RFC 4616: `[authzid] NUL authcid NUL passwd`
-async fn plain(io: &mut Io<'_>, failures: usize, initial: Option<Vec<u8>>) -> Result<Turn, End> {
-    let message = match initial {
-        Some(message) => message,
-        None => match response(io, "").await? {
-            Ok(message) => message,
-            Err(reply) => return Ok((State::NotAuthenticated(failures), reply)),
-        },
-    };
-    let mut fields = message.split(|b| *b == 0);
-    let (Some(authzid), Some(user), Some(password), None) =
-        (fields.next(), fields.next(), fields.next(), fields.next())
-    else {
-        return Ok((State::NotAuthenticated(failures), Reply::bad("That is no PLAIN message")));
-    };
-    // Nobody acts for somebody else here.
-    if !authzid.is_empty() && !authzid.eq_ignore_ascii_case(user) {
-        let reply = Reply::no(Code::AuthorizationFailed, "You can't act for somebody else");
-        return Ok((State::NotAuthenticated(failures), reply));
+fn is_offered(io: &Io<'_>, mechanism: Mechanism) -> bool {
+    match mechanism {
+        Mechanism::Plain | Mechanism::Login => true,
+        Mechanism::ScramSha256 => io.host.security().scram,
+        Mechanism::ScramSha256Plus => io.host.security().scram && io.host.binding().is_available(),
     }
-    log_in(io, failures, user.to_vec(), Secret(password.to_vec())).await
 }
 
-/// The LOGIN mechanism, as old clients know it: name and password asked one after the other.
-async fn login(io: &mut Io<'_>, failures: usize, initial: Option<Vec<u8>>) -> Result<Turn, End> {
-    let user = match initial {
-        Some(user) => Ok(user),
-        None => response(io, "VXNlcm5hbWU6").await?,
-    };
-    let user = match user {
-        Ok(user) => user,
-        Err(reply) => return Ok((State::NotAuthenticated(failures), reply)),
-    };
-    match response(io, "UGFzc3dvcmQ6").await? {
-        Ok(password) => log_in(io, failures, user, Secret(password)).await,
-        Err(reply) => Ok((State::NotAuthenticated(failures), reply)),
+/// Leads a SASL exchange to its end.
+async fn exchange(io: &mut Io<'_>, failures: usize, mut step: Step) -> Result<Turn, End> {
+    let mut proving = None;
+    loop {
+        step = match step {
+            Step::Challenge { text, next } => match response(io, &sasl::encode(&text)).await? {
+                Ok(response) => next.respond(&response),
+                Err(reply) => return Ok((State::NotAuthenticated(failures), reply)),
+            },
+            // Nobody acts for somebody else here.
+            Step::Verify { authorize_as: Some(other), user, .. }
+            | Step::Succeeded { authorize_as: Some(other), user }
+                if !other.eq_ignore_ascii_case(&user) =>
+            {
+                let reply = Reply::no(Code::AuthorizationFailed, "You can't act for somebody else");
+                return Ok((State::NotAuthenticated(failures), reply));
+            }
+            Step::Verify { user, password, .. } => {
+                let known = io.host.log_in(&user, password.reveal()).await;
+                return Ok(ended(io, failures, known));
+            }
+            Step::Keys(start) => match io.host.scram_keys(start.user()).await {
+                Ok((keys, nonce)) => {
+                    proving = Some(start.user().to_owned());
+                    // The keys are made up where there are none, so that no decoy is needed.
+                    start.keys(Some(keys), &nonce, &[])
+                }
+                Err(why) => return Ok(ended(io, failures, Err(why))),
+            },
+            Step::Succeeded { user, .. } => {
+                let known = io.host.scram_ended(&user, true).await;
+                return Ok(ended(io, failures, known));
+            }
+            Step::Failed(Failure::Rejected) => {
+                let known = match proving {
+                    Some(user) => io.host.scram_ended(&user, false).await,
+                    None => Err(LoginRefused::Credentials),
+                };
+                return Ok(ended(io, failures, known.and(Err(LoginRefused::Credentials))));
+            }
+            Step::Failed(Failure::Malformed(why)) => {
+                return Ok((State::NotAuthenticated(failures), Reply::bad(why)));
+            }
+        };
     }
 }
 
@@ -85,29 +111,26 @@ async fn response(io: &mut Io<'_>, challenge: &str) -> Result<Result<Vec<u8>, Re
     })
 }
 
-async fn log_in(io: &mut Io<'_>, failures: usize, user: Vec<u8>, password: Secret) -> Result<Turn, End> {
-    let known = match String::from_utf8(user) {
-        Ok(user) => io.host.log_in(&user, &password.0).await,
-        Err(_) => Err(LoginRefused::Credentials),
-    };
-    match known {
+fn ended(io: &mut Io<'_>, failures: usize, known: Result<Identity, LoginRefused>) -> Turn {
+    let why = match known {
         Ok(identity) => {
-            let capabilities = capability::list(io.host.security(), true);
+            let capabilities = capability::list(io.host, true);
             let reply = Reply::ok("Logged in").with_code(format!("CAPABILITY {capabilities}"));
-            Ok((State::Authenticated(User { identity, enabled: Enabled::default() }), reply))
+            return (State::Authenticated(User { identity, enabled: Enabled::default() }), reply);
         }
-        Err(LoginRefused::Temporary) => {
+        Err(why) => why,
+    };
+    let reply = match why {
+        LoginRefused::Credentials => Reply::no(Code::AuthenticationFailed, "The name or the password is wrong"),
+        LoginRefused::TooMany => Reply::no(Code::Unavailable, "Too many log-ins failed, try again later"),
+        LoginRefused::Temporary => {
             let reply = Reply::no(Code::Unavailable, "We can't check passwords now, try again later");
-            Ok((State::NotAuthenticated(failures), reply))
+            return (State::NotAuthenticated(failures), reply);
         }
-        Err(LoginRefused::Credentials) => {
-            let failures = failures + 1;
-            let reply = Reply::no(Code::AuthenticationFailed, "The name or the password is wrong");
-            if failures < limits::IMAP_LOGIN_FAILURES {
-                return Ok((State::NotAuthenticated(failures), reply));
-            }
-            condition(&mut io.out, "*", "BYE", None, "Too many failed log-ins");
-            Ok((State::Logout, reply))
-        }
+    };
+    if failures + 1 < limits::IMAP_LOGIN_FAILURES {
+        return (State::NotAuthenticated(failures + 1), reply);
     }
+    condition(&mut io.out, "*", "BYE", None, "Too many failed log-ins");
+    (State::Logout, reply)
 }

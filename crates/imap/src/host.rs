@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 use mail::{AccountId, Timestamp};
+use wire::sasl::ChannelBinding;
+use wire::sasl::scram::Keys;
 
 /// Who has logged in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct Identity {
 pub enum LoginRefused {
     /// Wrong name or password, or an account that may not be used: not told apart.
     Credentials,
+    /// Too many failures before: not even looked at.
+    TooMany,
     /// We can't tell now.
     Temporary,
 }
@@ -56,6 +60,8 @@ pub struct Security {
     pub starttls: bool,
     /// Passwords may be sent as it is now: TLS is on, or it is loopback and configured so.
     pub passwords: bool,
+    /// SCRAM is offered.
+    pub scram: bool,
 }
 
 /// How a session's connection ended.
@@ -78,8 +84,16 @@ pub trait Host: Send {
     async fn start_tls(&mut self) -> Result<(), End>;
     /// What protects the connection now.
     fn security(&self) -> Security;
+    /// What TLS gives to bind a log-in to.
+    fn binding(&self) -> ChannelBinding;
+    /// Octets of a message at most.
+    fn message_size(&self) -> u64;
     /// What time it is.
     fn now(&self) -> Timestamp;
     /// Checks a password. Takes its time after failures.
-    async fn log_in(&mut self, user: &str, password: &[u8]) -> Result<Identity, LoginRefused>;
+    async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused>;
+    /// A user's SCRAM keys, made up where there are none, and a fresh nonce of 18 octets or more.
+    async fn scram_keys(&mut self, user: &str) -> Result<(Keys, Vec<u8>), LoginRefused>;
+    /// How the SCRAM exchange that [`Host::scram_keys`] began went.
+    async fn scram_ended(&mut self, user: &str, right: bool) -> Result<Identity, LoginRefused>;
 }

@@ -93,7 +93,7 @@ impl Session {
     }
 
     async fn talk(&self, io: &mut Io<'_>) -> Result<(), End> {
-        let capabilities = capability::list(io.host.security(), false);
+        let capabilities = capability::list(io.host, false);
         let greeting = format!("{} Postrider ready", self.service.hostname);
         condition(&mut io.out, "*", "OK", Some(&format!("CAPABILITY {capabilities}")), &greeting);
         let mut state = State::NotAuthenticated(0);
@@ -217,7 +217,7 @@ impl Session {
     async fn command(&self, io: &mut Io<'_>, tag: &str, state: State, command: Command) -> Result<Turn, End> {
         match (command, state) {
             (Command::Capability, state) => {
-                let capabilities = capability::list(io.host.security(), state.is_logged_in());
+                let capabilities = capability::list(io.host, state.is_logged_in());
                 io.out.extend_from_slice(format!("* CAPABILITY {capabilities}\r\n").as_bytes());
                 Ok((state, Reply::ok("That is what there is")))
             }

@@ -36,24 +36,25 @@ impl View {
 
     /// Claims \Recent for what is new in `told`. EXAMINE shows it and claims nothing (RFC 3501 §6.3.2).
     pub(crate) async fn claim_recent(&mut self, service: &Service) {
-        let next = self.told.uid_next.get();
-        let from = self.told.recent_from.get();
+        let (from, next) = (self.told.recent_from.get(), self.told.uid_next.get());
         if from >= next {
             return;
         }
-        let from = if self.read_only {
-            from
-        } else {
-            match service.store.take_recent(self.mailbox).await {
-                // Nobody else can have been shown what came after our snapshot was looked at and claimed from here on.
-                Ok(first) => first.get(),
-                Err(error) => {
-                    tracing::warn!(%error, "recent messages are not claimed");
-                    from
-                }
+        if self.read_only {
+            return self.add_recent(from..next);
+        }
+        match service.store.take_recent(self.mailbox).await {
+            Ok(first) => {
+                // All up to now are marked as shown, so what came since our snapshot is ours too. A clone looks: this
+                // news is not told yet, and IDLE must still wake for it.
+                let marked = self.watch.clone().newest().map_or(next, |newest| newest.recent_from.get());
+                self.add_recent(first.get()..marked.max(next));
             }
-        };
-        self.add_recent(from..next);
+            Err(error) => {
+                tracing::warn!(%error, "recent messages are not claimed");
+                self.add_recent(from..next);
+            }
+        }
     }
 
     fn add_recent(&mut self, range: Range<u32>) {
@@ -154,8 +155,8 @@ impl View {
             return Ok(true);
         }
         self.tell_keywords(&mut io.out, &newest);
-        let (mut gone, mut changed, mut held) = (Vec::new(), Vec::new(), 0usize);
-        let (mut fresh, old_len, mut rows) = (0, self.told.len(), Vec::new());
+        let (mut gone, mut changed) = (Vec::new(), Vec::new());
+        let (mut fresh, mut rows) = (0, Vec::new());
         for (old, new) in self.told.differences(&newest) {
             match (old, new) {
                 (Some(old), None) => gone.push(old.uid),
@@ -181,7 +182,6 @@ impl View {
             }
         } else {
             // Removals wait: the view keeps them, and takes everything else.
-            held = gone.len();
             let mut told = before.apply(&rows, &[]);
             told.uid_next = newest.uid_next;
             told.highest_modseq = newest.highest_modseq;
@@ -189,9 +189,7 @@ impl View {
             told.keywords = newest.keywords.clone();
             self.told = Arc::new(told);
         }
-        let _ = held;
         if fresh > 0 {
-            debug_assert!(self.told.len() + gone.len() >= old_len, "rows don't vanish untold");
             self.claim_recent(service).await;
             write::counted(&mut io.out, self.told.len() as u64, "EXISTS");
             write::counted(&mut io.out, self.recent_count() as u64, "RECENT");

@@ -161,6 +161,8 @@ limits! {
     IMAP_STRUCTURES: usize = 32 * MIB;
     /// Octets of a message's text that SEARCH looks at at once: a larger one is searched in pieces that overlap.
     IMAP_SEARCH_TEXT: usize = 4 * MIB;
+    /// A sign of life in IDLE after this long without news: address translators forget silent connections.
+    IMAP_IDLE_NOTICE: Duration = Duration::from_secs(120);
     /// IMAP's autologout timer (RFC 3501 §5.4 says at least 30 minutes).
     IMAP_TIMEOUT: Duration = Duration::from_secs(1800);
     /// The same before log-in.

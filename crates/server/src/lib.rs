@@ -16,6 +16,7 @@ mod clock;
 pub mod conn;
 pub mod connect;
 pub mod dns;
+pub mod imap;
 pub mod listen;
 pub mod metrics;
 pub mod pop3;

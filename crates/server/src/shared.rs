@@ -23,6 +23,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Log-ins.
     pub auth: Auth,
+    /// What IMAP sessions share.
+    pub imap: Arc<imap::Service>,
     /// Counters.
     pub metrics: Metrics,
     /// Becomes true once, when the system stops.
@@ -42,6 +44,7 @@ impl Shared {
     ) -> Self {
         Self {
             auth: Auth::new(store.clone(), clock.clone()),
+            imap: Arc::new(imap::Service::new(store.clone(), settings.hostname.clone())),
             store,
             clock,
             metrics: Metrics::new(),
