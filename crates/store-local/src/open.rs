@@ -81,9 +81,17 @@ impl LocalStore {
         let appender = Appender::new(log.clone(), options.segment_len, last, end, poison);
         let writer = Writer::new(truth, published.clone(), options.wal_len);
         let (input, output) = (to_append.clone(), to_commit.clone());
-        let append = thread("store-log", move || appender.run(&input, &output));
+        let guard = Guard(published.poison.clone(), to_append.clone(), to_commit.clone());
+        let append = thread("store-log", move || {
+            let _guard = guard;
+            appender.run(&input, &output);
+        });
         let input = to_commit.clone();
-        let commit = thread("store-commit", move || writer.run(&input));
+        let guard = Guard(published.poison.clone(), to_append.clone(), to_commit.clone());
+        let commit = thread("store-commit", move || {
+            let _guard = guard;
+            writer.run(&input);
+        });
         let threads = [append, commit].into_iter().collect::<std::io::Result<Vec<_>>>();
         Ok(Arc::new(Self {
             readers: Readers::new(database.clone(), options.readers),
@@ -130,6 +138,19 @@ impl Drop for LocalStore {
     fn drop(&mut self) {
         let fault = join(self.stop_taking());
         self.stopped(fault);
+    }
+}
+
+/// Held by each thread: one that ends by a panic stops the store, so that nobody waits for it for ever.
+struct Guard(Arc<Poison>, Arc<Queue<Submission>>, Arc<Queue<Placed>>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set("a thread of the store ended by a fault of the program".into());
+            self.1.abandon();
+            self.2.abandon();
+        }
     }
 }
 

@@ -79,6 +79,11 @@ impl<T> Queue<T> {
     /// Adds all of `items`, whatever waits already: they were counted once before.
     pub(crate) fn push_all(&self, items: &mut Vec<T>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            drop(state);
+            items.clear();
+            return;
+        }
         state.waiting.append(items);
         let wake = std::mem::take(&mut state.sleeping);
         drop(state);
@@ -109,6 +114,16 @@ impl<T> Queue<T> {
     /// No more is taken in; what waits is still done.
     pub(crate) fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        self.news.notify_all();
+    }
+
+    /// Closes it and drops what waits: the thread is gone, and nobody would ever answer.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.closed = true;
+        let dropped = std::mem::take(&mut state.waiting);
+        drop(state);
+        drop(dropped);
         self.news.notify_all();
     }
 }

@@ -1,0 +1,231 @@
+//! A disk that fails, is full, or flips bits; a store that is not ours.
+
+mod support;
+
+use std::fs::File;
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use mail::limits;
+use store::conformance as suite;
+use store::{Store, StoreError};
+use store_local::{Disk, LocalStore, OpenError, Options, RealDisk, inspect};
+
+/// A disk whose faults are switched on and off.
+struct Faulty {
+    sync_fails: AtomicBool,
+    full: AtomicBool,
+    free: AtomicU64,
+}
+
+impl Faulty {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            sync_fails: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            free: AtomicU64::new(u64::MAX),
+        })
+    }
+}
+
+impl Disk for Faulty {
+    fn write_at(&self, file: &File, buffers: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        if self.full.load(Ordering::Relaxed) {
+            // As the kernel does: part of it is written.
+            let half = buffers[0].len().min(10);
+            RealDisk.write_at(file, &mut [IoSlice::new(&buffers[0][..half])], offset)?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        RealDisk.write_at(file, buffers, offset)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        if self.sync_fails.load(Ordering::Relaxed) {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        RealDisk.sync(file)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.free.load(Ordering::Relaxed))
+    }
+}
+
+fn open_on(dir: &Path, disk: &Arc<Faulty>) -> Arc<LocalStore> {
+    LocalStore::open(dir, Options { disk: disk.clone(), ..Options::default() }).unwrap()
+}
+
+#[tokio::test]
+async fn a_failed_sync_stops_the_store() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Faulty::new());
+    let store = open_on(dir.path(), &disk);
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    suite::append(&*store, inbox, b"one").await;
+    disk.sync_fails.store(true, Ordering::Relaxed);
+    let mut message = suite::acceptance(store.next_queue_id(suite::NOW), "s@far.example", "<1@far.example>");
+    suite::deliver_to(&mut message, a, "a@x.example");
+    let refused = store.accept(suite::staged(&*store, b"two").await, message).await;
+    assert!(matches!(&refused, Err(StoreError::Poisoned(why)) if why.contains("the disk is gone")), "{refused:?}");
+    assert!(store.poisoned().await.contains("the disk is gone"));
+    // A disk that works again changes nothing: what the kernel has thrown away is gone.
+    disk.sync_fails.store(false, Ordering::Relaxed);
+    assert!(matches!(store.stage(None).await, Err(StoreError::Poisoned(_))));
+    let uid = mail::Uid::FIRST;
+    assert!(matches!(store.expunge(inbox, &[uid]).await, Err(StoreError::Poisoned(_))));
+    drop(store);
+
+    let store = support::open(dir.path());
+    assert_eq!(store.status(inbox).await.unwrap().messages, 1);
+    suite::append(&*store, inbox, b"three").await;
+    suite::check(&*store).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Faulty::new());
+    let store = open_on(dir.path(), &disk);
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    let uid = suite::append(&*store, inbox, &[b'x'; 5000]).await;
+    let segment = dir.path().join("log/00000001.seg");
+    let length = std::fs::metadata(&segment).unwrap().len();
+    for large in [false, true] {
+        let bytes = vec![b'y'; if large { limits::BODY_IN_MEMORY + 1 } else { 3000 }];
+        let row = || store::AppendMessage { flags: mail::Flags::NONE, keywords: Vec::new(), internal_date: suite::NOW };
+        let mut stage = store.stage(None).await.unwrap();
+        disk.full.store(true, Ordering::Relaxed);
+        // A large message meets the end while it is written, a small one when it is taken.
+        let written = stage.write(&bytes).await;
+        let refused = match written {
+            Err(error) => error,
+            Ok(()) => store.append(inbox, vec![(stage, row())], suite::NOW).await.unwrap_err(),
+        };
+        assert_eq!(refused, StoreError::DiskFull);
+        disk.full.store(false, Ordering::Relaxed);
+        assert_eq!(std::fs::metadata(&segment).unwrap().len(), length, "what was written of it is cut off");
+    }
+    assert_eq!(std::fs::read_dir(dir.path().join("log/blob")).unwrap().count(), 0);
+
+    // Little is left: nothing is accepted, deleting works.
+    disk.free.store(1, Ordering::Relaxed);
+    let full = loop {
+        // An answer about free space is believed for a moment.
+        match store.stage(None).await {
+            Ok(_) => tokio::task::yield_now().await,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full, StoreError::DiskFull);
+    store.expunge(inbox, &[uid]).await.unwrap().into_inner();
+    disk.free.store(u64::MAX, Ordering::Relaxed);
+    suite::append(&*store, inbox, b"again").await;
+    suite::check(&*store).await;
+}
+
+fn flip(path: &Path, at: u64) {
+    let mut file = File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.read_exact(&mut byte).unwrap();
+    file.seek(SeekFrom::Start(at)).unwrap();
+    file.write_all(&[byte[0] ^ 4]).unwrap();
+}
+
+#[tokio::test]
+async fn flipped_bits_are_found_and_never_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = support::open(dir.path());
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    let large = vec![b'x'; limits::BODY_IN_MEMORY + 99];
+    let first = suite::append(&*store, inbox, b"first").await;
+    let second = suite::append(&*store, inbox, b"second").await;
+    let third = suite::append(&*store, inbox, &large).await;
+    store.close().await;
+    drop(store);
+    // Of the first message, the last octet: behind the file's and the frame's header.
+    flip(&dir.path().join("log/00000001.seg"), 32 + 16 + 4);
+    let blob = std::fs::read_dir(dir.path().join("log/blob")).unwrap().next().unwrap().unwrap();
+    flip(&blob.path(), 900_000);
+
+    let shallow = inspect(dir.path(), false).unwrap();
+    assert!(shallow.is_empty(), "{shallow:?}");
+    let deep = inspect(dir.path(), true).unwrap();
+    assert_eq!(deep.len(), 2, "{deep:?}");
+    assert!(deep.iter().any(|finding| finding.text.contains("message 1 in INBOX of a@x.example")));
+    let store = support::open(dir.path());
+    for uid in [first, third] {
+        let body = store.bodies(inbox, &[uid]).await.unwrap().remove(0).1;
+        for _ in 0..2 {
+            assert!(matches!(body.read(0..3).await, Err(StoreError::Damaged(_))));
+        }
+    }
+    let body = store.bodies(inbox, &[second]).await.unwrap().remove(0).1;
+    assert_eq!(suite::read(&body).await, b"second");
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = support::open(dir.path());
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    let uid = suite::append(&*store, inbox, b"first").await;
+    store.close().await;
+    drop(store);
+    std::fs::remove_file(dir.path().join("log/00000001.seg")).unwrap();
+    assert_eq!(inspect(dir.path(), false).unwrap().len(), 1);
+    let store = support::open(dir.path());
+    assert!(matches!(store.bodies(inbox, &[uid]).await, Err(StoreError::Damaged(_))));
+    // The rest goes on, in a new segment.
+    let next = suite::append(&*store, inbox, b"second").await;
+    let body = store.bodies(inbox, &[next]).await.unwrap().remove(0).1;
+    assert_eq!(suite::read(&body).await, b"second");
+}
+
+#[tokio::test]
+async fn one_process_at_a_time_and_looking_on_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let missing = LocalStore::open(dir.path(), Options { create: false, ..Options::default() });
+    assert!(matches!(missing, Err(OpenError::Missing(_))));
+    assert!(matches!(inspect(dir.path(), true), Err(OpenError::Missing(_))));
+    let store = support::open(dir.path());
+    let a = suite::account(&*store, "a@x.example").await;
+    suite::deliver(&*store, a, "a@x.example", b"hello").await;
+    assert!(matches!(LocalStore::open(dir.path(), Options::default()), Err(OpenError::Locked(_))));
+    assert_eq!(inspect(dir.path(), true).unwrap(), []);
+    store.close().await;
+    assert!(matches!(store.stage(None).await, Err(StoreError::Poisoned(_))));
+    let again = support::open(dir.path());
+    assert_eq!(again.account(a).await.unwrap().unwrap().messages, 1);
+}
+
+#[tokio::test]
+async fn an_unknown_version_is_refused_before_a_byte_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    support::open(dir.path()).close().await;
+    let database = dir.path().join("store.db");
+    // SQLite keeps user_version in four octets at 60, big-endian.
+    let mut bytes = std::fs::read(&database).unwrap();
+    bytes[63] = 99;
+    std::fs::write(&database, &bytes).unwrap();
+    for _ in 0..2 {
+        let refused = LocalStore::open(dir.path(), Options::default());
+        assert!(matches!(refused, Err(OpenError::UnknownVersion { found: 99, .. })), "{:?}", refused.err());
+        assert!(matches!(inspect(dir.path(), true), Err(OpenError::UnknownVersion { .. })));
+    }
+    assert_eq!(std::fs::read(&database).unwrap(), bytes);
+    for other in [b"this is no database, but a text that is long enough to look like a file".repeat(99), vec![0; 4096]]
+    {
+        std::fs::write(&database, &other).unwrap();
+        assert!(LocalStore::open(dir.path(), Options::default()).is_err());
+        assert_eq!(std::fs::read(&database).unwrap(), other);
+    }
+}

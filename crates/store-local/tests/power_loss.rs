@@ -1,0 +1,213 @@
+//! Images of a disk after power was lost at any moment: the store opens on them, checks clean, has everything that was
+//! acknowledged before, and of what was under way all or nothing.
+//!
+//! The store runs with one change at a time, and its directory is copied after each. Between two such copies
+//! a change was on its way to the disk: first the log, then SQLite's log, then (in a checkpoint) the
+//! database. An image takes the files from before, and of the one under way a random mixture of old and new sectors.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mail::{Flags, Timestamp, Uid};
+use store::conformance::{self as suite, NOW};
+use store::{FlagChange, FlagOperation, Outcome, Settlement, Store};
+use store_local::{LocalStore, Options};
+use support::{Random, copy_dir, dump};
+
+const SECTOR: usize = 512;
+
+fn options() -> Options {
+    // Small, so that segments change and checkpoints happen all the time.
+    Options { segment_len: 40_000, wal_len: 400_000, ..support::options() }
+}
+
+async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::AccountId]) {
+    let pick = random.below(accounts.len() as u64) as usize;
+    let (account, who) = (accounts[pick], format!("u{pick}@x.example"));
+    let inbox = suite::inbox(&**store, account).await;
+    let next = store.status(inbox).await.unwrap().uid_next.get();
+    let some: Vec<Uid> = (0..3).filter_map(|_| Uid::new(1 + random.below(next.into()) as u32)).collect();
+    let length = if random.below(12) == 0 { 1_200_000 } else { random.below(9000) };
+    let bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
+    match random.below(9) {
+        0..=3 => {
+            let mut message = suite::acceptance(store.next_queue_id(NOW), "s@far.example", "<m@far.example>");
+            suite::deliver_to(&mut message, account, &who);
+            if random.below(2) == 0 {
+                suite::relay_to(&mut message, "c@far.example");
+            }
+            store.accept(suite::staged(&**store, &bytes).await, message).await.unwrap().into_inner();
+        }
+        4 => drop(suite::append(&**store, inbox, &bytes).await),
+        5 => {
+            let change = FlagChange {
+                operation: FlagOperation::Add,
+                flags: Flags::SEEN,
+                keywords: vec![mail::Keyword::new(&format!("k{}", random.below(5))).unwrap()],
+                unchanged_since: None,
+            };
+            store.set_flags(inbox, &some, change).await.unwrap().into_inner();
+        }
+        6 => drop(store.expunge(inbox, &some).await.unwrap().into_inner()),
+        7 => {
+            let archive = store.mailbox(account, "Archive").await.unwrap().unwrap();
+            store.move_messages(inbox, &some, archive, NOW).await.unwrap().into_inner();
+        }
+        _ => {
+            if let Some(item) = store.queue_items(None, 1).await.unwrap().first() {
+                let outcomes = vec![(item.recipient, Outcome::Relayed)];
+                let end = Settlement { id: item.id, outcomes, events: Vec::new(), dsns: Vec::new() };
+                store.settle(end).await.unwrap().into_inner();
+            }
+        }
+    }
+}
+
+/// A mixture: each sector old or new; where the new file is longer, it may also be cut.
+fn torn(old: &[u8], new: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut mixed = new.to_vec();
+    let keep_new = random.below(4);
+    for (n, sector) in mixed.chunks_mut(SECTOR).enumerate() {
+        let from = n * SECTOR;
+        let take_old = random.below(4) >= keep_new;
+        for (offset, byte) in sector.iter_mut().enumerate() {
+            let before = old.get(from + offset).copied();
+            if take_old && before != Some(*byte) {
+                // What was never written reads as zeros.
+                *byte = before.unwrap_or(0);
+            }
+        }
+    }
+    if new.len() > old.len() && random.below(2) == 0 {
+        mixed.truncate(old.len() + random.below((new.len() - old.len()) as u64 + 1) as usize);
+    }
+    mixed
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_default()
+}
+
+/// Files of the log in either directory, by their path inside.
+fn log_files(before: &Path, after: &Path) -> std::collections::BTreeSet<String> {
+    let mut names = std::collections::BTreeSet::new();
+    for root in [before, after] {
+        for dir in ["log", "log/blob"] {
+            for entry in std::fs::read_dir(root.join(dir)).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    names.insert(format!("{dir}/{}", entry.file_name().to_str().unwrap()));
+                }
+            }
+        }
+    }
+    names
+}
+
+/// Power was lost while the log was written: SQLite knows nothing of the change.
+fn image_in_log(before: &Path, after: &Path, image: &Path, random: &mut Random) {
+    copy_dir(before, image);
+    for name in log_files(before, after) {
+        let (old, new) = (bytes(&before.join(&name)), bytes(&after.join(&name)));
+        // Unlinking is the last thing a change does; here it has not come to that.
+        if old != new && after.join(&name).exists() && random.below(5) > 0 {
+            std::fs::write(image.join(&name), torn(&old, &new, random)).unwrap();
+        }
+    }
+}
+
+/// Power was lost while SQLite's log was written: the message log is whole.
+fn image_in_wal(before: &Path, after: &Path, image: &Path, random: &mut Random) {
+    copy_dir(after, image);
+    for name in log_files(before, after) {
+        if !after.join(&name).exists() {
+            std::fs::copy(before.join(&name), image.join(&name)).unwrap();
+        }
+    }
+    let (old, new) = (bytes(&before.join("store.db-wal")), bytes(&after.join("store.db-wal")));
+    std::fs::write(image.join("store.db-wal"), torn(&old, &new, random)).unwrap();
+    std::fs::copy(before.join("store.db"), image.join("store.db")).unwrap();
+}
+
+/// Power was lost in the checkpoint after the change: both logs are whole.
+fn image_in_checkpoint(before: &Path, after: &Path, image: &Path, random: &mut Random) {
+    copy_dir(after, image);
+    let (old, new) = (bytes(&before.join("store.db")), bytes(&after.join("store.db")));
+    std::fs::write(image.join("store.db"), torn(&old, &new, random)).unwrap();
+}
+
+#[tokio::test]
+async fn nothing_acknowledged_is_lost_at_any_moment() {
+    for seed in [1, 2] {
+        run(seed, 45).await;
+    }
+}
+
+async fn run(seed: u64, steps: usize) {
+    let mut random = Random(0x1234_5678_9abc_def1 ^ seed << 32);
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("live");
+    let store = LocalStore::open(&dir, options()).unwrap();
+    let mut accounts = Vec::new();
+    for n in 0..3 {
+        accounts.push(suite::account(&*store, &format!("u{n}@x.example")).await);
+    }
+    let mut before = root.path().join("0");
+    copy_dir(&dir, &before);
+    let mut known = dump(&store).await;
+    let mut checkpoints = 0;
+    for step in 1..=steps {
+        if step % 10 == 0 {
+            store.reclaim().await.unwrap();
+            std::fs::remove_dir_all(&before).unwrap();
+            copy_dir(&dir, &before);
+            known = dump(&store).await;
+        }
+        change(&store, &mut random, &accounts).await;
+        // A checkpoint comes after the answer: what is asked next is answered after it.
+        store.record(mail::QueueId::from_u64(1), Vec::new()).await.unwrap_err();
+        let after = root.path().join(step.to_string());
+        copy_dir(&dir, &after);
+        let now = dump(&store).await;
+        let folded = bytes(&before.join("store.db")) != bytes(&after.join("store.db"));
+        checkpoints += usize::from(folded);
+        for kind in 0..3 {
+            let image = root.path().join("image");
+            let allowed: &[&String] = match kind {
+                0 => {
+                    image_in_log(&before, &after, &image, &mut random);
+                    &[&known]
+                }
+                1 => {
+                    image_in_wal(&before, &after, &image, &mut random);
+                    &[&known, &now]
+                }
+                _ if folded => {
+                    image_in_checkpoint(&before, &after, &image, &mut random);
+                    &[&now]
+                }
+                _ => continue,
+            };
+            examine(&image, allowed, &format!("seed {seed}, step {step}, image {kind}")).await;
+            std::fs::remove_dir_all(&image).unwrap();
+        }
+        std::fs::remove_dir_all(&before).unwrap();
+        (before, known) = (after, now);
+    }
+    assert!(checkpoints > 0, "no checkpoint happened");
+}
+
+async fn examine(image: &Path, allowed: &[&String], what: &str) {
+    let store = LocalStore::open(image, options()).unwrap();
+    suite::check(&*store).await;
+    let found = dump(&store).await;
+    assert!(allowed.contains(&&found), "{what}:\nfound\n{found}\nallowed\n{allowed:#?}");
+    // It goes on as if nothing had been.
+    let account = store.accounts(None, 1).await.unwrap().remove(0);
+    let next = store.next_queue_id(Timestamp::from_secs(1));
+    assert!(store.queue_messages(None, 1000).await.unwrap().iter().all(|message| message.id < next));
+    suite::deliver(&*store, account.id, "u0@x.example", &[7; 3000]).await;
+    suite::check(&*store).await;
+}
