@@ -23,6 +23,9 @@ use mta::misbehave::{AtEnd, Misbehave};
 pub const SLOW: Duration = Duration::from_secs(5);
 /// The local parts that misbehave, for the list that `local` prints.
 pub const NAMES: [&str; 5] = ["later", "refused", "full", "slow", "cut"];
+/// Those that take mail in the end: addresses that have to lead to somebody. `full@` is among them for mail from its
+/// own domain, which does not pass port 25.
+pub const TAKING: [&str; 4] = ["later", "full", "slow", "cut"];
 /// Tries that are remembered, so that the next one goes well; the oldest are forgotten.
 const REMEMBERED: usize = 10_000;
 

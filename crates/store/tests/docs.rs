@@ -39,7 +39,7 @@ text, no names of attachments. It does hold personal data:
 | the network address of a client that was refused | `refused` | to answer *why was I refused?*; in a ring of its own that is overwritten |
 | other servers' words | `failed`, `relayed`, `deferred`, `bounced`, `expired` | they may repeat an address; at most 1,024 octets each |
 
-Journeys are kept for 30 days (`keep` under `[journey]`), counted from the acceptance, and at least as long as the
+Journeys are kept for 30 days (`lifetime` under `[journey]`), counted from the acceptance, and at least as long as the
 message is queued. Refusals are no part of a journey: the last 10,000 are kept. Removing an account removes its mail, not
 the journeys of messages that it sent or got; those end with their time. Logs show the queue id on every line, and
 journeys are found by it.
