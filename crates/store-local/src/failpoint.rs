@@ -32,9 +32,10 @@ fn pass(name: &str) {
         Some((place.to_owned(), AtomicU32::new(times.parse().unwrap_or(1).max(1))))
     });
     STATE.store(if chosen.is_some() { ON } else { OFF }, Ordering::Relaxed);
-    if let Some((place, left)) = chosen {
-        if place == name && left.fetch_sub(1, Ordering::Relaxed) == 1 {
-            std::process::abort();
-        }
+    if let Some((place, left)) = chosen
+        && place == name
+        && left.fetch_sub(1, Ordering::Relaxed) == 1
+    {
+        std::process::abort();
     }
 }

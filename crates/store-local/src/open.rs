@@ -131,7 +131,8 @@ impl LocalStore {
 
 /// Waits for threads; whether one of them panicked.
 pub(crate) fn join(threads: Vec<JoinHandle<()>>) -> bool {
-    threads.into_iter().fold(false, |fault, thread| thread.join().is_err() || fault)
+    let ended: Vec<_> = threads.into_iter().map(JoinHandle::join).collect();
+    ended.iter().any(Result::is_err)
 }
 
 impl Drop for LocalStore {

@@ -120,10 +120,10 @@ impl Published {
     /// Unlinks a blob that no row points to; those who read it keep it.
     pub(crate) fn blob_gone(&self, number: u64) {
         self.log.forget(BLOBS, number);
-        if let Err(error) = std::fs::remove_file(self.log.path(BLOBS, number)) {
-            if error.kind() != std::io::ErrorKind::NotFound {
-                tracing::warn!(%error, number, "a file of the message log could not be removed");
-            }
+        if let Err(error) = std::fs::remove_file(self.log.path(BLOBS, number))
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, number, "a file of the message log could not be removed");
         }
     }
 }

@@ -141,7 +141,7 @@ fn image_in_checkpoint(before: &Path, after: &Path, image: &Path, random: &mut R
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_at_any_moment() {
     for seed in [1, 2] {
-        run(seed, 45).await;
+        run(seed, 25).await;
     }
 }
 

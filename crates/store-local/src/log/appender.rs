@@ -92,7 +92,6 @@ impl Appender {
     }
 
     fn append(&mut self, batch: &mut Vec<Submission>, placed: &mut Vec<Placed>) {
-        let before = self.end;
         match self.write(batch) {
             Ok(places) => {
                 let mut places = places.into_iter();
@@ -102,7 +101,7 @@ impl Appender {
                 }
             }
             Err(Trouble::Full) => {
-                self.cut_back(before);
+                self.cut_back();
                 refuse(batch.drain(..), &StoreError::DiskFull);
             }
             Err(Trouble::Failed(why)) => {
@@ -186,12 +185,13 @@ impl Appender {
             if self.end < self.segment_len {
                 return Ok(active.clone());
             }
-        } else if self.last > 0 && self.end < self.segment_len {
-            if let Ok(segment) = Segment::open_to_append(&self.log.path(self.last, 0), self.last) {
-                let segment = Arc::new(segment);
-                self.log.share(&segment);
-                return Ok(self.active.insert(segment).clone());
-            }
+        } else if self.last > 0
+            && self.end < self.segment_len
+            && let Ok(segment) = Segment::open_to_append(&self.log.path(self.last, 0), self.last)
+        {
+            let segment = Arc::new(segment);
+            self.log.share(&segment);
+            return Ok(self.active.insert(segment).clone());
         }
         let segment = Segment::create(&self.log, self.last + 1).map_err(|error| {
             let _ = std::fs::remove_file(self.log.path(self.last + 1, 0));
@@ -205,16 +205,14 @@ impl Appender {
         Ok(self.active.insert(segment).clone())
     }
 
-    /// Takes back what a write that failed left behind the end.
-    fn cut_back(&mut self, before: u64) {
-        // A segment that was begun meanwhile stays: it is empty or holds frames that nothing points to.
-        if let Some(active) = &self.active {
-            if self.end >= before {
-                let file = OpenOptions::new().write(true).open(self.log.path(active.number, 0));
-                if let Err(error) = file.and_then(|file| file.set_len(self.end)) {
-                    tracing::warn!(%error, "the message log could not be cut back");
-                }
-            }
+    /// Takes back what a write that failed left behind the end. What was written whole before it in the same
+    /// batch stays: nothing points to it.
+    fn cut_back(&self) {
+        let Some(active) = &self.active else { return };
+        let file = OpenOptions::new().write(true).open(self.log.path(active.number, 0));
+        if let Err(error) = file.and_then(|file| file.set_len(self.end)) {
+            // The next append writes over it all the same.
+            tracing::warn!(%error, "the message log could not be cut back");
         }
     }
 }

@@ -167,10 +167,10 @@ impl Writer {
     fn roll_back(&mut self, trouble: Trouble) -> Trouble {
         self.truth.effects.clear();
         // Some errors have rolled back already; then this one fails and means nothing.
-        if !self.truth.conn.is_autocommit() {
-            if let Err(error) = self.statement("ROLLBACK") {
-                return Trouble::Fatal(format!("a transaction could not be taken back: {error}"));
-            }
+        if !self.truth.conn.is_autocommit()
+            && let Err(error) = self.statement("ROLLBACK")
+        {
+            return Trouble::Fatal(format!("a transaction could not be taken back: {error}"));
         }
         match self.truth.forget() {
             Ok(()) => trouble,

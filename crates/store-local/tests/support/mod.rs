@@ -1,6 +1,6 @@
 //! What the tests of this engine share: a store to fill, and everything in it as text.
 
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "a test's own module: each test uses a part")]
 
 use std::fmt::Write as _;
 use std::path::Path;
