@@ -19,6 +19,8 @@ pub struct Login {
     pub user: String,
     /// Password.
     pub password: String,
+    /// Fresh printable randomness without commas, for SCRAM (RFC 5802 §5.1).
+    pub nonce: String,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -85,6 +87,11 @@ impl Connection {
     /// Whether TLS is on.
     pub(crate) const fn is_tls(&self) -> bool {
         matches!(self.transport, Transport::Tls(_))
+    }
+
+    /// Whether the server is on this machine.
+    pub(crate) const fn is_loopback(&self) -> bool {
+        self.loopback
     }
 
     fn lost(&self, why: impl std::fmt::Display) -> MuaError {

@@ -1,7 +1,7 @@
 //! Reading by IMAP: any IMAP4rev1 server, with UIDs as the messages' numbers.
 
 mod structure;
-mod utf7;
+
 mod value;
 
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl ImapClient {
             client.log_in(login).await?;
             client.learn_capabilities().await?;
         }
-        let opened = client.command(&format!("SELECT {}", quote(&utf7::encode(mailbox)))).await?;
+        let opened = client.command(&format!("SELECT {}", quote(&wire::imap::mutf7::encode(mailbox)))).await?;
         for line in &opened.untagged {
             if let [count, word] = line.as_slice()
                 && word.is("EXISTS")

@@ -86,7 +86,10 @@ impl Account {
         } else {
             rpassword::prompt_password(format!("Password of {}: ", self.user)).map_err(failed)?
         };
-        Ok(Login { user: self.user.clone(), password })
+        let mut nonce = [0; 18];
+        getrandom::fill(&mut nonce)
+            .map_err(|error| MuaError::new(format!("the system gives no randomness: {error}")))?;
+        Ok(Login { user: self.user.clone(), password, nonce: nonce.iter().map(|octet| format!("{octet:02x}")).collect() })
     }
 
     async fn open(&self, mailbox: &str) -> MuaResult<Maildrop> {
