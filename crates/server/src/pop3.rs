@@ -31,7 +31,10 @@ pub async fn serve(mut connection: Connection, service: Service, shared: Arc<Sha
         maildrop: None,
         proving: None,
     };
-    match session.run(&mut connection).await {
+    let ended = session.run(&mut connection).await;
+    // Before the connection's end is seen: who connects again at once finds the maildrop free.
+    drop(session);
+    match ended {
         Ok(()) => connection.shutdown().await,
         Err(error) => tracing::debug!(service = service.name(), %peer, %error, "connection lost"),
     }
