@@ -1,6 +1,6 @@
 //! The path of a message between the moment it is accepted and the moment somebody else answers for it.
 //!
-//! **Does:** decides where mail goes ([`route`]), when ([`queue`]), carries it there ([`relay`]) and tells
+//! **Does:** takes mail in ([`accept`]), decides where it goes ([`route`]), when ([`queue`]), carries it there ([`relay`]) and tells
 //! the sender when it can't ([`bounce`]).
 //!
 //! **Does not:** open sockets, read clocks or draw random numbers itself: all of that comes in through
@@ -9,6 +9,7 @@
 //! **Data** comes in as transactions of the store and leaves as conversations of `wire`, over streams
 //! that [`world::Connect`] opens.
 
+pub mod accept;
 pub mod misbehave;
 pub mod route;
 pub mod world;

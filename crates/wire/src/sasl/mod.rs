@@ -44,6 +44,11 @@ impl Mechanism {
         }
     }
 
+    /// Whether it needs kept SCRAM keys.
+    pub const fn is_scram(self) -> bool {
+        matches!(self, Self::ScramSha256 | Self::ScramSha256Plus)
+    }
+
     /// By its name in any case.
     pub fn from_name(name: &str) -> Option<Self> {
         let all = [Self::Plain, Self::Login, Self::ScramSha256, Self::ScramSha256Plus];

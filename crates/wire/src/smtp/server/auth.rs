@@ -6,7 +6,7 @@ use super::engine::Server;
 use super::state::{Identity, Session, State, Waiting};
 use super::{Question, Role, ScramAnswer, Transport};
 use crate::sasl::server::{Exchange, ScramStart, Step};
-use crate::sasl::{self, Failure, Mechanism};
+use crate::sasl::{self, ChannelBinding, Failure, Mechanism};
 
 impl Server {
     pub(super) fn auth(&mut self, state: State, mechanism: &[u8], initial: Option<&[u8]>) -> State {
@@ -29,7 +29,7 @@ impl Server {
             }
         };
         let mechanism = std::str::from_utf8(mechanism).ok().and_then(Mechanism::from_name);
-        let Some(mechanism) = mechanism.filter(|mechanism| Mechanism::offered(&binding).contains(mechanism)) else {
+        let Some(mechanism) = mechanism.filter(|mechanism| self.mechanisms(&binding).contains(mechanism)) else {
             self.refuse(504, (5, 5, 4), "Mechanism not supported");
             return State::Ready(session);
         };
@@ -37,6 +37,13 @@ impl Server {
             Ok(initial) => self.exchange(session, Exchange::start(mechanism, binding, initial.as_deref()), false),
             Err(failure) => self.log_in_failed(session, failure, false),
         }
+    }
+
+    /// What is offered, the best first.
+    pub(super) fn mechanisms(&self, binding: &ChannelBinding) -> Vec<Mechanism> {
+        let mut mechanisms = Mechanism::offered(binding);
+        mechanisms.retain(|mechanism| self.config.scram || !mechanism.is_scram());
+        mechanisms
     }
 
     pub(super) fn auth_line(&mut self, session: Session, exchange: Exchange, line: &[u8]) -> State {

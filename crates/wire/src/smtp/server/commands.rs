@@ -86,7 +86,7 @@ impl Server {
             Transport::Plain { starttls: false } => {}
             Transport::Tls(binding) => {
                 if self.config.role == Role::Submission && *identity == Identity::Stranger {
-                    let names: Vec<_> = Mechanism::offered(binding).into_iter().map(Mechanism::name).collect();
+                    let names: Vec<_> = self.mechanisms(binding).into_iter().map(Mechanism::name).collect();
                     keywords.push(format!("AUTH {}", names.join(" ")));
                 }
             }

@@ -44,6 +44,8 @@ pub struct Config {
     pub hostname: Domain,
     /// Which door.
     pub role: Role,
+    /// Whether SCRAM is offered: only where all accounts keep its keys, for clients prefer it where it is.
+    pub scram: bool,
     /// Octets of a message.
     pub message_size: u64,
     /// Recipients of a message.
@@ -68,6 +70,7 @@ impl Config {
         Self {
             hostname,
             role,
+            scram: false,
             message_size: limits::MESSAGE_SIZE as u64,
             recipients: limits::SMTP_RECIPIENTS,
             errors: limits::SMTP_ERRORS,

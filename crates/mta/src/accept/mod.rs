@@ -1,0 +1,98 @@
+//! The first stop: whether a message is taken, for whom, and what is written on top of it.
+//!
+//! **Does:** answers the questions of the SMTP server's engine on a store: who may send, who receives
+//! ([`resolve`]), what stands in the trace fields ([`trace`]), and the one commit by which we answer for the message.
+//!
+//! **Does not:** speak SMTP (the engine in `wire::smtp::server` does), check passwords, or send anything on.
+//!
+//! **Data** comes in as values of the engine's questions and the slices of a body; it goes to [`store::Store::accept`],
+//! whole or not at all, and back as replies.
+
+mod replies;
+pub mod resolve;
+mod submission;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod transaction;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mail::{AccountId, Address, Domain, Reply, ReversePath};
+use store::Store;
+use wire::smtp::server::Role;
+
+use crate::misbehave::Misbehave;
+use crate::route::Routing;
+use crate::world::{Clock, Random};
+
+pub use transaction::{Ending, Incoming, Transaction};
+
+/// Asks the next hop of a gateway domain whether it takes a recipient, so that nobody has to be told later that it
+/// does not (backscatter). Answers are cached.
+#[async_trait]
+pub trait VerifyRecipient: Send + Sync + 'static {
+    /// Nothing where it does; else our reply: 5yz where it never will, 4yz where nobody can tell now.
+    async fn verify(&self, sender: &ReversePath, recipient: &Address) -> Result<(), Reply>;
+}
+
+/// What of the configuration matters here.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Our name: `by` of the trace field, and a domain whose postmaster is ours.
+    pub hostname: Domain,
+    /// Received fields before a message counts as looping.
+    pub hops: usize,
+    /// Whether the Received field of a submission shows the client's address.
+    pub show_client: bool,
+    /// Gateway domains, and what mail for elsewhere is scheduled under.
+    pub routing: Arc<Routing>,
+    /// Gets mail for every address and domain that nobody has; nothing leaves the machine. Only in `local`.
+    pub catch_all: Option<Address>,
+}
+
+/// What acceptance works with. One for each system; changes with the configuration.
+pub struct Desk {
+    /// Where it is kept.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// For Message-IDs.
+    pub random: Arc<dyn Random>,
+    /// The rules.
+    pub policy: Policy,
+    /// For gateway domains; none: every recipient of theirs is taken.
+    pub verify: Option<Arc<dyn VerifyRecipient>>,
+    /// Recipients that misbehave on purpose, on port 25.
+    pub misbehave: Option<Arc<dyn Misbehave>>,
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.policy.fmt(f)
+    }
+}
+
+/// Who is at the other end.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its address.
+    pub ip: IpAddr,
+    /// By which door it came.
+    pub role: Role,
+    /// TLS, where there is some.
+    pub tls: Option<store::Tls>,
+    /// Who is logged in.
+    pub identity: Identity,
+}
+
+/// Who is logged in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Nobody.
+    Stranger,
+    /// An account and its address.
+    Account(AccountId, Address),
+}

@@ -1,0 +1,1 @@
+//! Acceptance on a real store.

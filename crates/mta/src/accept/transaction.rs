@@ -1,0 +1,403 @@
+//! One message from MAIL to the reply after its end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail::{
+    AccountId, Address, Durable, Envelope, Flags, Notify, QueueId, Recipient, Reply, ReversePath, Timestamp, limits,
+};
+use message::header::{Header, HeaderEnd};
+use store::{Acceptance, Event, LocalDelivery, QueueRelay, Stage, StoreResult, What};
+use wire::smtp::server::{Hello, Role, Sender};
+
+use super::resolve::{Expansion, Place, Refusal, Resolved, Target};
+use super::{Client, Desk, Identity, replies, submission, trace};
+use crate::misbehave::AtEnd;
+
+/// A message that somebody begins to send.
+pub struct Transaction {
+    desk: Arc<Desk>,
+    client: Client,
+    sender: Sender,
+    recipients: Vec<(Recipient, Resolved)>,
+}
+
+/// A message whose bytes come in.
+pub struct Incoming {
+    transaction: Transaction,
+    id: QueueId,
+    hello: Hello,
+    protocol: &'static str,
+    stage: Box<dyn Stage>,
+    header: Reading,
+}
+
+/// How far the header is known.
+enum Reading {
+    /// Its end has not come.
+    Inside(Vec<u8>, HeaderEnd),
+    /// It is stored.
+    Known(Facts),
+}
+
+/// What the header says that matters at the end.
+struct Facts {
+    message_id: Option<String>,
+    received: usize,
+    delivered_to: Vec<String>,
+}
+
+/// How a message ended.
+#[derive(Debug)]
+pub enum Ending {
+    /// Ours: durable.
+    Accepted(Durable<QueueId>),
+    /// Ours, and the answer is to come only after this time. Only from recipients that misbehave on purpose.
+    AcceptedSlowly(Durable<QueueId>, Duration),
+    /// Not ours, and why.
+    Refused(Reply),
+    /// Not ours, without a word. Only from recipients that misbehave on purpose.
+    HangUp,
+}
+
+impl Transaction {
+    /// MAIL: whether this client may send as that sender.
+    pub async fn begin(desk: Arc<Desk>, client: Client, sender: Sender) -> Result<Self, Reply> {
+        let transaction = Self { desk, client, sender, recipients: Vec::new() };
+        match transaction.may_send().await {
+            Ok(()) => Ok(transaction),
+            Err(refusal) => Err(transaction.refused(refusal)),
+        }
+    }
+
+    async fn may_send(&self) -> Result<(), Refusal> {
+        match (self.client.role, &self.client.identity, &self.sender.reverse_path) {
+            (Role::Mx, ..) => Ok(()),
+            // The engine asks for AUTH first; this is the second lock of the door.
+            (Role::Submission, Identity::Stranger, _) => {
+                Err(Refusal::new(Reply::new(530, (5, 7, 0), "Authentication required"), "log-in"))
+            }
+            // Receipts of mail programs have none (RFC 8098 §3).
+            (Role::Submission, Identity::Account(..), ReversePath::Null) => Ok(()),
+            // RFC 6409 §6.1
+            (Role::Submission, Identity::Account(id, _), ReversePath::Address(address)) => {
+                match self.desk.is_own(*id, address).await? {
+                    true => Ok(()),
+                    false => Err(Refusal::new(replies::not_yours(address), "sender")),
+                }
+            }
+        }
+    }
+
+    /// RCPT: whether this recipient is taken.
+    pub async fn recipient(&mut self, recipient: Recipient) -> Result<(), Reply> {
+        let size = self.sender.size.unwrap_or(0);
+        if let (Role::Mx, Some(misbehave)) = (self.client.role, &self.desk.misbehave)
+            && let Some(reply) = misbehave.at_recipient(&self.sender.reverse_path, &recipient.address)
+        {
+            return Err(self.refused(Refusal::new(reply, "misbehave")));
+        }
+        let sender = &self.sender.reverse_path;
+        match self.desk.resolve(&self.client, sender, &recipient.address, size).await {
+            Ok(resolved) => {
+                self.recipients.push((recipient, resolved));
+                Ok(())
+            }
+            Err(refusal) => Err(self.refused(refusal)),
+        }
+    }
+
+    /// DATA, or the first BDAT: makes room.
+    pub async fn body(self, hello: Hello, expected: Option<u64>) -> Result<Incoming, Reply> {
+        let stage = match self.desk.store.stage(expected).await {
+            Ok(stage) => stage,
+            Err(error) => {
+                tracing::warn!(%error, "no room for a message");
+                return Err(self.refused(Refusal::new(replies::of_store(&error), "store")));
+            }
+        };
+        let log_in = matches!(self.client.identity, Identity::Account(..));
+        let protocol = trace::protocol(hello.extended, self.client.tls.is_some(), log_in, self.sender.smtputf8);
+        let id = self.desk.store.next_queue_id(self.desk.clock.now());
+        let header = Reading::Inside(Vec::new(), HeaderEnd::default());
+        Ok(Incoming { transaction: self, id, hello, protocol, stage, header })
+    }
+
+    /// Notes a refusal; gives back what the client hears.
+    fn refused(&self, refusal: Refusal) -> Reply {
+        let what = What::Refused {
+            from: self.client.ip.to_string(),
+            sender: path_text(&self.sender.reverse_path),
+            reply: refusal.reply.to_string(),
+            rule: refusal.rule.to_owned(),
+        };
+        self.desk.store.note_refusal(Event::new(self.desk.clock.now(), what));
+        refusal.reply
+    }
+}
+
+impl Incoming {
+    /// Its name in logs.
+    pub const fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// The next bytes of the message.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Reply> {
+        let Reading::Inside(front, end) = &mut self.header else { return self.store(bytes).await };
+        let before = front.len();
+        let end = end.push(bytes).and_then(|end| usize::try_from(end).ok());
+        match end {
+            // The usual case: the whole header in one piece, which is looked at where it lies.
+            Some(_) if before == 0 => self.header_came(bytes).await,
+            None if before + bytes.len() < limits::HEADER_LEN => {
+                front.extend_from_slice(bytes);
+                Ok(())
+            }
+            // A header without an end: what is there counts as header, the rest as it comes.
+            _ => {
+                let mut front = std::mem::take(front);
+                front.extend_from_slice(bytes);
+                self.header_came(&front).await
+            }
+        }
+    }
+
+    async fn store(&mut self, bytes: &[u8]) -> Result<(), Reply> {
+        let written = self.stage.write(bytes).await;
+        self.checked(written)
+    }
+
+    fn checked<T>(&self, result: StoreResult<T>) -> Result<T, Reply> {
+        result.map_err(|error| {
+            tracing::error!(id = %self.id, %error, "a message can't be stored");
+            self.transaction.refused(Refusal::new(replies::of_store(&error), "store"))
+        })
+    }
+
+    /// The header is whole at the front of `bytes`: puts the trace fields and it into the store.
+    async fn header_came(&mut self, bytes: &[u8]) -> Result<(), Reply> {
+        let header = Header::of(bytes);
+        let Transaction { desk, client, recipients, .. } = &self.transaction;
+        let now = desk.clock.now();
+        let is_submission = client.role == Role::Submission;
+        let show = !is_submission || desk.policy.show_client;
+        let received = trace::Received {
+            hello: &self.hello,
+            ip: show.then_some(client.ip),
+            by: &desk.policy.hostname,
+            protocol: self.protocol,
+            tls: client.tls.as_ref(),
+            id: self.id,
+            recipient: match recipients.as_slice() {
+                [(only, _)] => Some(&only.address),
+                _ => None,
+            },
+            at: now,
+        };
+        let mut top = received.line().into_bytes();
+        let mut facts =
+            Facts { message_id: None, received: header.received_count(), delivered_to: header.delivered_to() };
+        let rest = if is_submission {
+            let domain = match &client.identity {
+                Identity::Account(_, address) => address.domain(),
+                Identity::Stranger => &desk.policy.hostname,
+            };
+            let (header, id) = submission::put_right(&header, domain, &*desk.random, now);
+            top.extend_from_slice(&header);
+            facts.message_id = Some(id);
+            &bytes[Header::of(bytes).bytes().len()..]
+        } else {
+            facts.message_id = header.message_id();
+            bytes
+        };
+        self.header = Reading::Known(facts);
+        self.store(&top).await?;
+        self.store(rest).await
+    }
+
+    /// The end of the message: takes responsibility for it, or says why not.
+    pub async fn commit(mut self, envelope: Envelope) -> Ending {
+        let facts = match self.facts().await {
+            Ok(facts) => facts,
+            Err(reply) => return Ending::Refused(reply),
+        };
+        let desk = self.transaction.desk.clone();
+        if let Err(refusal) = self.check_loop(&facts, desk.policy.hops) {
+            return Ending::Refused(self.transaction.refused(refusal));
+        }
+        let mut slowly = None;
+        if let (Role::Mx, Some(misbehave)) = (self.transaction.client.role, &desk.misbehave) {
+            let addresses: Vec<Address> = envelope.recipients.iter().map(|r| r.address.clone()).collect();
+            match misbehave.at_end(&envelope.reverse_path, facts.message_id.as_deref(), &addresses) {
+                AtEnd::Normal => {}
+                AtEnd::AnswerAfter(time) => slowly = Some(time),
+                AtEnd::HangUp => return Ending::HangUp,
+            }
+        }
+        let size = self.stage.len();
+        let acceptance = self.acceptance(envelope, facts, size, desk.clock.now());
+        let Self { transaction, id, stage, .. } = self;
+        match desk.store.accept(stage, acceptance).await {
+            Ok(accepted) => {
+                let accepted = accepted.map(|accepted| accepted.id);
+                match slowly {
+                    None => Ending::Accepted(accepted),
+                    Some(time) => Ending::AcceptedSlowly(accepted, time),
+                }
+            }
+            Err(error) => {
+                tracing::error!(%id, %error, "a message is not accepted");
+                Ending::Refused(transaction.refused(Refusal::new(replies::of_store(&error), "store")))
+            }
+        }
+    }
+
+    async fn facts(&mut self) -> Result<Facts, Reply> {
+        if let Reading::Inside(front, _) = &mut self.header {
+            // No empty line came: all of it is header.
+            let front = std::mem::take(front);
+            self.header_came(&front).await?;
+        }
+        let empty = Reading::Known(Facts { message_id: None, received: 0, delivered_to: Vec::new() });
+        match std::mem::replace(&mut self.header, empty) {
+            Reading::Known(facts) => Ok(facts),
+            Reading::Inside(..) => Err(Reply::new(451, (4, 3, 0), "Internal error")),
+        }
+    }
+
+    /// RFC 5321 §6.3: by the number of Received fields; and by our own Delivered-To coming back.
+    fn check_loop(&self, facts: &Facts, hops: usize) -> Result<(), Refusal> {
+        if facts.received > hops {
+            return Err(Refusal::new(replies::mail_loop(), "hops"));
+        }
+        // A person may send on what came to him: only what another server brings back has looped.
+        if self.transaction.client.role == Role::Submission || facts.delivered_to.is_empty() {
+            return Ok(());
+        }
+        let been: HashSet<String> = facts.delivered_to.iter().map(|address| address.to_lowercase()).collect();
+        let targets = self.transaction.recipients.iter().flat_map(|(_, resolved)| &resolved.targets);
+        for target in targets {
+            let here = match &target.place {
+                Place::Here(_, address) => Some(address),
+                Place::Elsewhere(..) => target.alias.as_ref(),
+            };
+            if here.is_some_and(|address| been.contains(&address.to_string().to_lowercase())) {
+                return Err(Refusal::new(replies::mail_loop(), "delivered-to"));
+            }
+        }
+        Ok(())
+    }
+
+    fn acceptance(&self, envelope: Envelope, facts: Facts, size: u64, now: Timestamp) -> Acceptance {
+        let Transaction { desk, client, recipients, sender } = &self.transaction;
+        let is_submission = client.role == Role::Submission;
+        let mut out = Acceptance {
+            id: self.id,
+            received_at: now,
+            envelope,
+            message_id: facts.message_id,
+            deliveries: Vec::new(),
+            relays: Vec::new(),
+            discarded: 0,
+            events: Vec::with_capacity(1 + recipients.len()),
+            dsns: Vec::new(),
+        };
+        let what = What::Received {
+            protocol: self.protocol.to_owned(),
+            from: (!is_submission || desk.policy.show_client).then(|| client.ip.to_string()),
+            helo: (!is_submission || desk.policy.show_client).then(|| self.hello.name.clone()),
+            account: match &client.identity {
+                Identity::Account(_, address) => Some(address.to_string()),
+                Identity::Stranger => None,
+            },
+            tls: client.tls.clone(),
+            size,
+            sender: path_text(&sender.reverse_path),
+        };
+        out.events.push(Event::new(now, what));
+        let mut reached = Reached::default();
+        for (recipient, resolved) in recipients {
+            for Expansion { address, rule, targets } in &resolved.expansions {
+                let targets = targets.iter().map(Address::to_string).collect();
+                let what = What::Expanded { rule: (*rule).to_owned(), targets };
+                out.events.push(Event::about(now, address.to_string(), what));
+            }
+            for target in &resolved.targets {
+                deliver(&mut out, &mut reached, desk, (recipient, resolved), target);
+            }
+        }
+        out.events.truncate(limits::JOURNEY_EVENTS);
+        out
+    }
+}
+
+/// Who has a copy already.
+#[derive(Default)]
+struct Reached {
+    here: HashSet<AccountId>,
+    elsewhere: HashSet<Address>,
+}
+
+/// Adds one target, unless it was reached in another way before.
+fn deliver(
+    out: &mut Acceptance,
+    reached: &mut Reached,
+    desk: &Desk,
+    (recipient, resolved): (&Recipient, &Resolved),
+    target: &Target,
+) {
+    let now = out.received_at;
+    match &target.place {
+        Place::Here(account, address) => {
+            if !reached.here.insert(*account) {
+                return;
+            }
+            out.deliveries.push(LocalDelivery {
+                account: *account,
+                address: address.clone(),
+                mailbox: None,
+                prefix: trace::delivery(&out.envelope.reverse_path, address),
+                flags: Flags::NONE,
+            });
+            let what = What::Delivered { account: address.to_string(), mailbox: "INBOX".to_owned() };
+            out.events.push(Event::about(now, recipient.address.to_string(), what));
+        }
+        Place::Elsewhere(address, _) => {
+            if !reached.elsewhere.insert(address.clone()) {
+                return;
+            }
+            let destination = desk.policy.routing.destination(address);
+            let what = What::Queued { destination: destination.to_string() };
+            out.events.push(Event::about(now, address.to_string(), what));
+            out.relays.push(QueueRelay {
+                recipient: sent_on(recipient, address, resolved, target.alias.is_some()),
+                prefix: target.alias.as_ref().map(trace::forwarding).unwrap_or_default(),
+                destination,
+                next_attempt: now,
+            });
+        }
+    }
+}
+
+/// The recipient as the next hop gets it.
+fn sent_on(recipient: &Recipient, address: &Address, resolved: &Resolved, by_alias: bool) -> Recipient {
+    if !by_alias {
+        return recipient.clone();
+    }
+    // RFC 3461 §5.2.7.1: one address for another keeps what was asked for; of a group's members the sender learns
+    // nothing of success.
+    let is_group = resolved.targets.len() > 1;
+    let notify = if is_group { Notify { success: false, ..recipient.notify } } else { recipient.notify };
+    // RFC 3461 §5.2.7.1 (b): ORCPT says whom the sender meant.
+    let original = recipient.original.clone().or_else(|| {
+        let kind = if recipient.address.needs_utf8() { "utf-8" } else { "rfc822" };
+        Some(format!("{kind};{}", recipient.address))
+    });
+    Recipient { address: address.clone(), notify, original }
+}
+
+fn path_text(path: &ReversePath) -> String {
+    path.address().map(Address::to_string).unwrap_or_default()
+}
