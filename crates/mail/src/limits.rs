@@ -225,6 +225,20 @@ limits! {
     RELAY_PER_DESTINATION: usize = 20;
     /// Connections to all destinations at once.
     RELAY_CONNECTIONS: usize = 500;
+    /// A destination that does not answer is left alone for at most this; its mail keeps its own times.
+    RELAY_DOWN: Duration = Duration::from_secs(900);
+    /// A connection is kept open so long for the next message to the same destination.
+    RELAY_IDLE: Duration = Duration::from_secs(2);
+    /// Answers to "does this recipient exist at the next hop" that are remembered.
+    VERIFY_CACHE: usize = 10_000;
+    /// A yes is believed so long.
+    VERIFY_YES: Duration = Duration::from_secs(3600);
+    /// A no is believed so long: a new mailbox should work soon.
+    VERIFY_NO: Duration = Duration::from_secs(300);
+    /// A client at RCPT waits so long for the next hop's answer; then it gets 450.
+    VERIFY_WAIT: Duration = Duration::from_secs(30);
+    /// Octets of a message that a report returns with RET=FULL; of a longer one only the header.
+    DSN_RETURN: u64 = 64 * 1024;
     /// Messages over one connection.
     RELAY_MESSAGES_PER_CONNECTION: usize = 100;
     /// Recipients in one transaction (RFC 5321 §4.5.3.1.8).

@@ -1,0 +1,527 @@
+//! When mail is tried: the scheduler.
+//!
+//! **Does:** keeps every queued recipient in memory, small; says which message is due for which
+//! destination ([`Scheduler::start`], [`Scheduler::next_for`]), fresh mail first; bounds connections; keeps
+//! a destination that does not answer from costing connections ([`Scheduler::failed`]).
+//!
+//! **Does not:** store anything. The store's queue is the truth; claims live here alone, so that after a
+//! crash everything is simply due. It reads no clock: `now` is passed in.
+//!
+//! **Data** comes in from the store at the start and from its feed, and goes out as [`Job`]s.
+
+mod operator;
+mod schedule;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mail::{Domain, QueueId, Timestamp, limits};
+use store::{QueueItem, QueueNews, QueueState};
+use tokio::sync::Notify;
+
+pub use operator::{bounce, discard, hold, release, retry};
+pub use schedule::Schedule;
+
+/// Every fourth job of a destination is a retry, if one waits: fresh mail comes first, but starves nobody.
+const RETRY_EVERY: u32 = 4;
+/// Connections to a destination that has not yet taken anything: enough to learn whether it does.
+const UNPROVEN: usize = 2;
+
+/// A recipient's place: message and number.
+type Key = (QueueId, u32);
+
+/// One message to try: its recipients that are due at one destination. Claimed until it is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The message.
+    pub id: QueueId,
+    /// The destination.
+    pub destination: Domain,
+    /// The recipients' numbers.
+    pub recipients: Vec<u32>,
+    /// The destination does not answer: no connection is to be made before then; with the last words.
+    pub down: Option<(Timestamp, String)>,
+    slot: usize,
+}
+
+/// What a free hand is to do.
+#[derive(Debug)]
+pub enum Start {
+    /// A new worker is wanted for this job.
+    Worker(Job, Arc<Notify>),
+    /// An idle worker was called.
+    Woken,
+}
+
+/// What became of a claimed recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is no longer queued.
+    Gone,
+    /// It is tried again then.
+    Later(Timestamp),
+}
+
+#[derive(Debug)]
+struct Entry {
+    next: Timestamp,
+    slot: u32,
+    retry: bool,
+    held: bool,
+    claimed: bool,
+}
+
+#[derive(Debug, Default)]
+enum Health {
+    #[default]
+    Unproven,
+    Good,
+    Down {
+        until: Timestamp,
+        failures: u32,
+        words: String,
+    },
+    /// Was down; one job finds out.
+    Probing {
+        failures: u32,
+        words: String,
+    },
+}
+
+#[derive(Debug)]
+struct Destination {
+    name: Domain,
+    fresh: BTreeSet<Key>,
+    retries: BTreeSet<Key>,
+    /// Entries in all.
+    entries: usize,
+    workers: usize,
+    /// Workers that hold a connection and wait for more.
+    idle: usize,
+    /// Idle workers that were called and have not yet come: what is due is theirs.
+    called: usize,
+    bell: Arc<Notify>,
+    jobs: u32,
+    health: Health,
+    /// Stands in `runnable`.
+    listed: bool,
+}
+
+/// All queued recipients by when and where they are due.
+#[derive(Debug)]
+pub struct Scheduler {
+    schedule: Schedule,
+    entries: HashMap<Key, Entry>,
+    slots: Vec<Option<Destination>>,
+    free: Vec<usize>,
+    names: HashMap<Domain, usize>,
+    /// What is not yet due; an element whose entry says another time is void.
+    waiting: BinaryHeap<Reverse<(Timestamp, Key)>>,
+    /// When destinations that are down may be tried.
+    revive: BinaryHeap<Reverse<(Timestamp, usize)>>,
+    /// Destinations that may have a job, each in its turn.
+    runnable: VecDeque<usize>,
+    workers: usize,
+}
+
+impl Scheduler {
+    /// An empty queue.
+    pub fn new(schedule: Schedule) -> Self {
+        Self {
+            schedule,
+            entries: HashMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            names: HashMap::new(),
+            waiting: BinaryHeap::new(),
+            revive: BinaryHeap::new(),
+            runnable: VecDeque::new(),
+            workers: 0,
+        }
+    }
+
+    /// When what is tried again.
+    pub const fn schedule(&self) -> &Schedule {
+        &self.schedule
+    }
+
+    /// Takes new bounds and times; what waits keeps its time.
+    pub fn reschedule(&mut self, schedule: Schedule) {
+        self.schedule = schedule;
+        for slot in 0..self.slots.len() {
+            self.list(slot);
+        }
+    }
+
+    /// Recipients queued.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Workers at work or idle.
+    pub const fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Takes what the store tells.
+    pub fn news(&mut self, news: QueueNews, now: Timestamp) {
+        match news {
+            QueueNews::Changed(item) => self.changed(item, now),
+            QueueNews::Gone(id, recipient) => self.gone((id, recipient)),
+        }
+    }
+
+    /// Takes a recipient that is queued, new or changed.
+    pub fn changed(&mut self, item: QueueItem, now: Timestamp) {
+        let key = (item.id, item.recipient);
+        let slot = self.slot(&item.destination);
+        let held = item.state == QueueState::Held;
+        let entry = Entry { next: item.next_attempt, slot: slot as u32, retry: item.attempts > 0, held, claimed: false };
+        match self.entries.get_mut(&key) {
+            Some(old) => {
+                // Due sooner than planned, without a try in between: an operator wants to see it tried.
+                let hurried = item.next_attempt <= now && old.next > now;
+                let (claimed, old_slot) = (old.claimed, old.slot as usize);
+                *old = Entry { claimed, ..entry };
+                if let Some(destination) = self.slots.get_mut(old_slot).and_then(Option::as_mut) {
+                    destination.fresh.remove(&key);
+                    destination.retries.remove(&key);
+                    destination.entries -= 1;
+                }
+                if let Some(destination) = self.slots[slot].as_mut() {
+                    destination.entries += 1;
+                    if let (true, Health::Down { until, .. }) = (hurried, &mut destination.health) {
+                        *until = now;
+                    }
+                }
+                self.forget_if_empty(old_slot);
+                if claimed {
+                    return;
+                }
+            }
+            None => {
+                self.entries.insert(key, entry);
+                if let Some(destination) = self.slots[slot].as_mut() {
+                    destination.entries += 1;
+                }
+            }
+        }
+        self.place(key, now);
+    }
+
+    fn gone(&mut self, key: Key) {
+        let Some(entry) = self.entries.remove(&key) else { return };
+        let slot = entry.slot as usize;
+        if let Some(destination) = self.slots.get_mut(slot).and_then(Option::as_mut) {
+            destination.fresh.remove(&key);
+            destination.retries.remove(&key);
+            destination.entries -= 1;
+        }
+        self.forget_if_empty(slot);
+    }
+
+    /// Puts an unclaimed entry where it belongs: due or waiting.
+    fn place(&mut self, key: Key, now: Timestamp) {
+        let Some(entry) = self.entries.get(&key) else { return };
+        if entry.held || entry.claimed {
+            return;
+        }
+        if entry.next > now {
+            self.waiting.push(Reverse((entry.next, key)));
+            return;
+        }
+        let (slot, retry) = (entry.slot as usize, entry.retry);
+        if let Some(destination) = self.slots.get_mut(slot).and_then(Option::as_mut) {
+            if retry { destination.retries.insert(key) } else { destination.fresh.insert(key) };
+        }
+        self.list(slot);
+    }
+
+    /// Moves what has become due. Call when [`Self::deadline`] has come.
+    pub fn tick(&mut self, now: Timestamp) {
+        while let Some(Reverse((at, key))) = self.waiting.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.waiting.pop();
+            if self.entries.get(&key).is_some_and(|entry| entry.next == at) {
+                self.place(key, now);
+            }
+        }
+        while let Some(Reverse((at, slot))) = self.revive.peek().copied() {
+            if at > now {
+                break;
+            }
+            self.revive.pop();
+            self.list(slot);
+        }
+    }
+
+    /// When [`Self::tick`] has something to do; none: nothing waits.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let waiting = self.waiting.peek().map(|Reverse((at, _))| *at);
+        let revive = self.revive.peek().map(|Reverse((at, _))| *at);
+        waiting.into_iter().chain(revive).min()
+    }
+
+    /// Work for a free hand, within the bounds; the destinations take turns.
+    pub fn start(&mut self, now: Timestamp) -> Option<Start> {
+        while let Some(slot) = self.runnable.front().copied() {
+            let (full, limit) = (self.workers >= self.schedule.connections, self.limit(slot));
+            let Some(destination) = self.slots[slot].as_mut() else {
+                self.runnable.pop_front();
+                continue;
+            };
+            let due = destination.called == 0 && !(destination.fresh.is_empty() && destination.retries.is_empty());
+            if due && destination.idle > 0 {
+                destination.idle -= 1;
+                destination.called += 1;
+                destination.bell.notify_one();
+                self.runnable.rotate_left(1);
+                return Some(Start::Woken);
+            }
+            if due && destination.workers < limit {
+                if full {
+                    return None;
+                }
+                let bell = destination.bell.clone();
+                if let Some(job) = self.take(slot, now) {
+                    if let Some(destination) = self.slots[slot].as_mut() {
+                        destination.workers += 1;
+                    }
+                    self.workers += 1;
+                    self.runnable.rotate_left(1);
+                    return Some(Start::Worker(job, bell));
+                }
+            }
+            self.runnable.pop_front();
+            if let Some(destination) = self.slots[slot].as_mut() {
+                destination.listed = false;
+            }
+        }
+        None
+    }
+
+    /// The next job for the worker that had `job`, over the same connection.
+    pub fn next_for(&mut self, job: &Job, now: Timestamp) -> Option<Job> {
+        self.take(job.slot, now)
+    }
+
+    /// The worker has nothing to do but keeps its connection for a while; its bell rings when there is work.
+    pub fn idle(&mut self, job: &Job) {
+        if let Some(destination) = self.slots[job.slot].as_mut() {
+            destination.idle += 1;
+        }
+        self.list(job.slot);
+    }
+
+    /// An idle worker is tired of waiting. False: it was called this very moment, and should look again.
+    pub fn tired(&mut self, job: &Job) -> bool {
+        match self.slots[job.slot].as_mut() {
+            Some(destination) if destination.idle > 0 => {
+                destination.idle -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A called worker has come.
+    pub fn awake(&mut self, job: &Job) {
+        if let Some(destination) = self.slots[job.slot].as_mut() {
+            destination.called = destination.called.saturating_sub(1);
+        }
+        self.list(job.slot);
+    }
+
+    /// The worker ends.
+    pub fn leave(&mut self, job: &Job) {
+        self.workers -= 1;
+        if let Some(destination) = self.slots[job.slot].as_mut() {
+            destination.workers -= 1;
+        }
+        self.list(job.slot);
+        self.forget_if_empty(job.slot);
+    }
+
+    /// The job's claims end: the store has committed this.
+    pub fn settled(&mut self, job: &Job, results: &[(u32, Settled)], now: Timestamp) {
+        for (recipient, result) in results {
+            let key = (job.id, *recipient);
+            match result {
+                Settled::Gone => self.gone(key),
+                Settled::Later(next) => self.unclaim(key, *next, true, now),
+            }
+        }
+        // What the store no longer had.
+        for recipient in &job.recipients {
+            if !results.iter().any(|(settled, _)| settled == recipient) {
+                self.gone((job.id, *recipient));
+            }
+        }
+    }
+
+    /// The job's claims end without a commit: the store could not. All of it is tried again then.
+    pub fn unsettled(&mut self, job: &Job, next: Timestamp, now: Timestamp) {
+        for recipient in &job.recipients {
+            self.unclaim((job.id, *recipient), next, true, now);
+        }
+    }
+
+    fn unclaim(&mut self, key: Key, next: Timestamp, retry: bool, now: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.claimed = false;
+            entry.next = next;
+            entry.retry |= retry;
+            self.place(key, now);
+        }
+    }
+
+    /// The destination took a message, or refused one: it answers.
+    pub fn answered(&mut self, job: &Job) {
+        if let Some(destination) = self.slots[job.slot].as_mut() {
+            destination.health = Health::Good;
+        }
+        self.list(job.slot);
+    }
+
+    /// No server of the destination could be talked to: it is left alone for a while.
+    pub fn failed(&mut self, job: &Job, words: &str, now: Timestamp) {
+        let Some(destination) = self.slots[job.slot].as_mut() else { return };
+        let failures = match &destination.health {
+            Health::Probing { failures, .. } => failures + 1,
+            // Others that failed at the same time say nothing new.
+            Health::Down { .. } => return,
+            Health::Unproven | Health::Good => 1,
+        };
+        let until = now.plus(self.schedule.pause(failures).min(limits::RELAY_DOWN));
+        destination.health = Health::Down { until, failures, words: words.to_owned() };
+        self.revive.push(Reverse((until, job.slot)));
+        self.list(job.slot);
+    }
+
+    /// The try said nothing about the destination: whoever is due next finds out.
+    pub fn unlearnt(&mut self, job: &Job) {
+        if let Some(destination) = self.slots[job.slot].as_mut() {
+            destination.health = match std::mem::take(&mut destination.health) {
+                Health::Probing { failures, words } => Health::Down { until: Timestamp::default(), failures, words },
+                other => other,
+            };
+        }
+        self.list(job.slot);
+    }
+
+    /// The destination's last words, where it does not answer.
+    pub fn down(&self, destination: &Domain) -> Option<&str> {
+        match &self.slots[*self.names.get(destination)?].as_ref()?.health {
+            Health::Down { words, .. } | Health::Probing { words, .. } => Some(words),
+            Health::Unproven | Health::Good => None,
+        }
+    }
+
+    fn limit(&self, slot: usize) -> usize {
+        match self.slots[slot].as_ref().map(|destination| &destination.health) {
+            Some(Health::Unproven) => UNPROVEN.min(self.schedule.per_destination),
+            _ => self.schedule.per_destination,
+        }
+    }
+
+    /// Claims the destination's next message.
+    fn take(&mut self, slot: usize, now: Timestamp) -> Option<Job> {
+        let destination = self.slots[slot].as_mut()?;
+        if destination.fresh.is_empty() && destination.retries.is_empty() {
+            return None;
+        }
+        let down = match &destination.health {
+            Health::Down { until, words, .. } if *until > now => Some((*until, words.clone())),
+            Health::Down { failures, words, .. } => {
+                destination.health = Health::Probing { failures: *failures, words: words.clone() };
+                None
+            }
+            Health::Probing { .. } => return None,
+            Health::Unproven | Health::Good => None,
+        };
+        destination.jobs = destination.jobs.wrapping_add(1);
+        let old = destination.fresh.is_empty()
+            || (destination.jobs.is_multiple_of(RETRY_EVERY) && !destination.retries.is_empty());
+        let due = if old { &mut destination.retries } else { &mut destination.fresh };
+        let (id, _) = *due.first()?;
+        let all = (Bound::Included((id, 0)), Bound::Included((id, u32::MAX)));
+        let keys: Vec<Key> = due.range(all).take(limits::RELAY_RECIPIENTS).copied().collect();
+        for key in &keys {
+            due.remove(key);
+        }
+        let name = destination.name.clone();
+        for key in &keys {
+            if let Some(entry) = self.entries.get_mut(key) {
+                entry.claimed = true;
+            }
+        }
+        Some(Job { id, destination: name, recipients: keys.into_iter().map(|(_, n)| n).collect(), down, slot })
+    }
+
+    fn slot(&mut self, name: &Domain) -> usize {
+        if let Some(slot) = self.names.get(name) {
+            return *slot;
+        }
+        let destination = Destination {
+            name: name.clone(),
+            fresh: BTreeSet::new(),
+            retries: BTreeSet::new(),
+            entries: 0,
+            workers: 0,
+            idle: 0,
+            called: 0,
+            bell: Arc::new(Notify::new()),
+            jobs: 0,
+            health: Health::default(),
+            listed: false,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot] = Some(destination);
+                slot
+            }
+            None => {
+                self.slots.push(Some(destination));
+                self.slots.len() - 1
+            }
+        };
+        self.names.insert(name.clone(), slot);
+        slot
+    }
+
+    /// Lets a destination have its turn.
+    fn list(&mut self, slot: usize) {
+        if let Some(destination) = self.slots.get_mut(slot).and_then(Option::as_mut)
+            && !destination.listed
+        {
+            destination.listed = true;
+            self.runnable.push_back(slot);
+        }
+    }
+
+    /// A destination without mail and workers is forgotten, and with it that it was down: the next mail finds out.
+    fn forget_if_empty(&mut self, slot: usize) {
+        let Some(destination) = self.slots.get(slot).and_then(Option::as_ref) else { return };
+        if destination.entries == 0 && destination.workers == 0 {
+            self.names.remove(&destination.name);
+            self.slots[slot] = None;
+            self.free.push(slot);
+        }
+    }
+}
+
+/// How long a worker keeps an idle connection: the next message often follows at once.
+pub const IDLE: Duration = limits::RELAY_IDLE;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! One connection to one server: moves bytes between a stream and the client engine.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mail::limits;
+use store::{Body, Tls};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use wire::smtp::client::{
+    Capabilities, Cause, Client, Config, Credentials, Failure, Report, Stage, Step, TlsUse, Transaction,
+};
+
+use crate::world::{Stream, Trust, World};
+
+/// A server that is ready for messages.
+pub(super) struct Connection {
+    client: Client,
+    stream: Box<dyn Stream>,
+    buffer: Vec<u8>,
+    /// Its name, as in the MX record.
+    pub(super) name: String,
+    /// Where.
+    pub(super) to: SocketAddr,
+    /// TLS; none: none.
+    pub(super) tls: Option<Tls>,
+    /// Messages so far.
+    pub(super) messages: usize,
+}
+
+/// How to begin.
+#[derive(Clone, Debug)]
+pub(super) struct Greeting<'a> {
+    /// Our name.
+    pub(super) helo: &'a str,
+    /// Log-in at the server.
+    pub(super) login: Option<&'a (String, String)>,
+}
+
+/// Why there is no connection.
+pub(super) struct Unreachable {
+    pub(super) failure: Failure,
+    pub(super) tls: Option<Tls>,
+}
+
+/// What a turn of the engine ended with.
+enum Turn {
+    Ready,
+    Done(Report),
+    Over(Option<Failure>),
+    StartTls,
+}
+
+impl Connection {
+    /// Opens a connection and brings it to where messages can be sent: greeting, EHLO, STARTTLS, AUTH. Where an
+    /// opportunistic handshake fails, a new connection goes on without TLS; that failure comes back too.
+    pub(super) async fn open(
+        world: &World,
+        name: &str,
+        to: SocketAddr,
+        greeting: &Greeting<'_>,
+    ) -> (Result<Self, Unreachable>, Option<Failure>) {
+        // A password goes only where it can't be read or collected on the way; loopback is no way.
+        let trust = if greeting.login.is_some() && !to.ip().is_loopback() { Trust::Verified } else { Trust::Any };
+        let wanted = if trust == Trust::Verified { TlsUse::Required } else { TlsUse::IfOffered };
+        // Port 465 begins with TLS (RFC 8314 §3.3).
+        let wanted = if to.port() == 465 { TlsUse::Implicit } else { wanted };
+        match Self::begin(world, name, to, greeting, wanted, trust).await {
+            Err(Unreachable { failure, .. }) if is_handshake(&failure) && wanted == TlsUse::IfOffered => {
+                // RFC 7435 §3: opportunistic encryption must not lose mail that plain text would deliver.
+                let second = Self::begin(world, name, to, greeting, TlsUse::Never, trust).await;
+                (second, Some(failure))
+            }
+            other => (other, None),
+        }
+    }
+
+    async fn begin(
+        world: &World,
+        name: &str,
+        to: SocketAddr,
+        greeting: &Greeting<'_>,
+        tls: TlsUse,
+        trust: Trust,
+    ) -> Result<Self, Unreachable> {
+        let failed = |stage, cause| Unreachable { failure: Failure { stage, cause }, tls: None };
+        let wait = limits::SMTP_CONNECT_WAIT;
+        let stream = match timeout(wait, world.connect.connect(to)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(why)) => return Err(failed(Stage::Connect, Cause::Broken(in_words(&why)))),
+            Err(_) => return Err(failed(Stage::Connect, Cause::TimedOut(wait))),
+        };
+        let credentials = greeting.login.map(|(user, password)| Credentials {
+            user: user.clone(),
+            password: password.clone(),
+            nonce: world.random.token(),
+        });
+        let clear_auth = to.ip().is_loopback();
+        let config = Config { helo: greeting.helo.to_owned(), tls, credentials, clear_auth };
+        let mut connection = Self {
+            client: Client::new(config),
+            stream,
+            buffer: vec![0; 4096],
+            name: name.to_owned(),
+            to,
+            tls: None,
+            messages: 0,
+        };
+        if tls == TlsUse::Implicit {
+            connection = connection.secure(world, trust).await?;
+        }
+        loop {
+            match connection.turn(None).await {
+                Turn::Ready => return Ok(connection),
+                Turn::StartTls => {
+                    connection = connection.secure(world, trust).await?;
+                    connection.client.secured();
+                }
+                Turn::Over(Some(failure)) => return Err(Unreachable { failure, tls: connection.tls }),
+                Turn::Over(None) | Turn::Done(_) => return Err(failed(Stage::Greeting, Cause::Closed)),
+            }
+        }
+    }
+
+    async fn secure(self, world: &World, trust: Trust) -> Result<Self, Unreachable> {
+        let Self { client, stream, buffer, name, to, messages, .. } = self;
+        let wait = limits::TLS_HANDSHAKE_TIMEOUT;
+        let cause = match timeout(wait, world.connect.tls(stream, &name, trust)).await {
+            Ok(Ok((stream, tls))) => return Ok(Self { client, stream, buffer, name, to, messages, tls: Some(tls) }),
+            Ok(Err(why)) => Cause::Broken(format!("TLS: {why}")),
+            Err(_) => Cause::TimedOut(wait),
+        };
+        Err(Unreachable { failure: Failure { stage: Stage::StartTls, cause }, tls: None })
+    }
+
+    /// What the server offers.
+    pub(super) const fn offers(&self) -> &Capabilities {
+        self.client.offers()
+    }
+
+    /// Whether it may carry another message.
+    pub(super) fn is_usable(&mut self) -> bool {
+        self.messages < limits::RELAY_MESSAGES_PER_CONNECTION && self.client.step() == Step::Ready
+    }
+
+    /// Sends a message; the report has a verdict for every recipient.
+    pub(super) async fn send(&mut self, transaction: Transaction, body: &dyn Body) -> Report {
+        let count = transaction.recipients.len();
+        self.messages += 1;
+        self.client.begin(transaction);
+        self.report(count, Some(body)).await
+    }
+
+    /// Asks whether a recipient would be taken.
+    pub(super) async fn probe(&mut self, transaction: Transaction) -> Report {
+        let count = transaction.recipients.len();
+        self.client.probe(transaction);
+        self.report(count, None).await
+    }
+
+    async fn report(&mut self, count: usize, body: Option<&dyn Body>) -> Report {
+        match self.turn(body).await {
+            Turn::Done(report) => report,
+            Turn::Over(Some(failure)) => Report { verdicts: vec![Err(failure); count] },
+            Turn::Over(None) | Turn::Ready | Turn::StartTls => {
+                Report { verdicts: vec![Err(Failure { stage: Stage::Mail, cause: Cause::Closed }); count] }
+            }
+        }
+    }
+
+    /// Says good-bye, and waits for the answer a little.
+    pub(super) async fn quit(mut self) {
+        if self.client.step() == Step::Ready {
+            self.client.quit();
+            let _ = timeout(limits::SMTP_QUIT_WAIT, self.turn(None)).await;
+        }
+        let _ = timeout(limits::SMTP_QUIT_WAIT, self.stream.shutdown()).await;
+    }
+
+    /// Drives the engine until it wants something that is not I/O.
+    async fn turn(&mut self, body: Option<&dyn Body>) -> Turn {
+        let mut at = 0;
+        loop {
+            match self.client.step() {
+                Step::Send => self.write().await,
+                Step::Receive(wait) => self.read(wait).await,
+                Step::StartTls => return Turn::StartTls,
+                Step::Body => match body {
+                    None => self.client.body_end(),
+                    Some(body) if at == body.size() => self.client.body_end(),
+                    Some(body) => match body.read(at..body.size()).await {
+                        Ok(piece) if !piece.is_empty() => {
+                            at += piece.len() as u64;
+                            self.client.body(&piece);
+                        }
+                        Ok(_) => self.client.broken(Cause::Broken("the stored message ends too early".to_owned())),
+                        // Half a message must never look whole: the connection ends without the final dot.
+                        Err(why) => self.client.broken(Cause::Broken(format!("the stored message: {why}"))),
+                    },
+                },
+                Step::Ready => return Turn::Ready,
+                Step::Done(report) => return Turn::Done(report),
+                Step::Over(failure) => return Turn::Over(failure),
+            }
+        }
+    }
+
+    async fn write(&mut self) {
+        let output = self.client.output();
+        // RFC 5321 §4.5.3.2.5: each block has its time, not the whole.
+        let written = async {
+            for block in output.chunks(limits::READ_CHUNK) {
+                match timeout(limits::SMTP_BLOCK_WAIT, self.stream.write_all(block)).await {
+                    Ok(done) => done?,
+                    Err(_) => return Ok(false),
+                }
+            }
+            // TLS keeps bytes back until it is told that they matter.
+            self.stream.flush().await?;
+            Ok::<bool, io::Error>(true)
+        };
+        match written.await {
+            Ok(true) => self.client.sent(),
+            Ok(false) => self.client.broken(Cause::TimedOut(limits::SMTP_BLOCK_WAIT)),
+            Err(why) => {
+                // A server that refuses in mid-flight says why before it closes: those words count.
+                let last = timeout(Duration::from_secs(1), self.stream.read(&mut self.buffer)).await;
+                if let Ok(Ok(count)) = last {
+                    self.client.input(&self.buffer[..count]);
+                }
+                self.client.broken(Cause::Broken(in_words(&why)));
+            }
+        }
+    }
+
+    async fn read(&mut self, wait: Duration) {
+        match timeout(wait, self.stream.read(&mut self.buffer)).await {
+            Ok(Ok(0)) => self.client.eof(),
+            Ok(Ok(count)) => self.client.input(&self.buffer[..count]),
+            // TLS without close_notify: as good as an end.
+            Ok(Err(why)) if why.kind() == io::ErrorKind::UnexpectedEof => self.client.eof(),
+            Ok(Err(why)) => self.client.broken(Cause::Broken(in_words(&why))),
+            Err(_) => self.client.timed_out(),
+        }
+    }
+}
+
+/// Whether it was the handshake itself that failed, rather than what was said around it.
+fn is_handshake(failure: &Failure) -> bool {
+    failure.stage == Stage::StartTls && failure.reply().is_none() && !matches!(failure.cause, Cause::Lacks(_))
+}
+
+/// The system's words without its numbers: `connection refused`.
+fn in_words(why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset => "the connection was reset".to_owned(),
+        io::ErrorKind::BrokenPipe => "the server closed the connection".to_owned(),
+        io::ErrorKind::TimedOut => "the connection timed out".to_owned(),
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => "no way to the host".to_owned(),
+        _ => why.to_string(),
+    }
+}

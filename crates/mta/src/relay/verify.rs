@@ -1,0 +1,117 @@
+//! Does a recipient exist at the next hop? For gateway domains, so that unknown recipients are refused at RCPT
+//! and not bounced later to a sender who may be forged (backscatter).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mail::{Address, BodyType, Recipient, Reply, ReversePath, Timestamp, limits};
+use tokio::time::timeout;
+use wire::smtp::client::{Failure, Transaction};
+
+use super::Relay;
+use super::connection::{Connection, Greeting};
+use crate::route::Verdict;
+
+/// What the next hop says of a recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It would be taken.
+    Taken,
+    /// Never: its own words.
+    Refused(Reply),
+    /// Nobody could tell now, with words: 450.
+    Unknown(String),
+}
+
+/// Asks next hops about recipients, and remembers what they said.
+pub struct Verifier {
+    relay: Arc<Relay>,
+    known: Mutex<HashMap<Address, (Timestamp, Answer)>>,
+}
+
+impl Verifier {
+    /// Asks over the routes of `relay`.
+    pub fn new(relay: Arc<Relay>) -> Self {
+        Self { relay, known: Mutex::default() }
+    }
+
+    /// Whether the next hop takes mail for `address`. Waits at most `VERIFY_WAIT`.
+    pub async fn verify(&self, address: &Address) -> Answer {
+        let now = self.relay.world.clock.now();
+        if let Some((until, answer)) = self.known().get(address)
+            && *until > now
+        {
+            return answer.clone();
+        }
+        let asked = timeout(limits::VERIFY_WAIT, self.ask(address)).await;
+        let answer = asked.unwrap_or_else(|_| Answer::Unknown("the next hop does not answer".to_owned()));
+        let believed = match &answer {
+            Answer::Taken => limits::VERIFY_YES,
+            Answer::Refused(_) => limits::VERIFY_NO,
+            // Not remembered: the next try may find the next hop awake.
+            Answer::Unknown(_) => return answer,
+        };
+        let mut known = self.known();
+        if known.len() >= limits::VERIFY_CACHE {
+            known.retain(|_, (until, _)| *until > now);
+        }
+        if known.len() >= limits::VERIFY_CACHE {
+            // Somebody guesses addresses faster than answers grow old: start over rather than grow.
+            known.clear();
+        }
+        known.insert(address.clone(), (now.plus(believed), answer.clone()));
+        answer
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Address, (Timestamp, Answer)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn ask(&self, address: &Address) -> Answer {
+        let routing = self.relay.routing();
+        let route = self.relay.route(address.domain()).await;
+        let hosts = match &route.verdict {
+            Verdict::Hosts(hosts) => hosts,
+            Verdict::Never(code, status, words) => return Answer::Refused(Reply::new(*code, *status, words.clone())),
+            Verdict::Later(_, words) => return Answer::Unknown(words.clone()),
+        };
+        let greeting = Greeting { helo: &routing.hostname, login: route.login.as_ref() };
+        let mut last = "the next hop has no address".to_owned();
+        for (name, to) in hosts.iter().flat_map(|host| host.addresses.iter().map(move |to| (&host.name, *to))) {
+            let mut connection = match Connection::open(&self.relay.world, name, to, &greeting).await.0 {
+                Ok(connection) => connection,
+                Err(unreachable) => {
+                    last = unreachable.failure.to_string();
+                    continue;
+                }
+            };
+            let transaction = Transaction {
+                // A null reverse-path: what is asked for is a mailbox, not a permission to send.
+                sender: ReversePath::Null,
+                recipients: vec![Recipient::new(address.clone())],
+                size: 0,
+                body: BodyType::SevenBit,
+                utf8: address.needs_utf8(),
+                dsn_return: None,
+                envelope_id: None,
+            };
+            let verdict = connection.probe(transaction).await.verdicts.into_iter().next();
+            tokio::spawn(connection.quit());
+            match verdict {
+                Some(Ok(_)) => return Answer::Taken,
+                Some(Err(failure)) => match refusal(&failure) {
+                    Some(reply) => return Answer::Refused(reply),
+                    None => last = failure.to_string(),
+                },
+                None => {}
+            }
+        }
+        Answer::Unknown(last)
+    }
+}
+
+/// Only a refusal of this very recipient is a no; one of MAIL may be about us.
+fn refusal(failure: &Failure) -> Option<Reply> {
+    let reply = failure.reply()?;
+    (failure.is_permanent() && failure.stage == wire::smtp::client::Stage::Rcpt).then(|| reply.clone())
+}
