@@ -10,6 +10,9 @@
 //! that [`world::Connect`] opens.
 
 pub mod accept;
+pub mod bounce;
 pub mod misbehave;
+pub mod queue;
+pub mod relay;
 pub mod route;
 pub mod world;

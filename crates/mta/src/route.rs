@@ -275,13 +275,7 @@ impl Finder<'_> {
     /// Addresses of hosts; those without are left out, and the words of a temporary failure come back.
     async fn addresses(&mut self, names: Vec<(String, u16)>) -> (Vec<Host>, Option<String>) {
         let world = self.world;
-        let answers = join_all(names.iter().map(|(name, _)| async move {
-            match name.parse::<IpAddr>() {
-                Ok(ip) => (vec![ip], Vec::new()),
-                Err(_) => both(world, name).await,
-            }
-        }))
-        .await;
+        let answers = join_all(names.iter().map(|(name, _)| both(world, name))).await;
         let (mut hosts, mut trouble) = (Vec::new(), None);
         let mut seen = BTreeMap::new();
         for ((name, port), (ips, failures)) in names.into_iter().zip(answers) {
@@ -326,6 +320,9 @@ impl Finder<'_> {
 
 /// A and AAAA: what was found, and what failed for now.
 async fn both(world: &World, name: &str) -> (Vec<IpAddr>, Vec<String>) {
+    if let Ok(ip) = name.parse() {
+        return (vec![ip], Vec::new());
+    }
     let (six, four) = futures_util::future::join(world.dns.ipv6(name), world.dns.ipv4(name)).await;
     let (mut ips, mut failures) = (Vec::new(), Vec::new());
     let answers = [("AAAA", six.map(IpAddr::V6)), ("A", four.map(IpAddr::V4))];

@@ -19,6 +19,7 @@ pub mod dns;
 pub mod imap;
 pub mod listen;
 pub mod metrics;
+pub mod outbound;
 pub mod pop3;
 pub mod settings;
 pub mod shared;

@@ -103,7 +103,8 @@ impl Reporter {
     ) -> StoreResult<Option<NewDsn>> {
         // RFC 5321 §6.1, RFC 3464 §2: never a report about a report.
         let ReversePath::Address(sender) = &message.envelope.reverse_path else { return Ok(None) };
-        let wanted: Vec<Line<'_>> = lines.iter().filter(|line| kind.is_wanted(line.recipient.notify)).cloned().collect();
+        let wanted: Vec<Line<'_>> =
+            lines.iter().filter(|line| kind.is_wanted(line.recipient.notify)).cloned().collect();
         let Some(first) = wanted.first() else { return Ok(None) };
         let now = self.world.clock.now();
         let placed = self.place(store, sender, now).await?;

@@ -184,7 +184,8 @@ impl Scheduler {
         let key = (item.id, item.recipient);
         let slot = self.slot(&item.destination);
         let held = item.state == QueueState::Held;
-        let entry = Entry { next: item.next_attempt, slot: slot as u32, retry: item.attempts > 0, held, claimed: false };
+        let entry =
+            Entry { next: item.next_attempt, slot: slot as u32, retry: item.attempts > 0, held, claimed: false };
         match self.entries.get_mut(&key) {
             Some(old) => {
                 // Due sooner than planned, without a try in between: an operator wants to see it tried.
@@ -240,7 +241,11 @@ impl Scheduler {
         }
         let (slot, retry) = (entry.slot as usize, entry.retry);
         if let Some(destination) = self.slots.get_mut(slot).and_then(Option::as_mut) {
-            if retry { destination.retries.insert(key) } else { destination.fresh.insert(key) };
+            if retry {
+                destination.retries.insert(key)
+            } else {
+                destination.fresh.insert(key)
+            };
         }
         self.list(slot);
     }

@@ -12,10 +12,10 @@ use super::Relay;
 use super::connection::{Connection, Greeting};
 use crate::bounce::{Kind, Line};
 use crate::queue::{Job, Settled};
-use crate::route::{self, Route, Verdict};
+use crate::route::{self, Host, Route, Verdict};
 
 /// What became of a recipient in this try.
-struct Result_ {
+struct Reached {
     /// The server that said so.
     host: Option<(String, SocketAddr)>,
     word: Word,
@@ -38,7 +38,7 @@ pub(super) struct Try<'a> {
     job: &'a Job,
     message: QueueMessage,
     events: Vec<Event>,
-    results: BTreeMap<u32, Result_>,
+    results: BTreeMap<u32, Reached>,
     /// Not yet taken or refused for good.
     pending: Vec<u32>,
     answered: Option<Result<(), String>>,
@@ -81,7 +81,7 @@ impl<'a> Try<'a> {
     fn fail_pending(&mut self, failure: &Failure, host: Option<&(String, SocketAddr)>, tls: Option<&store::Tls>) {
         for index in &self.pending {
             let result =
-                Result_ { host: host.cloned(), word: Err(failure.clone()), tls: tls.cloned(), dsn: false, took: 0 };
+                Reached { host: host.cloned(), word: Err(failure.clone()), tls: tls.cloned(), dsn: false, took: 0 };
             self.results.insert(*index, result);
         }
     }
@@ -128,6 +128,7 @@ impl<'a> Try<'a> {
             }
             Verdict::Later(status, words) => {
                 // Not the server's words, but ours; the code says that DNS was at fault.
+                self.answered = Some(Err(words.clone()));
                 let reply = mail::Reply::new(451, *status, words.clone());
                 self.fail_pending(&Failure { stage: Stage::Connect, cause: Cause::Reply(reply) }, None, None);
                 self.pending.clear();
@@ -135,7 +136,8 @@ impl<'a> Try<'a> {
             }
         };
         // The connection may be to another destination's server, or to one that is no longer the best.
-        let fits = |old: &Connection| hosts.iter().any(|host| host.name == old.name && host.addresses.contains(&old.to));
+        let fits =
+            |old: &Connection| hosts.iter().any(|host| host.name == old.name && host.addresses.contains(&old.to));
         let mut tried = Vec::new();
         if let Some(mut old) = connection.take() {
             if fits(&old) && old.is_usable() {
@@ -156,13 +158,13 @@ impl<'a> Try<'a> {
         let Verdict::Hosts(hosts) = &route.verdict else { return };
         let routing = self.relay.routing();
         let greeting = Greeting { helo: &routing.hostname, login: route.login.as_ref() };
-        let ways = hosts.iter().flat_map(|host| host.addresses.iter().map(move |to| (&host.name, *to)));
-        for (name, to) in ways.filter(|(_, to)| !tried.contains(to)).take(limits::RELAY_HOSTS) {
+        let ways = ways(hosts, tried);
+        for (name, to) in ways {
             if self.pending.is_empty() {
                 return;
             }
-            let (opened, without_tls) = Connection::open(&self.relay.world, name, to, &greeting).await;
-            let host = (name.clone(), to);
+            let (opened, without_tls) = Connection::open(&self.relay.world, &name, to, &greeting).await;
+            let host = (name, to);
             if let Some(failure) = without_tls {
                 self.note_failure(&host, &failure, None);
             }
@@ -275,7 +277,7 @@ impl<'a> Try<'a> {
                 told.push(failure.clone());
             }
             let dsn = connection.offers().dsn;
-            let result = Result_ { host: Some(host.clone()), word, tls: connection.tls.clone(), dsn, took };
+            let result = Reached { host: Some(host.clone()), word, tls: connection.tls.clone(), dsn, took };
             self.results.insert(*index, result);
         }
         for failure in told {
@@ -369,10 +371,14 @@ impl<'a> Try<'a> {
         let reporter = self.relay.reporter();
         let mut report_of = BTreeMap::new();
         // RFC 3464 §2.3.4: what expired gets 4.4.7, delivery time expired, with the last words.
-        let grown_old: Vec<_> = expired.iter().cloned().map(|mut line| {
-            line.1 = (5, 4, 7);
-            line
-        }).collect();
+        let grown_old: Vec<_> = expired
+            .iter()
+            .cloned()
+            .map(|mut line| {
+                line.1 = (5, 4, 7);
+                line
+            })
+            .collect();
         let to_warn: Vec<_> = late
             .iter()
             .filter(|line| {
@@ -380,9 +386,11 @@ impl<'a> Try<'a> {
             })
             .cloned()
             .collect();
-        for (kind, lines) in
-            [(Kind::Failed, [failed.clone(), grown_old].concat()), (Kind::Relayed, relayed), (Kind::Delayed, to_warn.clone())]
-        {
+        for (kind, lines) in [
+            (Kind::Failed, [failed.clone(), grown_old].concat()),
+            (Kind::Relayed, relayed),
+            (Kind::Delayed, to_warn.clone()),
+        ] {
             let lines: Vec<Line<'_>> = lines
                 .iter()
                 .filter_map(|(index, status, words, host, remote)| {
@@ -436,6 +444,12 @@ impl<'a> Try<'a> {
     }
 }
 
+/// Every address of every host in order, without those already tried, and no more than a try may cost.
+pub(super) fn ways(hosts: &[Host], tried: &[SocketAddr]) -> Vec<(String, SocketAddr)> {
+    let all = hosts.iter().flat_map(|host| host.addresses.iter().map(|to| (host.name.clone(), *to)));
+    all.filter(|(_, to)| !tried.contains(to)).take(limits::RELAY_HOSTS).collect()
+}
+
 /// A refusal before the first message is about the connection, not about the message: never a bounce, even where the
 /// server says 5yz (a wrong log-in, a blocked address), since the operator may put it right before the mail expires.
 fn connection_failure(failure: Failure) -> Failure {
@@ -447,7 +461,7 @@ fn connection_failure(failure: Failure) -> Failure {
     }
 }
 
-fn host_words(result: &Result_) -> (String, String) {
+fn host_words(result: &Reached) -> (String, String) {
     match &result.host {
         Some((name, to)) => (name.clone(), to.ip().to_string()),
         None => (String::new(), String::new()),

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use wire::smtp::client::{Failure, Transaction};
 
 use super::Relay;
+use super::attempt::ways;
 use super::connection::{Connection, Greeting};
 use crate::route::Verdict;
 
@@ -77,8 +78,8 @@ impl Verifier {
         };
         let greeting = Greeting { helo: &routing.hostname, login: route.login.as_ref() };
         let mut last = "the next hop has no address".to_owned();
-        for (name, to) in hosts.iter().flat_map(|host| host.addresses.iter().map(move |to| (&host.name, *to))) {
-            let mut connection = match Connection::open(&self.relay.world, name, to, &greeting).await.0 {
+        for (name, to) in ways(hosts, &[]) {
+            let mut connection = match Connection::open(&self.relay.world, &name, to, &greeting).await.0 {
                 Ok(connection) => connection,
                 Err(unreachable) => {
                     last = unreachable.failure.to_string();
