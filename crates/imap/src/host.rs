@@ -75,7 +75,7 @@ pub enum End {
 
 /// The world of one session.
 #[async_trait]
-pub trait Host: Send {
+pub trait Host: Send + Sync {
     /// Waits for input and appends it. May be dropped at any time without losing octets. Holds no buffer while it waits.
     async fn read(&mut self, input: &mut Vec<u8>, patience: Patience) -> Result<Input, End>;
     /// Sends; returns once the connection took it all.

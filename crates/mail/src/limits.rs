@@ -101,6 +101,12 @@ limits! {
     CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
     /// Open sessions may end by themselves for so long after the sign to stop; `serve` ends within 10 s.
     STOP_TIMEOUT: Duration = Duration::from_secs(6);
+    /// A request's header must arrive in this time, also the next one on a connection that is kept.
+    HTTP_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Certificate files are looked at for changes this often.
+    CERTIFICATE_CHECK: Duration = Duration::from_secs(60);
+    /// Old journeys are forgotten and space is given back this often.
+    CARE_INTERVAL: Duration = Duration::from_secs(600);
     /// A TLS handshake must end in this time.
     TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
     /// Wait for the client to take what we send.
@@ -253,6 +259,14 @@ limits! {
     JOURNEY_EVENTS: usize = 1000;
     /// How long journeys are kept.
     JOURNEY_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+    /// Journeys that one `trace` shows.
+    TRACE_JOURNEYS: usize = 100;
+    /// `trace` waits no longer for what is still being written.
+    TRACE_WAIT: Duration = Duration::from_secs(10);
+    /// A command waits no longer for another process to be done with the store.
+    STORE_WAIT: Duration = Duration::from_secs(10);
+    /// Octets of one line on the control socket.
+    CONTROL_REQUEST_LEN: usize = MIB;
     /// Refusals kept; strangers can cause them at will, so the oldest go.
     REFUSALS: usize = 10_000;
 }

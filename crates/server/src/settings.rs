@@ -183,6 +183,8 @@ impl std::fmt::Debug for RouteSetting {
 pub struct HttpSettings {
     /// Networks that may see /metrics, besides loopback.
     pub metrics_from: Vec<IpNetwork>,
+    /// What `/` shows, as HTML; none: a few words.
+    pub page: Option<String>,
 }
 
 /// What only `local` sets.

@@ -53,6 +53,19 @@ pub fn hash_now(password: &[u8]) -> Result<PasswordHash, String> {
     Ok(PasswordHash(hash.to_string()))
 }
 
+/// SCRAM-SHA-256 keys with a salt of their own, for accounts that ask for them. Not for async threads either.
+pub fn scram_keys(password: &str) -> Result<ScramKeys, String> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|error| format!("the system has no random numbers: {error}"))?;
+    let keys = wire::sasl::scram::Keys::derive(password, &salt, limits::SCRAM_ITERATIONS);
+    Ok(ScramKeys {
+        salt: keys.salt,
+        iterations: keys.iterations,
+        stored_key: keys.stored_key,
+        server_key: keys.server_key,
+    })
+}
+
 fn verify_now(hash: &PasswordHash, password: &[u8]) -> bool {
     PasswordVerifier::<str>::verify_password(&Argon2::default(), password, hash.0.as_str()).is_ok()
 }

@@ -1,0 +1,271 @@
+//! `postrider account …`: who has mailboxes here.
+
+use std::io::{IsTerminal as _, Read as _};
+
+use clap::{Args, Subcommand};
+use mail::Address;
+use server::control::{AccountView, Request, Secret};
+
+use super::ask::{ask_server, tell};
+use super::table::{moment, size, table};
+use super::{Failure, Outcome, Server, address, print, print_json};
+
+/// Accounts: people and roles with a password and mailboxes. The log-in name is the address.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Account {
+    /// Makes an account. Asks for the password twice, or reads it from standard input.
+    Add {
+        #[command(flatten)]
+        who: Who,
+        #[command(flatten)]
+        password: PasswordSource,
+        /// The most octets that its mail may take, like 500MiB (default: no quota).
+        #[arg(long, value_name = "SIZE", value_parser = quota)]
+        quota: Option<u64>,
+        /// Keep keys for SCRAM, too: a cheaper target for who steals the store than the password's hash.
+        #[arg(long)]
+        scram: bool,
+    },
+    /// Lists the accounts.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Shows an account.
+    Show {
+        #[command(flatten)]
+        who: Who,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sets the password. Asks twice, or reads it from standard input.
+    Passwd {
+        #[command(flatten)]
+        who: Who,
+        #[command(flatten)]
+        password: PasswordSource,
+        /// Keep keys for SCRAM from now on, or no more (default: as before).
+        #[arg(long, value_name = "BOOL")]
+        scram: Option<bool>,
+    },
+    /// Sets the most octets that its mail may take; `none` lifts it.
+    Quota {
+        #[command(flatten)]
+        who: Who,
+        /// Like 500MiB, or none.
+        #[arg(value_parser = quota_or_none)]
+        quota: QuotaOrNone,
+    },
+    /// Lets it neither receive nor log in; its mail is kept.
+    Disable {
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Ends what `disable` began.
+    Enable {
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Removes it with all its mail.
+    Remove {
+        #[command(flatten)]
+        who: Who,
+    },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Who {
+    /// The account's address.
+    #[arg(value_parser = address)]
+    address: Address,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PasswordSource {
+    /// Read the password from standard input; one trailing newline is dropped.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct QuotaOrNone(Option<u64>);
+
+fn quota(text: &str) -> Result<u64, String> {
+    crate::config::size(text).map(|size| size.0).filter(|size| *size > 0).ok_or_else(|| "write it like 500MiB".into())
+}
+
+fn quota_or_none(text: &str) -> Result<QuotaOrNone, String> {
+    if text == "none" { Ok(QuotaOrNone(None)) } else { quota(text).map(|quota| QuotaOrNone(Some(quota))) }
+}
+
+impl Account {
+    pub(super) async fn run(self) -> Outcome {
+        match self {
+            Self::Add { who: Who { address, server }, password, quota, scram } => {
+                let config = server.load()?;
+                let password = password.read(&address)?;
+                tell(&config, Request::AccountAdd { address, password, quota, scram }).await
+            }
+            Self::Passwd { who: Who { address, server }, password, scram } => {
+                let config = server.load()?;
+                let password = password.read(&address)?;
+                tell(&config, Request::AccountPassword { address, password, scram }).await
+            }
+            Self::Quota { who: Who { address, server }, quota } => {
+                tell(&server.load()?, Request::AccountQuota { address, quota: quota.0 }).await
+            }
+            Self::Disable { who } => set_state(who, true).await,
+            Self::Enable { who } => set_state(who, false).await,
+            Self::Remove { who: Who { address, server } } => {
+                tell(&server.load()?, Request::AccountRemove { address }).await
+            }
+            Self::Show { who: Who { address, server }, json } => {
+                let (account, _) = ask_server(&server.load()?, Request::AccountShow { address }).await?;
+                if json {
+                    return print_json(&account);
+                }
+                show(&account);
+                Ok(())
+            }
+            Self::List { json, server } => {
+                let (accounts, _) = ask_server::<Vec<AccountView>>(&server.load()?, Request::AccountList).await?;
+                if json {
+                    return print_json(&accounts);
+                }
+                print(&list(&accounts));
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn set_state(who: Who, disabled: bool) -> Outcome {
+    tell(&who.server.load()?, Request::AccountState { address: who.address, disabled }).await
+}
+
+fn quota_shown(account: &AccountView) -> String {
+    account.quota.map_or_else(|| "none".into(), size)
+}
+
+fn list(accounts: &[AccountView]) -> String {
+    let row = |account: &AccountView| {
+        vec![
+            account.address.clone(),
+            account.state.clone(),
+            account.messages.to_string(),
+            size(account.used),
+            quota_shown(account),
+        ]
+    };
+    table(&["ADDRESS", "STATE", "MESSAGES", "SIZE", "QUOTA"], &accounts.iter().map(row).collect::<Vec<_>>())
+}
+
+fn show(account: &AccountView) {
+    print(&format!("address:   {}", account.address));
+    print(&format!("state:     {}", account.state));
+    print(&format!("messages:  {}", account.messages));
+    print(&format!("size:      {}", size(account.used)));
+    print(&format!("quota:     {}", quota_shown(account)));
+    print(&format!("made:      {} UTC", moment(account.created)));
+    print(&format!("SCRAM:     {}", if account.scram { "keys are kept" } else { "no keys are kept" }));
+}
+
+impl PasswordSource {
+    fn read(&self, address: &Address) -> Result<Secret, Failure> {
+        let password = if self.password_stdin { from_stdin()? } else { from_terminal(address)? };
+        if password.is_empty() {
+            return Err(Failure("the password is empty".into()));
+        }
+        if password.chars().any(char::is_control) {
+            return Err(Failure("the password has a control character, which no mail client can send".into()));
+        }
+        if is_weak(&password, address) {
+            eprintln!(
+                "postrider: warning: this password is easy to guess; 12 or more characters that mean nothing are better"
+            );
+        }
+        Ok(Secret(password))
+    }
+}
+
+fn from_stdin() -> Result<String, Failure> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| Failure(format!("the password can't be read from standard input: {error}")))?;
+    Ok(without_newline(&text).to_owned())
+}
+
+/// Without one trailing newline.
+fn without_newline(text: &str) -> &str {
+    text.strip_suffix("\r\n").or_else(|| text.strip_suffix('\n')).unwrap_or(text)
+}
+
+fn from_terminal(address: &Address) -> Result<String, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure("there is no terminal to ask for the password; use --password-stdin".into()));
+    }
+    let ask = |prompt: String| {
+        rpassword::prompt_password(prompt).map_err(|error| Failure(format!("the password can't be read: {error}")))
+    };
+    let first = ask(format!("New password for {address}: "))?;
+    let second = ask("The same again: ".into())?;
+    if first == second { Ok(first) } else { Err(Failure("the two passwords differ; nothing was changed".into())) }
+}
+
+/// Short, or made of the address, or one of those that are tried first.
+fn is_weak(password: &str, address: &Address) -> bool {
+    const TRIED_FIRST: [&str; 12] = [
+        "password",
+        "passwort",
+        "12345",
+        "qwerty",
+        "qwertz",
+        "letmein",
+        "welcome",
+        "admin",
+        "iloveyou",
+        "secret",
+        "changeme",
+        "postmaster",
+    ];
+    let folded = password.to_lowercase();
+    let mut letters: Vec<char> = folded.chars().collect();
+    letters.sort_unstable();
+    letters.dedup();
+    let local = address.local().to_lowercase();
+    folded.chars().count() < 10
+        || letters.len() < 5
+        || (local.len() > 2 && folded.contains(&local) && folded.len() < local.len() + 8)
+        || TRIED_FIRST.iter().any(|tried| folded.starts_with(tried) && folded.len() < tried.len() + 6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_newline_is_dropped_and_no_more() {
+        assert_eq!(without_newline("a b\n"), "a b");
+        assert_eq!(without_newline("a\r\n"), "a");
+        assert_eq!(without_newline("a\n\n"), "a\n");
+        assert_eq!(without_newline(" a "), " a ");
+    }
+
+    #[test]
+    fn weak_passwords_are_known() {
+        let address = address("alice@red.example").unwrap();
+        for weak in ["alice", "short", "aaaaaaaaaaaaaaaa", "password1234", "Alice-12345", "1234567890"] {
+            assert!(is_weak(weak, &address), "{weak}");
+        }
+        for good in ["correct horse battery", "x9!fLk2-pQz7", "gSv8Tnq2wYc4"] {
+            assert!(!is_weak(good, &address), "{good}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Asking the server: over its control socket where it runs, else by opening its store. Both ways run the same code
+//! (`server::control::execute`), so both give the same result.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mail::limits;
+use serde::de::DeserializeOwned;
+use server::SystemClock;
+use server::control::{Context, Request, ask, execute};
+use store::Store;
+use store_local::{LocalStore, OpenError, Options};
+
+use super::Failure;
+use crate::config::Config;
+
+/// Asks, and reads the answer. Also says whether a server runs.
+pub(crate) async fn ask_server<T: DeserializeOwned>(config: &Config, request: Request) -> Result<(T, bool), Failure> {
+    let began = Instant::now();
+    let (answer, running) = loop {
+        if let Some(answer) = ask(&config.data_dir, &request).await {
+            break (answer, true);
+        }
+        match open(config) {
+            Ok(store) => {
+                let context = Context { store: store.clone(), clock: Arc::new(SystemClock) };
+                let answer = execute(&context, request).await;
+                store.close().await;
+                break (answer, false);
+            }
+            // A server that starts or stops, or another command: a moment later one of the two ways is free.
+            Err(OpenError::Locked(_)) if began.elapsed() < limits::STORE_WAIT => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => return Err(explain(&error)),
+        }
+    };
+    let value =
+        serde_json::from_value(answer?).map_err(|error| Failure(format!("the answer makes no sense: {error}")))?;
+    Ok((value, running))
+}
+
+/// The same without the second answer.
+pub(crate) async fn tell(config: &Config, request: Request) -> Result<(), Failure> {
+    ask_server::<()>(config, request).await.map(|((), _)| ())
+}
+
+/// Opens the store of a configuration.
+pub(crate) fn open(config: &Config) -> Result<Arc<LocalStore>, OpenError> {
+    LocalStore::open(&config.data_dir, Options { create: false, ..Options::default() })
+}
+
+/// An error with its remedy.
+pub(crate) fn explain(error: &OpenError) -> Failure {
+    let remedy = match error {
+        OpenError::Missing(_) => {
+            "; make one with \"postrider init\", or see that data_dir in postrider.toml is right and its disk is there"
+        }
+        OpenError::Locked(_) => "; try again when that is done",
+        _ => "",
+    };
+    Failure(format!("{error}{remedy}"))
+}

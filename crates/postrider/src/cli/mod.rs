@@ -1,0 +1,157 @@
+//! The command line: one file per command.
+
+mod account;
+mod alias;
+pub(crate) mod ask;
+mod check;
+mod completions;
+mod domain;
+mod init;
+mod man;
+mod queue;
+mod serve;
+mod table;
+mod trace;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError};
+
+/// The whole e-mail system in one program.
+#[derive(Debug, Parser)]
+#[command(name = "postrider", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Serve(serve::Serve),
+    Check(check::Check),
+    #[command(subcommand)]
+    Account(account::Account),
+    #[command(subcommand)]
+    Domain(domain::Domain),
+    #[command(subcommand)]
+    Alias(alias::Alias),
+    #[command(subcommand)]
+    Queue(queue::Queue),
+    Trace(trace::Trace),
+    #[command(hide = true)]
+    Completions(completions::Completions),
+    #[command(hide = true)]
+    Man(man::Man),
+}
+
+/// Which server a command works on.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Server {
+    /// The server's configuration.
+    #[arg(long, value_name = "FILE", env = "POSTRIDER_CONFIG", default_value = "postrider.toml")]
+    config: PathBuf,
+}
+
+impl Server {
+    fn load(&self) -> Result<Config, Failure> {
+        Ok(Config::load(&self.config)?)
+    }
+}
+
+/// Why a command failed: sentences for people.
+#[derive(Debug)]
+pub(crate) struct Failure(pub(crate) String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(words: String) -> Self {
+        Self(words)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What every command returns.
+pub(crate) type Outcome = Result<(), Failure>;
+
+/// Parses the command line and runs the command.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("postrider: the system gives no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(words)) => {
+            if !words.is_empty() {
+                eprintln!("postrider: {words}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Outcome {
+    match command {
+        Command::Init(command) => command.run().await,
+        Command::Serve(command) => command.run().await,
+        Command::Check(command) => command.run().await,
+        Command::Account(command) => command.run().await,
+        Command::Domain(command) => command.run().await,
+        Command::Alias(command) => command.run().await,
+        Command::Queue(command) => command.run().await,
+        Command::Trace(command) => command.run().await,
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
+    }
+}
+
+/// Prints a line for people or programs. A reader that went away (`| head`) is no failure.
+pub(crate) fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Prints JSON, indented.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Outcome {
+    print(&serde_json::to_string_pretty(value).map_err(|error| Failure(error.to_string()))?);
+    Ok(())
+}
+
+/// An address on the command line.
+pub(crate) fn address(text: &str) -> Result<mail::Address, String> {
+    wire::address::mailbox(text).map_err(|error| error.to_string())
+}
+
+/// A domain on the command line.
+pub(crate) fn domain(text: &str) -> Result<mail::Domain, String> {
+    wire::address::domain(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

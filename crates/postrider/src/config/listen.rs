@@ -1,0 +1,77 @@
+//! `[listen]`: which services listen where.
+
+use std::net::SocketAddr;
+
+use server::listen::Service;
+use server::settings::PlaintextAuth;
+use toml::de::DeValue;
+
+use super::read::{Value, section};
+
+section! {
+    /// Lists of address and port for each service; a service without a list is off. `[::]` is all addresses of
+    /// both families.
+    Listen {
+        /// Mail from other servers. Usually port 25.
+        smtp: Vec<SocketAddr> = Vec::new();
+        /// Mail from users, with STARTTLS; AUTH is offered only after it. Usually port 587.
+        submission: Vec<SocketAddr> = Vec::new();
+        /// Mail from users, TLS from the start. Usually port 465.
+        submissions: Vec<SocketAddr> = Vec::new();
+        /// POP3 with STLS. Usually port 110.
+        pop3: Vec<SocketAddr> = Vec::new();
+        /// POP3, TLS from the start. Usually port 995.
+        pop3s: Vec<SocketAddr> = Vec::new();
+        /// IMAP with STARTTLS. Usually port 143.
+        imap: Vec<SocketAddr> = Vec::new();
+        /// IMAP, TLS from the start. Usually port 993.
+        imaps: Vec<SocketAddr> = Vec::new();
+        /// Health, metrics and a page for people.
+        http: Vec<SocketAddr> = Vec::new();
+        /// The same with TLS.
+        https: Vec<SocketAddr> = Vec::new();
+        /// Whether POP3 and IMAP may log in without TLS: from this very machine, or not even from there.
+        /// Elsewhere they never may; submission never may at all.
+        plaintext_auth: PlaintextAuth = PlaintextAuth::Loopback;
+    }
+}
+
+impl Value for PlaintextAuth {
+    const KIND: &'static str = "\"loopback\" or \"never\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("loopback") => Ok(Self::Loopback),
+            Some("never") => Ok(Self::Never),
+            _ => Err(format!("write {}", Self::KIND)),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Loopback => "\"loopback\"".into(),
+            Self::Never => "\"never\"".into(),
+        }
+    }
+}
+
+impl Listen {
+    /// Every listener, in the order of the services.
+    pub(crate) fn all(&self) -> Vec<(Service, SocketAddr)> {
+        let of = |service| match service {
+            Service::Smtp => &self.smtp,
+            Service::Submission => &self.submission,
+            Service::Submissions => &self.submissions,
+            Service::Pop3 => &self.pop3,
+            Service::Pop3s => &self.pop3s,
+            Service::Imap => &self.imap,
+            Service::Imaps => &self.imaps,
+            Service::Http => &self.http,
+            Service::Https => &self.https,
+        };
+        Service::ALL
+            .into_iter()
+            .flat_map(|service| of(service).iter().map(move |address| (service, *address)))
+            .collect()
+    }
+}

@@ -1,0 +1,23 @@
+//! `[local]`: what only the small internet of `postrider local` sets.
+
+use mail::Address;
+use server::settings::LocalSettings;
+
+use super::read::section;
+
+section! {
+    /// Only for the small internet that `postrider local` makes; not for a server that others rely on.
+    Local {
+        /// Recipients that misbehave on purpose: `later@`, `refused@`, `full@`, `slow@` and `cut@` do on port 25 what their
+        /// names say.
+        misbehave: bool = false;
+        /// Gets mail for every address and domain that nobody here has, so that nothing leaves the machine.
+        catch_all: Option<Address> = None;
+    }
+}
+
+impl Local {
+    pub(super) fn settings(&self) -> LocalSettings {
+        LocalSettings { misbehave: self.misbehave, catch_all: self.catch_all.clone() }
+    }
+}

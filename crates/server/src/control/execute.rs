@@ -1,0 +1,306 @@
+//! Doing what an operator asks, on a store.
+
+use std::sync::Arc;
+
+use mail::{Address, Domain, QueueId, limits};
+use mta::world::Clock;
+use serde::Serialize;
+use serde_json::Value;
+use store::{
+    Account, AccountState, Alias, DirectoryEntry, Event, JourneyQuery, NewAccount, Outcome, QueueMessage, QueueState,
+    Settlement, Store, StoreError, What,
+};
+
+use super::view::{AccountView, AliasView, CheckView, QueueView};
+use super::{QueueAction, Request};
+use crate::auth::hash;
+
+/// What is needed to do it.
+#[derive(Clone)]
+pub struct Context {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Roles that every domain must have (RFC 2142 §4, §5; RFC 5321 §4.5.1).
+const ROLES: [&str; 2] = ["postmaster", "abuse"];
+
+/// How many of something one answer has at most.
+const LIST: usize = 10_000;
+
+/// Does it; the answer as JSON, or why not, as a sentence for people.
+pub async fn execute(context: &Context, request: Request) -> Result<Value, String> {
+    let done = run(context, request).await;
+    done.map_err(|error| match error {
+        Failure::Store(error) => error.to_string(),
+        Failure::Words(words) => words,
+    })
+}
+
+enum Failure {
+    Store(StoreError),
+    Words(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+type Answer = Result<Value, Failure>;
+
+async fn run(context: &Context, request: Request) -> Answer {
+    let store = &context.store;
+    match request {
+        Request::DomainAdd { domain } => domain_add(context, domain).await,
+        Request::DomainList => {
+            answer(&store.domains().await?.iter().map(|record| record.domain.to_string()).collect::<Vec<_>>())
+        }
+        Request::DomainRemove { domain } => domain_remove(context, domain).await,
+        Request::AccountAdd { address, password, quota, scram } => {
+            account_add(context, address, password.0, quota, scram).await
+        }
+        Request::AccountList => {
+            answer(&all_accounts(context).await?.into_iter().map(AccountView::from).collect::<Vec<_>>())
+        }
+        Request::AccountShow { address } => answer(&AccountView::from(account(context, &address).await?)),
+        Request::AccountPassword { address, password, scram } => {
+            let account = account(context, &address).await?;
+            let scram = scram.unwrap_or(account.scram.is_some());
+            let (hash, keys) = hashes(password.0, scram).await?;
+            done(store.set_password(account.id, hash, keys).await)
+        }
+        Request::AccountQuota { address, quota } => {
+            let account = account(context, &address).await?;
+            done(store.set_quota(account.id, quota).await)
+        }
+        Request::AccountState { address, disabled } => {
+            let account = account(context, &address).await?;
+            let state = if disabled { AccountState::Disabled } else { AccountState::Active };
+            done(store.set_account_state(account.id, state).await)
+        }
+        Request::AccountRemove { address } => {
+            let account = account(context, &address).await?;
+            done(store.remove_account(account.id).await)
+        }
+        Request::AliasAdd { alias, targets } => alias_add(context, alias, targets).await,
+        Request::AliasList => answer(&all_aliases(context).await?.into_iter().map(AliasView::from).collect::<Vec<_>>()),
+        Request::AliasRemove { alias, targets } => alias_remove(context, alias, targets).await,
+        Request::QueueList => {
+            let messages = store.queue_messages(None, LIST).await?;
+            answer(&messages.into_iter().map(QueueView::from).collect::<Vec<_>>())
+        }
+        Request::QueueShow { id } => answer(&QueueView::from(queued(context, id).await?)),
+        Request::Queue { id, action } => queue(context, id, action).await,
+        Request::Trace { query } => trace(context, &query).await,
+        Request::Check => answer(&store.check(false).await?.into_iter().map(CheckView::from).collect::<Vec<_>>()),
+    }
+}
+
+fn answer(value: &impl Serialize) -> Answer {
+    serde_json::to_value(value).map_err(|error| Failure::Words(error.to_string()))
+}
+
+fn done<T>(result: Result<T, StoreError>) -> Answer {
+    result?;
+    Ok(Value::Null)
+}
+
+async fn domain_add(context: &Context, domain: Domain) -> Answer {
+    let store = &context.store;
+    // A further domain's postmaster is the first one's, where there is one.
+    let mut others = Vec::new();
+    for other in store.domains().await? {
+        others.push(other.domain);
+    }
+    let _ = store.add_domain(&domain).await?;
+    for role in ROLES {
+        for other in &others {
+            if let Some(DirectoryEntry::Alias(alias)) = store.entry(&role_of(role, other)?).await? {
+                let address = role_of(role, &domain)?;
+                let _ = store.set_alias(Alias { address, targets: alias.targets }).await?;
+                break;
+            }
+        }
+    }
+    Ok(Value::Null)
+}
+
+/// Its roles are no reason to keep a domain: they go with it.
+async fn domain_remove(context: &Context, domain: Domain) -> Answer {
+    let store = &context.store;
+    let roles: Vec<Address> = ROLES.iter().map(|role| role_of(role, &domain)).collect::<Result<_, _>>()?;
+    let inhabited = all_accounts(context).await?.iter().any(|account| *account.address.domain() == domain);
+    let aliases = all_aliases(context).await?;
+    let others = aliases.iter().any(|alias| *alias.address.domain() == domain && !roles.contains(&alias.address));
+    if !inhabited && !others {
+        for alias in aliases.into_iter().filter(|alias| roles.contains(&alias.address)) {
+            let _ = store.set_alias(Alias { targets: Vec::new(), ..alias }).await?;
+        }
+    }
+    done(store.remove_domain(&domain).await)
+}
+
+fn role_of(role: &str, domain: &Domain) -> Result<Address, Failure> {
+    Address::new(role, domain.clone()).map_err(|error| Failure::Words(error.to_string()))
+}
+
+async fn hashes(password: String, scram: bool) -> Result<(store::PasswordHash, Option<store::ScramKeys>), Failure> {
+    let work = move || {
+        // SASLprep on both sides, so that a password typed on another keyboard fits (RFC 4616 §2, RFC 4013).
+        let password = wire::sasl::prepare(&password);
+        let keys = scram.then(|| hash::scram_keys(&password)).transpose()?;
+        Ok::<_, String>((hash::hash_now(password.as_bytes())?, keys))
+    };
+    let hashed = tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Words(error.to_string()))?;
+    hashed.map_err(Failure::Words)
+}
+
+async fn account_add(context: &Context, address: Address, password: String, quota: Option<u64>, scram: bool) -> Answer {
+    let store = &context.store;
+    let address = address.folded();
+    let domain = address.domain().clone();
+    if store.domain(&domain).await?.is_none() {
+        return Err(no_domain(&domain));
+    }
+    if store.entry(&address).await?.is_some() {
+        return Err(StoreError::Exists(address.to_string()).into());
+    }
+    let (password, scram) = hashes(password, scram).await?;
+    let new = NewAccount { address: address.clone(), password, scram, quota };
+    let _ = store.add_account(new, context.clock.now()).await?;
+    for role in ROLES {
+        let role = role_of(role, &domain)?;
+        if store.entry(&role).await?.is_none() {
+            let _ = store.set_alias(Alias { address: role, targets: vec![address.clone()] }).await?;
+        }
+    }
+    Ok(Value::Null)
+}
+
+async fn account(context: &Context, address: &Address) -> Result<Account, Failure> {
+    match context.store.entry(&address.folded()).await? {
+        Some(DirectoryEntry::Account(account)) => {
+            // The entry is from memory; how much is stored is asked for.
+            let current = context.store.account(account.id).await?;
+            Ok(current.unwrap_or(*account))
+        }
+        _ => Err(StoreError::NotFound(format!("the account {address}")).into()),
+    }
+}
+
+async fn all_accounts(context: &Context) -> Result<Vec<Account>, StoreError> {
+    let mut all: Vec<Account> = Vec::new();
+    loop {
+        let after = all.last().map(|account| account.address.clone());
+        let some = context.store.accounts(after.as_ref(), LIST).await?;
+        let more = some.len() == LIST;
+        all.extend(some);
+        if !more {
+            return Ok(all);
+        }
+    }
+}
+
+async fn all_aliases(context: &Context) -> Result<Vec<Alias>, StoreError> {
+    let mut all: Vec<Alias> = Vec::new();
+    loop {
+        let after = all.last().map(|alias| alias.address.clone());
+        let some = context.store.aliases(after.as_ref(), LIST).await?;
+        let more = some.len() == LIST;
+        all.extend(some);
+        if !more {
+            return Ok(all);
+        }
+    }
+}
+
+async fn alias_add(context: &Context, alias: Address, targets: Vec<Address>) -> Answer {
+    let store = &context.store;
+    let address = alias.folded();
+    if store.domain(address.domain()).await?.is_none() {
+        return Err(no_domain(address.domain()));
+    }
+    let mut kept = match store.entry(&address).await? {
+        Some(DirectoryEntry::Account(_)) => return Err(StoreError::Exists(format!("an account {address}")).into()),
+        Some(DirectoryEntry::Alias(alias)) => alias,
+        None => Alias { address, targets: Vec::new() },
+    };
+    for target in targets {
+        if !kept.targets.contains(&target) {
+            kept.targets.push(target);
+        }
+    }
+    if kept.targets.is_empty() {
+        return Err(Failure::Words("an alias needs at least one target".into()));
+    }
+    done(store.set_alias(kept).await)
+}
+
+fn no_domain(domain: &Domain) -> Failure {
+    Failure::Words(format!("{domain} is no domain of this server; add it with \"postrider domain add {domain}\""))
+}
+
+async fn alias_remove(context: &Context, alias: Address, targets: Vec<Address>) -> Answer {
+    let address = alias.folded();
+    let Some(DirectoryEntry::Alias(mut kept)) = context.store.entry(&address).await? else {
+        return Err(StoreError::NotFound(format!("the alias {address}")).into());
+    };
+    if let Some(missing) = targets.iter().find(|target| !kept.targets.contains(target)) {
+        return Err(StoreError::NotFound(format!("the target {missing} of {address}")).into());
+    }
+    kept.targets.retain(|target| !targets.is_empty() && !targets.contains(target));
+    done(context.store.set_alias(kept).await)
+}
+
+async fn queued(context: &Context, id: QueueId) -> Result<QueueMessage, Failure> {
+    context.store.queue_message(id).await?.ok_or(Failure::Store(StoreError::NoQueueEntry(id)))
+}
+
+async fn queue(context: &Context, id: QueueId, action: QueueAction) -> Answer {
+    let store = &context.store;
+    let now = context.clock.now();
+    let event = |action: &str| Event::new(now, What::Operator { action: action.into() });
+    let message = queued(context, id).await?;
+    match action {
+        QueueAction::Retry => done(store.reschedule(id, QueueState::Waiting, Some(now), event("retry")).await),
+        QueueAction::Hold => done(store.reschedule(id, QueueState::Held, None, event("hold")).await),
+        QueueAction::Release => done(store.reschedule(id, QueueState::Waiting, None, event("release")).await),
+        QueueAction::Drop => {
+            let settlement = Settlement {
+                id,
+                outcomes: message.recipients.iter().map(|who| (who.index, Outcome::Discarded)).collect(),
+                events: message
+                    .recipients
+                    .iter()
+                    .map(|who| Event::about(now, who.address.to_string(), What::Discarded { rule: "operator".into() }))
+                    .collect(),
+                dsns: Vec::new(),
+            };
+            done(store.settle(settlement).await)
+        }
+    }
+}
+
+/// A queue id, a Message-ID or an address. A Message-ID without its brackets looks like an address: then both are
+/// looked for.
+async fn trace(context: &Context, query: &str) -> Answer {
+    let query = query.trim();
+    let looks = if let Ok(id) = query.parse() {
+        vec![JourneyQuery::Id(id)]
+    } else if query.starts_with('<') {
+        vec![JourneyQuery::MessageId(query.into())]
+    } else {
+        vec![JourneyQuery::MessageId(query.into()), JourneyQuery::Address(query.into())]
+    };
+    for look in looks {
+        let found = context.store.journeys(&look, limits::TRACE_JOURNEYS).await?;
+        if !found.is_empty() {
+            return answer(&found);
+        }
+    }
+    answer(&Vec::<store::Journey>::new())
+}

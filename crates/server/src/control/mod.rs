@@ -1,0 +1,157 @@
+//! The operator's commands on a system: the same code whether the server runs or not.
+//!
+//! Does: says what an operator may ask ([`Request`]), does it on a store ([`execute`]), and carries it over a Unix
+//! socket in the data directory where a server runs ([`serve`], [`ask`]). Does not: parse command lines or print.
+//!
+//! One line of JSON comes in, one goes out: `{"ok": …}` or `{"error": "a sentence"}`.
+
+mod execute;
+mod socket;
+mod view;
+
+use mail::{Address, Domain, QueueId};
+use serde::{Deserialize, Serialize};
+
+pub use execute::{Context, execute};
+pub use socket::{ControlSocket, ask, serve};
+pub use view::{AccountView, AliasView, AttemptView, CheckView, QueueRecipientView, QueueView};
+
+/// What an operator asks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case")]
+pub enum Request {
+    /// Makes a domain ours. Answers null.
+    DomainAdd {
+        /// Which.
+        #[serde(with = "view::text")]
+        domain: Domain,
+    },
+    /// Answers a list of names.
+    DomainList,
+    /// Forgets a domain. Answers null.
+    DomainRemove {
+        /// Which.
+        #[serde(with = "view::text")]
+        domain: Domain,
+    },
+    /// Makes an account; the first of a domain gets its postmaster and abuse (RFC 2142). Answers null.
+    AccountAdd {
+        /// Log-in name.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// Its password, in the clear: the socket is its owner's alone.
+        password: Secret,
+        /// Octets.
+        quota: Option<u64>,
+        /// Keep SCRAM keys.
+        scram: bool,
+    },
+    /// Answers a list of [`AccountView`].
+    AccountList,
+    /// Answers an [`AccountView`].
+    AccountShow {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+    },
+    /// Sets a password, a quota or both. Answers null.
+    AccountPassword {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// The new one.
+        password: Secret,
+        /// Keep SCRAM keys; none: as before.
+        scram: Option<bool>,
+    },
+    /// Sets or lifts a quota. Answers null.
+    AccountQuota {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// Octets; none: no quota.
+        quota: Option<u64>,
+    },
+    /// Disables or enables. Answers null.
+    AccountState {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// Disabled from now on, else enabled.
+        disabled: bool,
+    },
+    /// Removes an account with all its mail. Answers null.
+    AccountRemove {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+    },
+    /// Adds targets to an alias, which is made if it is not there. Answers null.
+    AliasAdd {
+        /// The alias.
+        #[serde(with = "view::text")]
+        alias: Address,
+        /// Where its mail goes.
+        #[serde(with = "view::texts")]
+        targets: Vec<Address>,
+    },
+    /// Answers a list of [`AliasView`].
+    AliasList,
+    /// Removes an alias, or only these targets of it. Answers null.
+    AliasRemove {
+        /// The alias.
+        #[serde(with = "view::text")]
+        alias: Address,
+        /// Which; none: all.
+        #[serde(with = "view::texts")]
+        targets: Vec<Address>,
+    },
+    /// Answers a list of [`QueueView`], oldest first.
+    QueueList,
+    /// Answers a [`QueueView`].
+    QueueShow {
+        /// Which.
+        #[serde(with = "view::text")]
+        id: QueueId,
+    },
+    /// Answers null.
+    Queue {
+        /// Which.
+        #[serde(with = "view::text")]
+        id: QueueId,
+        /// What.
+        action: QueueAction,
+    },
+    /// Answers a list of [`store::Journey`], newest first.
+    Trace {
+        /// Message-ID, queue id or address.
+        query: String,
+    },
+    /// Checks the store. Answers a list of [`CheckView`].
+    Check,
+}
+
+/// What an operator does to a queued message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueAction {
+    /// Due at once.
+    Retry,
+    /// Not tried until released.
+    Hold,
+    /// Tried again in its turn.
+    Release,
+    /// Thrown away; nobody is told.
+    Drop,
+}
+
+/// A password on its way; its `Debug` shows nothing.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}

@@ -1,0 +1,118 @@
+//! The control socket: a Unix socket in the data directory, for its owner alone (mode 0600).
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use mail::limits;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::{Context, Request, execute};
+use crate::shared::Shutdown;
+
+const NAME: &str = "control.sock";
+
+/// A bound control socket; its file goes when it is dropped.
+pub struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlSocket {
+    /// Binds in a data directory. The caller holds the store, so a socket file there is of a server that is gone.
+    pub fn bind(data_dir: &Path) -> io::Result<Self> {
+        let dir = std::fs::File::open(data_dir)?;
+        let (new, path) = ("control.new", data_dir.join(NAME));
+        let _ = std::fs::remove_file(data_dir.join(new));
+        let listener = UnixListener::bind(short(&dir, new))?;
+        // Its mode is set before its name is known.
+        std::fs::set_permissions(data_dir.join(new), std::fs::Permissions::from_mode(0o600))?;
+        std::fs::rename(data_dir.join(new), &path)?;
+        Ok(Self { listener, path })
+    }
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// A socket's path has at most 108 octets, a directory's may have more: the way through an open directory is short.
+fn short(dir: &std::fs::File, name: &str) -> PathBuf {
+    format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()).into()
+}
+
+/// Answers until the sign to stop.
+pub async fn serve(socket: ControlSocket, context: Context, shutdown: Shutdown) {
+    let mut sessions = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shutdown.wait() => break,
+            Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
+            accepted = socket.listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    let context = context.clone();
+                    sessions.spawn(async move { let _ = session(stream, &context).await; });
+                }
+                Err(error) => {
+                    warn!(%error, "can't accept on the control socket for a moment");
+                    context.clock.sleep(limits::ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+    // Those under way get their answer; who has not asked yet does not.
+    let ended = async { while sessions.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(limits::CLOSE_TIMEOUT, ended).await;
+}
+
+async fn session(stream: UnixStream, context: &Context) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read.take(limits::CONTROL_REQUEST_LEN as u64)).lines();
+    while let Some(line) = lines.next_line().await? {
+        let result = match serde_json::from_str::<Request>(&line) {
+            Ok(request) => execute(context, request).await,
+            Err(error) => Err(format!("the server does not understand this command: {error}")),
+        };
+        let reply = match result {
+            Ok(value) => json!({ "ok": value }),
+            Err(error) => json!({ "error": error }),
+        };
+        write.write_all(format!("{reply}\n").as_bytes()).await?;
+    }
+    Ok(())
+}
+
+/// Asks the server that runs on a data directory. `None`: none runs there.
+pub async fn ask(data_dir: &Path, request: &Request) -> Option<Result<Value, String>> {
+    let dir = std::fs::File::open(data_dir).ok()?;
+    let stream = UnixStream::connect(short(&dir, NAME)).await;
+    let stream = match stream {
+        Ok(stream) => stream,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Some(Err(format!("no permission to talk to the server in {}", data_dir.display())));
+        }
+        Err(_) => return None,
+    };
+    Some(talk(stream, request).await.unwrap_or_else(|error| Err(format!("the server does not answer: {error}"))))
+}
+
+async fn talk(mut stream: UnixStream, request: &Request) -> io::Result<Result<Value, String>> {
+    let mut line = serde_json::to_string(request)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes()).await?;
+    stream.shutdown().await?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await?;
+    let mut reply: Value = serde_json::from_str(&reply)?;
+    if let Some(error) = reply.get("error") {
+        return Ok(Err(error.as_str().unwrap_or("the server failed").to_owned()));
+    }
+    Ok(Ok(reply["ok"].take()))
+}

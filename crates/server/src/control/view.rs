@@ -1,0 +1,218 @@
+//! What answers look like as JSON; `--json` shows them as they are, so their names are an interface.
+
+use mail::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::{Account, AccountState, Alias, Attempt, CheckFinding, QueueMessage, QueueRecipient, QueueState};
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountView {
+    /// Log-in name.
+    pub address: String,
+    /// `active` or `disabled`.
+    pub state: String,
+    /// Octets allowed; null: no quota.
+    pub quota: Option<u64>,
+    /// Octets stored.
+    pub used: u64,
+    /// Messages stored.
+    pub messages: u64,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// Whether SCRAM keys are kept.
+    pub scram: bool,
+}
+
+impl From<Account> for AccountView {
+    fn from(account: Account) -> Self {
+        let state = match account.state {
+            AccountState::Active => "active",
+            AccountState::Disabled => "disabled",
+        };
+        Self {
+            address: account.address.to_string(),
+            state: state.into(),
+            quota: account.quota,
+            used: account.used,
+            messages: account.messages,
+            created: account.created.millis(),
+            scram: account.scram.is_some(),
+        }
+    }
+}
+
+/// An alias.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AliasView {
+    /// The alias.
+    pub alias: String,
+    /// Where its mail goes.
+    pub targets: Vec<String>,
+}
+
+impl From<Alias> for AliasView {
+    fn from(alias: Alias) -> Self {
+        let targets = alias.targets.iter().map(ToString::to_string).collect();
+        Self { alias: alias.address.to_string(), targets }
+    }
+}
+
+/// A queued message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueView {
+    /// Its id.
+    pub id: String,
+    /// When it was accepted, in milliseconds since 1970.
+    pub received_at: i64,
+    /// The reverse-path without brackets; empty: null.
+    pub sender: String,
+    /// Octets.
+    pub size: u64,
+    /// Message-ID.
+    pub message_id: Option<String>,
+    /// Those still queued.
+    pub recipients: Vec<QueueRecipientView>,
+}
+
+/// One of its recipients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueRecipientView {
+    /// To whom.
+    pub address: String,
+    /// What it is scheduled under.
+    pub destination: String,
+    /// `waiting` or `held`.
+    pub state: String,
+    /// Tries so far.
+    pub attempts: u32,
+    /// When it is tried next, in milliseconds since 1970.
+    pub next_attempt: i64,
+    /// The last try.
+    pub last: Option<AttemptView>,
+}
+
+/// How a try ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptView {
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+    /// The server that answered.
+    pub host: Option<String>,
+    /// Its words, or what failed.
+    pub words: String,
+}
+
+impl From<QueueMessage> for QueueView {
+    fn from(message: QueueMessage) -> Self {
+        Self {
+            id: message.id.to_string(),
+            received_at: message.received_at.millis(),
+            sender: message.envelope.reverse_path.address().map_or_else(String::new, ToString::to_string),
+            size: message.size,
+            message_id: message.message_id,
+            recipients: message.recipients.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<QueueRecipient> for QueueRecipientView {
+    fn from(recipient: QueueRecipient) -> Self {
+        let state = match recipient.state {
+            QueueState::Waiting => "waiting",
+            QueueState::Held => "held",
+        };
+        Self {
+            address: recipient.address.to_string(),
+            destination: recipient.destination.to_string(),
+            state: state.into(),
+            attempts: recipient.attempts,
+            next_attempt: recipient.next_attempt.millis(),
+            last: recipient.last.map(Into::into),
+        }
+    }
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        Self { at: Timestamp::millis(attempt.at), host: attempt.host, words: attempt.words }
+    }
+}
+
+/// Something that the store's check found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckView {
+    /// An error, else advice.
+    pub error: bool,
+    /// What, on what, what to do.
+    pub text: String,
+}
+
+impl From<CheckFinding> for CheckView {
+    fn from(finding: CheckFinding) -> Self {
+        Self { error: finding.error, text: finding.text }
+    }
+}
+
+/// Values that are texts, as JSON texts.
+pub(super) mod text {
+    use super::{Deserialize, Text};
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<T: Text, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&value.show())
+    }
+
+    pub(crate) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        T::read(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// Lists of them.
+pub(super) mod texts {
+    use super::{Deserialize, Serialize, Text};
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<T: Text, S: Serializer>(values: &[T], to: S) -> Result<S::Ok, S::Error> {
+        values.iter().map(Text::show).collect::<Vec<_>>().serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+        let texts = Vec::<String>::deserialize(from)?;
+        texts.iter().map(|text| T::read(text)).collect::<Result<_, _>>().map_err(D::Error::custom)
+    }
+}
+
+pub(crate) trait Text: Sized {
+    fn show(&self) -> String;
+    fn read(text: &str) -> Result<Self, String>;
+}
+
+impl Text for mail::Address {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        wire::address::mailbox(text).map_err(|error| error.to_string())
+    }
+}
+
+impl Text for mail::Domain {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        wire::address::domain(text).map_err(|error| error.to_string())
+    }
+}
+
+impl Text for mail::QueueId {
+    fn show(&self) -> String {
+        self.to_string()
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: mail::InvalidId| error.to_string())
+    }
+}
