@@ -3,6 +3,7 @@
 //! Does: computes ports from the port base, writes each system's `postrider.toml` as text, and lists the
 //! zones. Does not: bind, create or write. Everything here is a function of the port base and the directory.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -104,6 +105,11 @@ impl System {
         ]
     }
 
+    /// The domain of the other system.
+    fn peer_domain(self) -> &'static str {
+        if self.domain == "red.example" { "blue.example" } else { "red.example" }
+    }
+
     /// Names that its certificate is for.
     pub const fn names(self) -> [&'static str; 5] {
         [self.hostname, self.domain, "localhost", "127.0.0.1", "::1"]
@@ -200,9 +206,10 @@ impl Plan {
             system.domain, system.hostname,
         );
         for (key, address) in system.listeners() {
-            text += &format!("{key} = [\"{address}\"]\n");
+            let _ = writeln!(text, "{key} = [\"{address}\"]");
         }
-        text += &format!(
+        let _ = write!(
+            text,
             "\n[tls]\n\
              certificate = \"tls/fullchain.pem\"\n\
              key = \"tls/key.pem\"\n\n\
@@ -217,9 +224,16 @@ impl Plan {
             system.peer_smtp,
         );
         if catch_all {
-            text += &format!(
-                "catch_all = \"{}@{}\"   # gets mail for every address that nobody has\n",
-                system.resident, system.domain
+            let _ = write!(
+                text,
+                "catch_all = \"{}@{}\"   # gets mail for every address that nobody has\n\n\
+                 [[route]]                     # but for the other system's: what has a route goes there\n\
+                 domain = \"{}\"\n\
+                 next_hop = [\"{}\"]\n",
+                system.resident,
+                system.domain,
+                system.peer_domain(),
+                SocketAddr::new(LOOPBACK, system.peer_smtp),
             );
         }
         text
