@@ -169,7 +169,9 @@ impl Desk {
     }
 
     async fn elsewhere(&self, client: &Client, sender: &ReversePath, address: &Address) -> Result<Resolved, Refusal> {
-        if let Some(catch_all) = &self.policy.catch_all {
+        // What has a route was given to another server by name, and goes there.
+        let caught = |_: &&Address| !self.policy.routing.is_gateway(address.domain());
+        if let Some(catch_all) = self.policy.catch_all.as_ref().filter(caught) {
             return Box::pin(self.resolve(client, sender, catch_all, 0)).await.map(|mut resolved| {
                 let targets = vec![catch_all.clone()];
                 let expansion = Expansion { address: address.clone(), rule: "catch-all", targets };
