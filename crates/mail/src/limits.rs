@@ -197,6 +197,8 @@ limits! {
     MIME_PARAMETERS: usize = 100;
     /// Addresses of a message's envelopes, those of messages within it included; further ones are not shown.
     ENVELOPE_ADDRESSES: usize = 10_000;
+    /// Octets of an encoded word (RFC 2047 §2: 75; some send a whole subject as one).
+    ENCODED_WORD_LEN: usize = 4 * KIB;
     /// Octets at the beginning of a body line that are looked at for a boundary (RFC 2046 §5.1.1: 70 at most).
     BOUNDARY_LINE_LEN: usize = KIB;
 

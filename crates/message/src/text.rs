@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use mail::limits;
 use mail_parser::decoders::charsets::map::charset_decoder;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
@@ -144,7 +145,8 @@ fn encoded_word(bytes: &[u8]) -> Option<EncodedWord<'_>> {
     let charset_end = memchr::memchr(b'?', &inside[..inside.len().min(100)])?;
     let (charset, inside) = (&inside[..charset_end], &inside[charset_end + 1..]);
     let [encoding, b'?', inside @ ..] = inside else { return None };
-    let end = memchr::memmem::find(inside, b"?=")?;
+    // Looked for near by only: a header full of beginnings without an end must not be read again for each.
+    let end = memchr::memmem::find(&inside[..inside.len().min(limits::ENCODED_WORD_LEN)], b"?=")?;
     let coded = &inside[..end];
     let content = match encoding {
         b'B' | b'b' => Encoding::Base64.decode(coded),
