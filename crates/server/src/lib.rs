@@ -25,6 +25,7 @@ pub mod outbound;
 pub mod pop3;
 pub mod settings;
 pub mod shared;
+pub mod smtp;
 pub mod tls;
 
 pub use auth::{Auth, LoginError};
