@@ -13,7 +13,7 @@ use store::StoreError;
 
 use crate::directory::Directory;
 use crate::error::OpenError;
-use crate::finder::Finder;
+use crate::finder::{Filler, Index};
 use crate::log::{Appender, BLOBS, Log, Place, Submission};
 use crate::options::Options;
 use crate::publish::{Poison, Published};
@@ -32,7 +32,6 @@ pub struct LocalStore {
     pub(crate) published: Arc<Published>,
     pub(crate) readers: Readers,
     pub(crate) log: Arc<Log>,
-    pub(crate) finder: Arc<Finder>,
     pub(crate) to_append: Arc<Queue<Submission>>,
     pub(crate) to_commit: Arc<Queue<Placed>>,
     pub(crate) queue_id: AtomicU64,
@@ -76,6 +75,7 @@ impl LocalStore {
             feed: Mutex::default(),
             poison: poison.clone(),
             log: log.clone(),
+            index: Arc::new(Index::open(dir.join("index.db"), &truth.conn)),
         });
         let (to_append, to_commit) = (Arc::new(Queue::new()), Arc::new(Queue::new()));
         let appender = Appender::new(log.clone(), options.segment_len, last, end, poison);
@@ -92,10 +92,11 @@ impl LocalStore {
             let _guard = guard;
             writer.run(&input);
         });
-        let threads = [append, commit].into_iter().collect::<std::io::Result<Vec<_>>>();
+        let filler = Filler::new(published.index.clone(), database.clone(), to_commit.clone());
+        let fill = thread("store-index", move || filler.run());
+        let threads = [append, commit, fill].into_iter().collect::<std::io::Result<Vec<_>>>();
         Ok(Arc::new(Self {
-            readers: Readers::new(database.clone(), options.readers),
-            finder: Arc::new(Finder::new(dir.join("index.db"), database)),
+            readers: Readers::new(database, options.readers),
             options,
             published,
             log,
@@ -112,8 +113,15 @@ impl LocalStore {
         }))
     }
 
+    /// Returns once `index.db` has taken up all that was accepted until now. Nothing but time depends on it: what
+    /// the index does not cover is found too.
+    pub async fn indexed(&self) {
+        self.published.index.wait().await;
+    }
+
     /// Takes nothing more in; the threads that finish what is under way.
     pub(crate) fn stop_taking(&self) -> Vec<JoinHandle<()>> {
+        self.published.index.stop();
         self.to_append.close();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }

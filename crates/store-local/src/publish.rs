@@ -9,6 +9,7 @@ use store::QueueNews;
 use tokio::sync::{mpsc, watch};
 
 use crate::directory::Directory;
+use crate::finder::Index;
 use crate::log::{BLOBS, Log};
 use crate::truth::{Effect, Truth};
 use crate::views::{After, Update, Views};
@@ -60,6 +61,7 @@ pub(crate) struct Published {
     pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<QueueNews>>>,
     pub(crate) poison: Arc<Poison>,
     pub(crate) log: Arc<Log>,
+    pub(crate) index: Arc<Index>,
 }
 
 impl Published {
@@ -101,6 +103,7 @@ impl Published {
             self.views.publish(id, update);
         }
         self.publish_use(truth);
+        self.index.came(std::mem::take(&mut truth.journeys));
     }
 
     fn publish_use(&self, truth: &mut Truth) {

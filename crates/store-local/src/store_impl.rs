@@ -370,10 +370,10 @@ impl Store for LocalStore {
     }
 
     async fn journeys(&self, query: &JourneyQuery, limit: usize) -> StoreResult<Vec<Journey>> {
-        let (query, finder) = (query.clone(), self.finder.clone());
+        let (query, index) = (query.clone(), self.published.index.clone());
         self.readers
             .read(move |conn| {
-                let ids = finder.find(conn, &query, limit)?;
+                let ids = finder::find(conn, &index, &query, limit)?;
                 let journeys = ids.into_iter().filter_map(|id| finder::journey(conn, id).transpose());
                 journeys.collect()
             })
@@ -403,6 +403,7 @@ impl Store for LocalStore {
             let some = self.change(move |truth, _| truth.forget_journeys(before)).await?.into_inner();
             all += some;
             if some < FORGET_AT_ONCE {
+                self.published.index.forgotten(all > 0);
                 return Ok(all);
             }
         }

@@ -230,7 +230,7 @@ impl Truth {
 
     fn begin_journey(&mut self, plan: &Plan) -> StoreResult<()> {
         let acceptance = &plan.acceptance;
-        let sender = acceptance.envelope.reverse_path.address().map(codec::address_text).unwrap_or_default();
+        let sender = acceptance.envelope.reverse_path.address().map(ToString::to_string).unwrap_or_default();
         self.exec(
             "INSERT INTO journey(id, received_at, message_id, sender, others, events) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
@@ -242,6 +242,7 @@ impl Truth {
                 plan.events
             ],
         )?;
+        self.journeys += 1;
         self.note_late(acceptance.id)
     }
 

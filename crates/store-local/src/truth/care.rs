@@ -22,6 +22,7 @@ impl Truth {
         for id in &ids {
             self.exec("DELETE FROM journey WHERE id = ?1", [id])?;
             self.exec("DELETE FROM journey_more WHERE id = ?1", [id])?;
+            self.exec("DELETE FROM late WHERE id = ?1", [id])?;
         }
         Ok(ids.len() as u64)
     }
@@ -60,7 +61,6 @@ impl Truth {
         Ok(())
     }
 
-    #[allow(dead_code, reason = "the finder will")]
     /// From now on journeys with ids up to `id` that come late are noted in `late`.
     pub(crate) fn cover(&mut self, id: u64) -> StoreResult<()> {
         if id > self.counters.covered {
@@ -69,7 +69,6 @@ impl Truth {
         Ok(())
     }
 
-    #[allow(dead_code, reason = "the finder will")]
     /// The finder has taken these late ones up.
     pub(crate) fn late_taken(&mut self, ids: &[u64]) -> StoreResult<()> {
         for id in ids {

@@ -149,6 +149,8 @@ pub(crate) struct Truth {
     pub(crate) effects: Vec<Effect>,
     /// Accounts whose use changed in this batch.
     pub(crate) used: Vec<AccountId>,
+    /// Journeys begun in this batch.
+    pub(crate) journeys: u64,
 }
 
 impl Truth {
@@ -166,6 +168,7 @@ impl Truth {
             wrote: false,
             effects: Vec::new(),
             used: Vec::new(),
+            journeys: 0,
         })
     }
 

@@ -65,6 +65,7 @@ impl Writer {
             }
             self.truth.effects.clear();
             self.truth.used.clear();
+            self.truth.journeys = 0;
             self.answer(&mut batch, &mut results, outcome);
             self.truth.trim();
             if WAL_PAGES.get() >= self.wal_pages {
