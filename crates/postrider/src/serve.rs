@@ -3,6 +3,7 @@
 //! Does: open the store, bind, wire pumps to services, reload, care for the store now and then, stop in order. Does not:
 //! read the command line or set up logging.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -11,6 +12,8 @@ use mail::limits;
 use sd_notify::NotifyState;
 use server::control::{Context, ControlSocket};
 use server::listen::{Handler, Listener, Service};
+use server::outbound::Outbound;
+use server::smtp::{Extras, Reception};
 use server::tls::{Acceptor, SiteFiles};
 use server::{Connection, Shared, Shutdown, SystemClock};
 use store::Store;
@@ -45,6 +48,15 @@ async fn run_on(
     let (switch, shutdown) = Shutdown::new();
     let shared =
         Arc::new(Shared::new(store.clone(), clock.clone(), config.settings.clone(), acceptor, shutdown.clone()));
+    let smtp_at = config.listen.all().into_iter().filter(|(service, _)| *service == Service::Smtp);
+    let smtp_at: Vec<SocketAddr> = smtp_at.map(|(_, address)| address).collect();
+    let outbound = Outbound::new(shared.clone(), smtp_at.clone())?;
+    let reception = Arc::new(Reception::new(Extras {
+        listening: smtp_at,
+        random: outbound.world().random.clone(),
+        verify: None,
+        misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
+    }));
     for listener in &listeners {
         if let Ok(address) = listener.address() {
             info!(service = listener.service().name(), %address, "listening");
@@ -52,9 +64,10 @@ async fn run_on(
     }
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(server::control::serve(control, Context { store: store.clone(), clock }, shutdown.clone()));
-    tasks.spawn(reload_on_change(config, shared.clone()));
+    tasks.spawn(reload_on_change(config, shared.clone(), outbound.clone()));
     tasks.spawn(care(shared.clone()));
-    let listening = tokio::spawn(server::listen::serve(listeners, shared, handler()));
+    let relaying = tokio::spawn(outbound.run());
+    let listening = tokio::spawn(server::listen::serve(listeners, shared, handler(reception)));
     notify(&[NotifyState::Ready]);
     ready();
     let poisoned = tokio::select! {
@@ -65,6 +78,7 @@ async fn run_on(
     info!("stopping");
     switch.stop();
     let _ = listening.await;
+    let _ = tokio::time::timeout(limits::CLOSE_TIMEOUT, relaying).await;
     while tasks.join_next().await.is_some() {}
     info!("stopped");
     match poisoned {
@@ -84,7 +98,7 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 fn bind(config: &Config) -> Result<Vec<Listener>, String> {
-    let bind = |(service, address): (Service, std::net::SocketAddr)| {
+    let bind = |(service, address): (Service, SocketAddr)| {
         Listener::bind(service, address).map_err(|error| {
             let remedy = match error.kind() {
                 std::io::ErrorKind::AddrInUse => "; another program listens there",
@@ -101,10 +115,10 @@ fn bind(config: &Config) -> Result<Vec<Listener>, String> {
 }
 
 /// Which pump serves which service.
-fn handler() -> Handler {
-    Arc::new(|connection: Connection, service: Service, shared: Arc<Shared>| match service {
+fn handler(reception: Arc<Reception>) -> Handler {
+    Arc::new(move |connection: Connection, service: Service, shared: Arc<Shared>| match service {
         Service::Smtp | Service::Submission | Service::Submissions => {
-            Box::pin(async move { drop((connection, shared)) })
+            Box::pin(reception.clone().serve(connection, service, shared))
         }
         Service::Pop3 | Service::Pop3s => Box::pin(server::pop3::serve(connection, service, shared)),
         Service::Imap | Service::Imaps => Box::pin(server::imap::serve(connection, service, shared)),
@@ -114,7 +128,7 @@ fn handler() -> Handler {
 
 /// Takes a new configuration and new certificates at SIGHUP, new certificates also when their files change. What is
 /// wrong is told, and the old ones stay. Listeners, the data directory, DNS servers and logging are those of the start.
-async fn reload_on_change(mut config: Config, shared: Arc<Shared>) {
+async fn reload_on_change(mut config: Config, shared: Arc<Shared>, outbound: Outbound) {
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
     let mut seen = changed_at(&config.sites);
     loop {
@@ -126,7 +140,7 @@ async fn reload_on_change(mut config: Config, shared: Arc<Shared>) {
                     Ok(new) => {
                         warn_of_restart(&config, &new);
                         config = new;
-                        take(&config, &shared);
+                        take(&config, &shared, &outbound);
                     }
                     Err(error) => error!("not reloaded, the old configuration stays: {error}"),
                 }
@@ -136,7 +150,7 @@ async fn reload_on_change(mut config: Config, shared: Arc<Shared>) {
                 if changed_at(&config.sites) == seen {
                     continue;
                 }
-                take(&config, &shared);
+                take(&config, &shared, &outbound);
             }
         }
         seen = changed_at(&config.sites);
@@ -150,10 +164,11 @@ fn begin_reload() {
     }
 }
 
-fn take(config: &Config, shared: &Shared) {
+fn take(config: &Config, shared: &Shared, outbound: &Outbound) {
     match config.acceptor() {
         Ok(acceptor) => {
             shared.reload(config.settings.clone(), acceptor);
+            outbound.reload();
             info!("configuration and certificates taken anew");
         }
         Err(error) => error!("not reloaded, the old certificates stay: {error}"),

@@ -7,6 +7,7 @@ mod check;
 mod completions;
 mod domain;
 mod init;
+mod mail;
 mod man;
 mod queue;
 mod serve;
@@ -43,6 +44,8 @@ enum Command {
     #[command(subcommand)]
     Queue(queue::Queue),
     Trace(trace::Trace),
+    #[command(subcommand)]
+    Mail(mail::Mail),
     #[command(hide = true)]
     Completions(completions::Completions),
     #[command(hide = true)]
@@ -119,6 +122,7 @@ async fn run(command: Command) -> Outcome {
         Command::Alias(command) => command.run().await,
         Command::Queue(command) => command.run().await,
         Command::Trace(command) => command.run().await,
+        Command::Mail(command) => command.run().await.map_err(|error| Failure(error.to_string())),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
     }
@@ -137,12 +141,12 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Outcome {
 }
 
 /// An address on the command line.
-pub(crate) fn address(text: &str) -> Result<mail::Address, String> {
+pub(crate) fn address(text: &str) -> Result<::mail::Address, String> {
     wire::address::mailbox(text).map_err(|error| error.to_string())
 }
 
 /// A domain on the command line.
-pub(crate) fn domain(text: &str) -> Result<mail::Domain, String> {
+pub(crate) fn domain(text: &str) -> Result<::mail::Domain, String> {
     wire::address::domain(text).map_err(|error| error.to_string())
 }
 

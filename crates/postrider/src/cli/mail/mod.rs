@@ -89,7 +89,11 @@ impl Account {
         let mut nonce = [0; 18];
         getrandom::fill(&mut nonce)
             .map_err(|error| MuaError::new(format!("the system gives no randomness: {error}")))?;
-        Ok(Login { user: self.user.clone(), password, nonce: nonce.iter().map(|octet| format!("{octet:02x}")).collect() })
+        Ok(Login {
+            user: self.user.clone(),
+            password,
+            nonce: nonce.iter().map(|octet| format!("{octet:02x}")).collect(),
+        })
     }
 
     async fn open(&self, mailbox: &str) -> MuaResult<Maildrop> {

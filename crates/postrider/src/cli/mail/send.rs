@@ -93,7 +93,8 @@ fn read_text(file: Option<&Path>) -> MuaResult<String> {
     };
     let shown = file.map_or_else(|| "standard input".into(), |path| path.display().to_string());
     read.map_err(|error| MuaError::new(format!("can't read the text from {shown}: {error}")))?;
-    String::from_utf8(octets).map_err(|_| MuaError::new(format!("the text from {shown} is not UTF-8: convert it first")))
+    String::from_utf8(octets)
+        .map_err(|_| MuaError::new(format!("the text from {shown} is not UTF-8: convert it first")))
 }
 
 fn attachment(path: &Path) -> MuaResult<Attachment> {
