@@ -8,6 +8,7 @@ mod completions;
 mod domain;
 mod init;
 mod mail;
+mod local;
 mod man;
 mod queue;
 mod serve;
@@ -32,6 +33,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Local(local::Local),
     Init(init::Init),
     Serve(serve::Serve),
     Check(check::Check),
@@ -114,6 +116,7 @@ pub(crate) fn main() -> ExitCode {
 
 async fn run(command: Command) -> Outcome {
     match command {
+        Command::Local(command) => command.run().await,
         Command::Init(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Check(command) => command.run().await,
