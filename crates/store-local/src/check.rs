@@ -8,7 +8,7 @@ use store::{Balance, CheckFinding, StoreResult};
 
 use crate::disk::RealDisk;
 use crate::error::{OpenError, db};
-use crate::log::{BLOBS, Log, Place};
+use crate::log::{Log, Place};
 use crate::readers::connect;
 use crate::truth::Counters;
 
@@ -24,7 +24,17 @@ pub fn inspect(dir: &Path, deep: bool) -> Result<Vec<CheckFinding>, OpenError> {
     crate::open::check_version(dir, &conn)?;
     let log = Log::new(dir.join("log"), Arc::new(RealDisk));
     let transaction = conn.unchecked_transaction().map_err(|error| failed(error.to_string()))?;
-    check(&transaction, &log, deep).map_err(|error| failed(error.to_string()))
+    let mut findings = check_rows(&transaction).map_err(|error| failed(error.to_string()))?;
+    drop(transaction);
+    let mut after = 0;
+    loop {
+        let some = bodies_after(&conn, after).map_err(|error| failed(error.to_string()))?;
+        let Some((last, _)) = some.last() else { return Ok(findings) };
+        after = *last;
+        for damaged in damaged(&log, &some, deep) {
+            findings.extend(judge(&conn, &log, &damaged).map_err(|error| failed(error.to_string()))?);
+        }
+    }
 }
 
 /// Conservation, from the counters and the queue itself.
@@ -152,8 +162,8 @@ const ADVICE: &[(&str, &str)] = &[(
      GROUP BY a.id HAVING sum(b.size) > a.quota",
 )];
 
-/// Runs all checks in the transaction of `conn`.
-pub(crate) fn check(conn: &Connection, log: &Log, deep: bool) -> StoreResult<Vec<CheckFinding>> {
+/// Checks rows against each other, in the transaction of `conn`.
+pub(crate) fn check_rows(conn: &Connection) -> StoreResult<Vec<CheckFinding>> {
     let mut findings = Vec::new();
     let mut statement = conn.prepare("PRAGMA quick_check(10)").map_err(db)?;
     for line in statement.query_map([], |row| row.get::<_, String>(0)).map_err(db)? {
@@ -171,7 +181,6 @@ pub(crate) fn check(conn: &Connection, log: &Log, deep: bool) -> StoreResult<Vec
     if !balance.holds() {
         findings.push(error(format!("recipients were lost or doubled: {balance:?}")));
     }
-    check_bytes(conn, log, deep, &mut findings)?;
     Ok(findings)
 }
 
@@ -199,48 +208,61 @@ fn run(conn: &Connection, sentence: &str, sql: &str, error: bool) -> StoreResult
     rows.map_err(db)?.collect::<rusqlite::Result<_>>().map_err(db)
 }
 
-/// Every row's bytes are there; `deep`: and match their checksum.
-fn check_bytes(conn: &Connection, log: &Log, deep: bool, findings: &mut Vec<CheckFinding>) -> StoreResult<()> {
-    let sql = "SELECT id, segment, offset, length FROM bodies ORDER BY segment, offset";
-    let mut statement = conn.prepare(sql).map_err(db)?;
-    let mut rows = statement.query([]).map_err(db)?;
+/// Bodies looked at between two looks at the database: reading all bytes takes long, and who reads in one transaction
+/// keeps SQLite's log from being folded up.
+const AT_ONCE: usize = 1000;
+
+/// Some bodies above an id, in its order.
+pub(crate) fn bodies_after(conn: &Connection, after: u64) -> StoreResult<Vec<(u64, Place)>> {
+    let sql = "SELECT id, segment, offset, length FROM bodies WHERE id > ?1 ORDER BY id LIMIT ?2";
+    let mut statement = conn.prepare_cached(sql).map_err(db)?;
+    let rows = statement.query_map(rusqlite::params![after, AT_ONCE], |row| {
+        Ok((row.get(0)?, Place { segment: row.get(1)?, offset: row.get(2)?, length: row.get(3)? }))
+    });
+    rows.map_err(db)?.collect::<rusqlite::Result<_>>().map_err(db)
+}
+
+/// A body whose bytes are not there or not right.
+pub(crate) struct Damaged {
+    id: u64,
+    place: Place,
+    why: String,
+}
+
+/// Those of `bodies` whose header (`deep`: or any octet) does not match its checksum. Reads the disk.
+pub(crate) fn damaged(log: &Log, bodies: &[(u64, Place)], deep: bool) -> Vec<Damaged> {
     // Held, so that each segment is opened once.
     let mut open = None;
-    while let Some(row) = rows.next().map_err(db)? {
-        let id: u64 = row.get(0).map_err(db)?;
-        let place = Place {
-            segment: row.get(1).map_err(db)?,
-            offset: row.get(2).map_err(db)?,
-            length: row.get(3).map_err(db)?,
-        };
-        let result = log.open(place).and_then(|segment| {
-            let result = if deep { segment.verify(place) } else { segment.check_header(place) };
+    let mut found = Vec::new();
+    for (id, place) in bodies {
+        let result = log.open(*place).and_then(|segment| {
+            let result = if deep { segment.verify(*place) } else { segment.check_header(*place) };
             open = Some(segment);
             result
         });
-        let Err(why) = result else { continue };
-        if why.kind() == std::io::ErrorKind::NotFound && place.segment != BLOBS && moved(log, id, place) {
-            continue;
+        if let Err(why) = result {
+            found.push(Damaged { id: *id, place: *place, why: why.to_string() });
         }
-        let file = log.path(place.segment, place.offset);
-        let messages = holders(conn, id)?;
-        findings.push(error(format!(
-            "{messages}: the bytes in {} at {} are damaged: {why}; the message is not served, restore it from a backup",
-            file.display(),
-            place.offset
-        )));
     }
     drop(open);
-    Ok(())
+    found
 }
 
-/// Whether a body stands elsewhere by now: a running server has given its segment's space back meanwhile.
-fn moved(log: &Log, id: u64, place: Place) -> bool {
-    let Some(dir) = log.dir().parent() else { return false };
-    let Ok(conn) = connect(&dir.join("store.db")) else { return false };
+/// The finding about a damaged body, unless it was deleted or moved since it was listed.
+pub(crate) fn judge(conn: &Connection, log: &Log, damaged: &Damaged) -> StoreResult<Option<CheckFinding>> {
+    let Damaged { id, place, why } = damaged;
     let sql = "SELECT 1 FROM bodies WHERE id = ?1 AND segment = ?2 AND offset = ?3";
-    let there = conn.prepare(sql).and_then(|mut row| row.exists(rusqlite::params![id, place.segment, place.offset]));
-    matches!(there, Ok(false))
+    let values = rusqlite::params![id, place.segment, place.offset];
+    if !conn.prepare_cached(sql).and_then(|mut row| row.exists(values)).map_err(db)? {
+        return Ok(None);
+    }
+    let file = log.path(place.segment, place.offset);
+    let messages = holders(conn, *id)?;
+    Ok(Some(error(format!(
+        "{messages}: the bytes in {} at {} are damaged: {why}; the message is not served, restore it from a backup",
+        file.display(),
+        place.offset
+    ))))
 }
 
 /// Which messages have this body, in words.

@@ -227,11 +227,13 @@ fn tidy(conn: &Connection, log: &Log) -> Result<(u32, u64), Box<dyn std::error::
     let last: u32 = conn.query_row("SELECT segment FROM counters", [], |row| row.get(0))?;
     let sql = "SELECT coalesce((SELECT tail FROM segments WHERE number = ?1), 0)";
     let end: u64 = conn.query_row(sql, [last], |row| row.get(0))?;
+    let mut known = conn.prepare("SELECT 1 FROM segments WHERE number = ?1")?;
     for entry in std::fs::read_dir(log.dir())? {
         let path = entry?.path();
         let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".seg"));
-        // Begun before the crash, and nothing in it was ever committed.
-        if number.and_then(|number| number.parse().ok()).is_some_and(|number: u32| number > last) {
+        let Some(number) = number.and_then(|number| number.parse::<u32>().ok()) else { continue };
+        // Nothing in it was ever committed, or it was given back and the crash came before it was unlinked.
+        if !known.exists([number])? {
             std::fs::remove_file(&path)?;
         }
     }

@@ -1,11 +1,13 @@
 //! Giving space back, a segment at a time.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 use store::{StoreError, StoreResult};
 
 use crate::error::{db, os};
 use crate::failpoint::failpoint;
-use crate::log::{Held, Pending, Place};
+use crate::log::{Held, Log, Pending, Place};
 use crate::open::LocalStore;
 
 /// A segment with less than this share alive (in percent) is copied.
@@ -38,28 +40,23 @@ impl LocalStore {
         Ok(freed)
     }
 
-    /// Copies what is alive in a segment to the end of the log.
+    /// Copies what is alive in a segment to the end of the log. What is deleted meanwhile stays deleted; nothing is
+    /// ever added to a segment that is not the last.
     async fn empty_segment(&self, number: u32) -> StoreResult<()> {
-        loop {
-            let some = self.readers.read(move |conn| alive(conn, number)).await?;
-            if some.is_empty() {
-                return Ok(());
-            }
-            let log = self.log.clone();
-            let read = move || {
-                let mut copies = Vec::with_capacity(some.len());
-                for (id, place) in some {
-                    let bytes = log.open(place).and_then(|segment| segment.read_whole(place, true));
-                    // A damaged message stays where it is, and so does its segment: somebody may yet rescue it.
-                    let bytes = bytes.map_err(|error| os("copying a message", &error))?;
-                    let mut held = Held::new(&log, bytes.len());
-                    held.bytes.extend_from_slice(&bytes);
-                    held.count();
-                    copies.push((id, place, held));
-                }
-                Ok(copies)
-            };
-            let copies: Vec<(u64, Place, Held)> = tokio::task::spawn_blocking(read)
+        let all = self.readers.read(move |conn| alive(conn, number)).await?;
+        let mut rest = all.as_slice();
+        while !rest.is_empty() {
+            let mut length = 0;
+            let take = rest.iter().take_while(|(_, place)| {
+                let before = length;
+                length += place.length;
+                before < COPY_AT_ONCE
+            });
+            let (some, later) = rest.split_at(take.count());
+            rest = later;
+            let (log, some) = (self.log.clone(), some.to_vec());
+            let read = move || read_all(&log, some);
+            let copies = tokio::task::spawn_blocking(read)
                 .await
                 .unwrap_or_else(|error| Err(StoreError::Failed(format!("copying messages: {error}"))))?;
             let (from, bodies): (Vec<_>, Vec<_>) =
@@ -73,7 +70,23 @@ impl LocalStore {
             });
             moved.await?.into_inner();
         }
+        Ok(())
     }
+}
+
+/// The bytes of bodies, compared with their checksums. A damaged one stays where it is, and so does its segment:
+/// somebody may yet rescue it.
+fn read_all(log: &Arc<Log>, bodies: Vec<(u64, Place)>) -> StoreResult<Vec<(u64, Place, Held)>> {
+    let mut copies = Vec::with_capacity(bodies.len());
+    for (id, place) in bodies {
+        let bytes = log.open(place).and_then(|segment| segment.read_whole(place, true));
+        let bytes = bytes.map_err(|error| os("copying a message", &error))?;
+        let mut held = Held::new(log, bytes.len());
+        held.bytes.extend_from_slice(&bytes);
+        held.count();
+        copies.push((id, place, held));
+    }
+    Ok(copies)
 }
 
 /// Closed segments that are empty or sparse.
@@ -84,20 +97,12 @@ fn candidates(conn: &Connection) -> StoreResult<Vec<u32>> {
     rows.collect::<rusqlite::Result<_>>().map_err(db)
 }
 
-/// Some of the bodies in a segment.
+/// The bodies in a segment. Reads through all bodies, since deliveries would pay for an index by segment.
 fn alive(conn: &Connection, number: u32) -> StoreResult<Vec<(u64, Place)>> {
     let sql = "SELECT id, segment, offset, length FROM bodies WHERE segment = ?1";
     let mut statement = conn.prepare_cached(sql).map_err(db)?;
-    let mut rows = statement.query([number]).map_err(db)?;
-    let (mut some, mut length) = (Vec::new(), 0);
-    while let Some(row) = rows.next().map_err(db)? {
-        let read = || Ok((row.get(0)?, Place { segment: row.get(1)?, offset: row.get(2)?, length: row.get(3)? }));
-        let (id, place): (u64, Place) = read().map_err(db)?;
-        length += place.length;
-        some.push((id, place));
-        if length >= COPY_AT_ONCE {
-            break;
-        }
-    }
-    Ok(some)
+    let rows = statement.query_map([number], |row| {
+        Ok((row.get(0)?, Place { segment: row.get(1)?, offset: row.get(2)?, length: row.get(3)? }))
+    });
+    rows.map_err(db)?.collect::<rusqlite::Result<_>>().map_err(db)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
+use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CheckFinding, CopyOutcome,
     DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
@@ -73,6 +74,22 @@ impl LocalStore {
         let enough = self.options.disk.free(&self.dir).map_or(true, |free| free >= self.options.reserve);
         *space = (Some(Instant::now()), enough);
         enough
+    }
+
+    /// Reads bodies. Where a file is not there, it may have been given back between reading the row and opening it:
+    /// then the row says something else now.
+    async fn read_bodies<T: Send + 'static>(
+        &self,
+        read: impl Fn(&Connection) -> StoreResult<Vec<(T, read::Found)>> + Clone + Send + 'static,
+    ) -> StoreResult<Vec<(T, Arc<dyn Body>)>> {
+        let mut found = self.readers.read(read.clone()).await?;
+        for _ in 0..3 {
+            if found.iter().all(|(_, body)| matches!(body, read::Found::Here(_))) {
+                break;
+            }
+            found = self.readers.read(read.clone()).await?;
+        }
+        Ok(found.into_iter().map(|(key, body)| (key, body.into_body())).collect())
     }
 
     fn directory(&self) -> std::sync::RwLockReadGuard<'_, crate::directory::Directory> {
@@ -313,8 +330,8 @@ impl Store for LocalStore {
     }
 
     async fn bodies(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>> {
-        let (uids, log) = (uids.to_vec(), self.log.clone());
-        self.readers.read(move |conn| read::bodies(conn, &log, mailbox, &uids)).await
+        let (uids, log) = (Arc::<[Uid]>::from(uids), self.log.clone());
+        self.read_bodies(move |conn| read::bodies(conn, &log, mailbox, &uids)).await
     }
 
     async fn lock_maildrop(&self, account: AccountId) -> StoreResult<MaildropLock> {
@@ -342,7 +359,8 @@ impl Store for LocalStore {
 
     async fn queue_body(&self, id: QueueId, recipient: u32) -> StoreResult<Arc<dyn Body>> {
         let log = self.log.clone();
-        self.readers.read(move |conn| read::queue_body(conn, &log, id, recipient)).await
+        let found = self.read_bodies(move |conn| read::queue_body(conn, &log, id, recipient)).await?;
+        found.into_iter().next().map(|(_, body)| body).ok_or(StoreError::NoQueueEntry(id))
     }
 
     async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>> {
@@ -414,8 +432,24 @@ impl Store for LocalStore {
     }
 
     async fn check(&self, deep: bool) -> StoreResult<Vec<CheckFinding>> {
-        let log = self.log.clone();
-        self.readers.read(move |conn| check::check(conn, &log, deep)).await
+        let mut findings = self.readers.read(check::check_rows).await?;
+        let mut after = 0;
+        loop {
+            let some = self.readers.read(move |conn| check::bodies_after(conn, after)).await?;
+            let Some((last, _)) = some.last() else { return Ok(findings) };
+            after = *last;
+            let log = self.log.clone();
+            let damaged = tokio::task::spawn_blocking(move || check::damaged(&log, &some, deep)).await;
+            let damaged = damaged.map_err(|error| StoreError::Failed(format!("checking: {error}")))?;
+            if !damaged.is_empty() {
+                let log = self.log.clone();
+                let judge = move |conn: &_| {
+                    let judged = damaged.iter().filter_map(|one| check::judge(conn, &log, one).transpose());
+                    judged.collect::<StoreResult<Vec<_>>>()
+                };
+                findings.extend(self.readers.read(judge).await?);
+            }
+        }
     }
 
     async fn reclaim(&self) -> StoreResult<u64> {

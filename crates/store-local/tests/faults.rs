@@ -183,7 +183,9 @@ async fn a_file_that_is_gone_is_reported() {
     std::fs::remove_file(dir.path().join("log/00000001.seg")).unwrap();
     assert_eq!(inspect(dir.path(), false).unwrap().len(), 1);
     let store = support::open(dir.path());
-    assert!(matches!(store.bodies(inbox, &[uid]).await, Err(StoreError::Damaged(_))));
+    let body = store.bodies(inbox, &[uid]).await.unwrap().remove(0).1;
+    assert_eq!(body.size(), 5);
+    assert!(matches!(body.read(0..5).await, Err(StoreError::Damaged(_))));
     // The rest goes on, in a new segment.
     let next = suite::append(&*store, inbox, b"second").await;
     let body = store.bodies(inbox, &[next]).await.unwrap().remove(0).1;

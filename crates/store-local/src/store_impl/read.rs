@@ -1,8 +1,11 @@
 //! What is read from the database, each inside one read transaction.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Timestamp, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
@@ -116,19 +119,63 @@ pub(crate) fn vanished(conn: &Connection, id: MailboxId, since: ModSeq) -> Store
     all(conn, sql, params![id.0, since.0], |row| Ok(uid(get(row, 0)?)))
 }
 
+/// A body, or that its file can't be opened.
+pub(crate) enum Found {
+    /// It can be read.
+    Here(LocalBody),
+    /// It can't.
+    Damaged(DamagedBody),
+}
+
+impl Found {
+    /// The body; reading a damaged one fails.
+    pub(crate) fn into_body(self) -> Arc<dyn Body> {
+        match self {
+            Self::Here(body) => Arc::new(body),
+            Self::Damaged(body) => Arc::new(body),
+        }
+    }
+}
+
+/// A message whose file is gone or no file of ours: others in the same answer can be read all the same.
+pub(crate) struct DamagedBody {
+    id: BodyId,
+    size: u64,
+    why: String,
+}
+
+#[async_trait]
+impl Body for DamagedBody {
+    fn id(&self) -> BodyId {
+        self.id
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn read(&self, _: Range<u64>) -> StoreResult<Bytes> {
+        tracing::error!(body = self.id.0, place = self.why, "a stored message is damaged; it is not served");
+        Err(StoreError::Damaged(self.why.clone()))
+    }
+}
+
 /// A body from the columns body, segment, offset, length, prefix.
-fn body(row: &Row<'_>, log: &Arc<Log>) -> StoreResult<Arc<dyn Body>> {
+fn body(row: &Row<'_>, log: &Arc<Log>) -> StoreResult<Found> {
     let place = Place { segment: get(row, 1)?, offset: get(row, 2)?, length: get(row, 3)? };
     let id = BodyId(get(row, 0)?);
-    let segment = log.open(place).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof => {
-            StoreError::Damaged(format!("{}: {error}", log.path(place.segment, place.offset).display()))
-        }
-        _ => os("opening a message", &error),
-    })?;
     let prefix: Option<Vec<u8>> = get(row, 4)?;
     let prefix = prefix.map(Bytes::from).unwrap_or_default();
-    Ok(Arc::new(LocalBody { id, prefix, place, segment, log: log.clone() }))
+    match log.open(place) {
+        Ok(segment) => Ok(Found::Here(LocalBody { id, prefix, place, segment, log: log.clone() })),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::InvalidData | ErrorKind::UnexpectedEof => {
+                let why = format!("{}: {error}", log.path(place.segment, place.offset).display());
+                Ok(Found::Damaged(DamagedBody { id, size: prefix.len() as u64 + place.length, why }))
+            }
+            _ => Err(os("opening a message", &error)),
+        },
+    }
 }
 
 pub(crate) fn bodies(
@@ -136,23 +183,26 @@ pub(crate) fn bodies(
     log: &Arc<Log>,
     mailbox: MailboxId,
     uids: &[Uid],
-) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>> {
+) -> StoreResult<Vec<(Uid, Found)>> {
     recent(conn, mailbox)?;
     let sql = "SELECT b.id, b.segment, b.offset, b.length, m.prefix FROM messages m JOIN bodies b ON b.id = m.body
                WHERE m.mailbox = ?1 AND m.uid = ?2";
     let mut found = Vec::with_capacity(uids.len());
     for uid in uids {
-        let some = all(conn, sql, params![mailbox.0, uid.get()], |row| body(row, log))?;
-        found.extend(some.into_iter().map(|body| (*uid, body)));
+        found.extend(all(conn, sql, params![mailbox.0, uid.get()], |row| Ok((*uid, body(row, log)?)))?);
     }
     Ok(found)
 }
 
-pub(crate) fn queue_body(conn: &Connection, log: &Arc<Log>, id: QueueId, recipient: u32) -> StoreResult<Arc<dyn Body>> {
+pub(crate) fn queue_body(
+    conn: &Connection,
+    log: &Arc<Log>,
+    id: QueueId,
+    recipient: u32,
+) -> StoreResult<Vec<((), Found)>> {
     let sql = "SELECT b.id, b.segment, b.offset, b.length, r.prefix FROM queue q JOIN bodies b ON b.id = q.body
                JOIN queue_recipients r ON r.queue = q.id AND r.idx = ?2 WHERE q.id = ?1";
-    let found = all(conn, sql, params![id.as_u64(), recipient], |row| body(row, log))?;
-    found.into_iter().next().ok_or(StoreError::NoQueueEntry(id))
+    all(conn, sql, params![id.as_u64(), recipient], |row| Ok(((), body(row, log)?)))
 }
 
 pub(crate) fn queue_items(

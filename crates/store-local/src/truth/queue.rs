@@ -1,6 +1,6 @@
 //! Ends of tries, the operator's hand, and events that come later.
 
-use mail::{QueueId, Timestamp};
+use mail::{QueueId, Timestamp, limits};
 use rusqlite::params;
 use store::{Outcome, QueueItem, QueueNews, QueueState, StoreError, StoreResult};
 
@@ -100,15 +100,16 @@ impl Truth {
         Ok(())
     }
 
-    /// Adds encoded events to a journey that exists.
+    /// Adds encoded events to a journey that exists; beyond `limits::JOURNEY_EVENTS` additions nothing.
     pub(crate) fn add_events(&mut self, id: QueueId, events: &str) -> StoreResult<()> {
         if events.is_empty() {
             return Ok(());
         }
         let sql = "INSERT INTO journey_more(id, n, events)
                    SELECT id, 1 + coalesce((SELECT max(n) FROM journey_more WHERE id = ?1), 0), ?2
-                   FROM journey WHERE id = ?1";
-        self.exec(sql, params![id.as_u64(), events]).map(drop)
+                   FROM journey WHERE id = ?1
+                   AND coalesce((SELECT max(n) FROM journey_more WHERE id = ?1), 0) < ?3";
+        self.exec(sql, params![id.as_u64(), events, limits::JOURNEY_EVENTS]).map(drop)
     }
 
     /// As [`Truth::add_events`], for a message that must be known.

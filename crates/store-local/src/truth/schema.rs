@@ -8,6 +8,9 @@ pub(crate) const VERSION: i64 = 1;
 /// Says that a database is ours ("Prdr").
 pub(crate) const APPLICATION: i64 = 0x5072_6472;
 
+/// How long a connection waits for another's lock; only at opening and closing there is one to wait for.
+pub(crate) const BUSY: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// Version 1. Rows stand in the order in which they are read and written: messages by mailbox and UID, the rest by
 /// ids that grow. Nothing that a delivery touches is keyed by a hash or a random value.
 const TABLES: &str = "
@@ -74,7 +77,7 @@ pub(crate) fn create(conn: &Connection, now_secs: i64) -> rusqlite::Result<()> {
 
 /// The connection's settings that every user of the database needs.
 pub(crate) fn prepare(conn: &Connection) -> rusqlite::Result<()> {
-    conn.busy_timeout(std::time::Duration::from_secs(10))?;
+    conn.busy_timeout(BUSY)?;
     conn.set_prepared_statement_cache_capacity(256);
     // Who writes each page once and reads it seldom gains nothing from the statistics of memory use.
     conn.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;")

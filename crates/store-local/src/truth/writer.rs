@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail::limits;
 use store::{StoreError, StoreResult};
 
-use super::{Effect, Truth};
+use super::{Effect, Truth, schema};
 use crate::error::db;
 use crate::failpoint::failpoint;
 use crate::log::{BLOBS, Place};
@@ -39,11 +40,17 @@ pub(crate) struct Writer {
     truth: Truth,
     published: Arc<Published>,
     wal_pages: u64,
+    /// Pages at which the next checkpoint is tried.
+    checkpoint_at: u64,
 }
+
+/// How long a checkpoint waits for readers: reads are short, and everybody waits for the checkpoint.
+const READERS_WAIT: Duration = Duration::from_millis(100);
 
 impl Writer {
     pub(crate) fn new(truth: Truth, published: Arc<Published>, wal_len: u64) -> Self {
-        Self { truth, published, wal_pages: wal_len / 4096 }
+        let wal_pages = wal_len / 4096;
+        Self { truth, published, wal_pages, checkpoint_at: wal_pages }
     }
 
     /// Until `input` is closed and empty. Leaves the database folded up.
@@ -68,7 +75,7 @@ impl Writer {
             self.truth.journeys = 0;
             self.answer(&mut batch, &mut results, outcome);
             self.truth.trim();
-            if WAL_PAGES.get() >= self.wal_pages {
+            if WAL_PAGES.get() >= self.checkpoint_at {
                 self.checkpoint();
             }
         }
@@ -188,11 +195,16 @@ impl Writer {
     fn checkpoint(&mut self) {
         failpoint("checkpoint.before");
         let sql = "PRAGMA wal_checkpoint(RESTART)";
-        let result = self.truth.conn.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(2)?)));
-        match result {
-            Ok((0, _)) => WAL_PAGES.set(0),
-            // A reader is in the way: again after the next batch.
-            Ok(_) => {}
+        let conn = &self.truth.conn;
+        let result = conn.busy_timeout(READERS_WAIT).and_then(|()| conn.query_row(sql, [], |row| row.get::<_, i64>(0)));
+        let restored = conn.busy_timeout(schema::BUSY);
+        match result.and_then(|busy| restored.map(|()| busy)) {
+            Ok(0) => {
+                WAL_PAGES.set(0);
+                self.checkpoint_at = self.wal_pages;
+            }
+            // A long read is in the way: later again.
+            Ok(_) => self.checkpoint_at = WAL_PAGES.get() + self.wal_pages / 4,
             Err(error) if matches!(db_kind(&error), Some(rusqlite::ErrorCode::DiskFull)) => {
                 tracing::warn!(%error, "no space to fold up the database's log");
             }
