@@ -46,13 +46,12 @@ async fn run_on(
     let clock = Arc::new(SystemClock);
     // Stopped by the caller's sign, or by our own when the store fails.
     let (switch, shutdown) = Shutdown::new();
-    let shared =
-        Arc::new(Shared::new(store.clone(), clock.clone(), config.settings.clone(), acceptor, shutdown.clone()));
+    let shared = Arc::new(Shared::new(store.clone(), clock, config.settings.clone(), acceptor, shutdown.clone()));
     let smtp_at = config.listen.all().into_iter().filter(|(service, _)| *service == Service::Smtp);
     let smtp_at: Vec<SocketAddr> = smtp_at.map(|(_, address)| address).collect();
     let outbound = Outbound::new(shared.clone(), smtp_at.clone())?;
     let reception = Arc::new(Reception::new(Extras {
-        listening: smtp_at,
+        listening: smtp_at.clone(),
         random: outbound.world().random.clone(),
         verify: None,
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
@@ -63,7 +62,7 @@ async fn run_on(
         }
     }
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(server::control::serve(control, Context { store: store.clone(), clock }, shutdown.clone()));
+    tasks.spawn(server::control::serve(control, Context::running(shared.clone(), smtp_at), shutdown.clone()));
     tasks.spawn(reload_on_change(config, shared.clone(), outbound.clone()));
     tasks.spawn(care(shared.clone()));
     let relaying = tokio::spawn(outbound.run());

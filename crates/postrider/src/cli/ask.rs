@@ -23,7 +23,7 @@ pub(crate) async fn ask_server<T: DeserializeOwned>(config: &Config, request: Re
         }
         match open(config) {
             Ok(store) => {
-                let context = Context { store: store.clone(), clock: Arc::new(SystemClock) };
+                let context = context(store.clone(), config);
                 let answer = execute(&context, request).await;
                 store.close().await;
                 break (answer, false);
@@ -38,6 +38,11 @@ pub(crate) async fn ask_server<T: DeserializeOwned>(config: &Config, request: Re
     let value =
         serde_json::from_value(answer?).map_err(|error| Failure(format!("the answer makes no sense: {error}")))?;
     Ok((value, running))
+}
+
+/// What commands work with where no server runs.
+fn context(store: Arc<LocalStore>, config: &Config) -> Context {
+    Context::alone(store, Arc::new(SystemClock), config.settings.clone(), config.listen.smtp.clone())
 }
 
 /// The same without the second answer.

@@ -53,11 +53,11 @@ impl Init {
             return Err(Failure(format!("{} is not empty; init needs a new or an empty folder", dir.display())));
         }
         certificate(dir, &self.hostname, &self.domain)?;
-        make_store(&dir.join("data"), &self.domain, self.admin.as_ref()).await?;
-        // Last, so that a folder with a configuration is whole.
         let file = dir.join("postrider.toml");
         let text = configuration(&self.hostname);
-        Config::parse(&file, &text)?;
+        let config = Config::parse(&file, &text)?;
+        make_store(config, &self.domain, self.admin.as_ref()).await?;
+        // Last, so that a folder with a configuration is whole.
         std::fs::write(&file, text).map_err(failed)?;
         self.say_what_next();
         Ok(())
@@ -76,7 +76,8 @@ impl Init {
 }
 
 /// Makes a store with a domain; postmaster and abuse go to `admin`, where there is one.
-pub(crate) async fn make_store(data: &Path, domain: &Domain, admin: Option<&Address>) -> Result<(), Failure> {
+async fn make_store(config: Config, domain: &Domain, admin: Option<&Address>) -> Result<(), Failure> {
+    let data = &config.data_dir;
     // For its owner alone: it holds everybody's mail.
     DirBuilder::new()
         .recursive(true)
@@ -84,7 +85,7 @@ pub(crate) async fn make_store(data: &Path, domain: &Domain, admin: Option<&Addr
         .create(data)
         .map_err(|error| Failure(format!("{} can't be made: {error}", data.display())))?;
     let store = LocalStore::open(data, Options::default()).map_err(|error| super::ask::explain(&error))?;
-    let context = Context { store: store.clone(), clock: Arc::new(SystemClock) };
+    let context = Context::alone(store.clone(), Arc::new(SystemClock), config.settings, Vec::new());
     let mut requests = vec![Request::DomainAdd { domain: domain.clone() }];
     if let Some(admin) = admin {
         for role in ["postmaster", "abuse"] {

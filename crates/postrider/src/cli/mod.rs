@@ -7,10 +7,11 @@ mod check;
 mod completions;
 mod domain;
 mod init;
-mod mail;
 mod local;
+mod mail;
 mod man;
 mod queue;
+mod route;
 mod serve;
 mod table;
 mod trace;
@@ -46,6 +47,7 @@ enum Command {
     #[command(subcommand)]
     Queue(queue::Queue),
     Trace(trace::Trace),
+    Route(route::Route),
     #[command(subcommand)]
     Mail(mail::Mail),
     #[command(hide = true)]
@@ -125,6 +127,7 @@ async fn run(command: Command) -> Outcome {
         Command::Alias(command) => command.run().await,
         Command::Queue(command) => command.run().await,
         Command::Trace(command) => command.run().await,
+        Command::Route(command) => command.run().await,
         Command::Mail(command) => command.run().await.map_err(|error| Failure(error.to_string())),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

@@ -42,6 +42,11 @@ pub(crate) enum Queue {
         #[command(flatten)]
         which: Which,
     },
+    /// Returns it to its sender now.
+    Bounce {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Throws it away; nobody is told.
     Drop {
         #[command(flatten)]
@@ -65,6 +70,7 @@ impl Queue {
             Self::Retry { which } => (which, QueueAction::Retry),
             Self::Hold { which } => (which, QueueAction::Hold),
             Self::Release { which } => (which, QueueAction::Release),
+            Self::Bounce { which } => (which, QueueAction::Bounce),
             Self::Drop { which } => (which, QueueAction::Drop),
         };
         tell(&which.server.load()?, Request::Queue { id: which.id, action }).await

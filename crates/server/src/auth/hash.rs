@@ -3,6 +3,8 @@
 //! Does: hash and verify passwords off the async threads, at most `limits::PASSWORD_HASHES` at once, and takes as
 //! long for somebody who does not exist. Does not: keep passwords.
 
+use std::sync::OnceLock;
+
 use argon2::password_hash::phc;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,21 +16,30 @@ use tokio::sync::Semaphore;
 /// Hashes, a few at a time.
 pub(crate) struct Hasher {
     places: Semaphore,
-    /// Verified for unknown users, so that they take as long.
-    nobody: PasswordHash,
+    /// Verified for unknown users, so that they take as long. Made when it is needed: not every command logs people in.
+    nobody: OnceLock<PasswordHash>,
 }
 
 impl Hasher {
     pub(crate) fn new() -> Self {
-        // With the parameters of a real one; no password fits, since nobody knows one.
-        let nobody = hash_now(&secret()).unwrap_or_else(|_| PasswordHash(String::new()));
-        Self { places: Semaphore::new(limits::PASSWORD_HASHES), nobody }
+        Self { places: Semaphore::new(limits::PASSWORD_HASHES), nobody: OnceLock::new() }
+    }
+
+    /// With the parameters of a real one; no password fits, since nobody knows one.
+    async fn nobody(&self) -> PasswordHash {
+        if let Some(nobody) = self.nobody.get() {
+            return nobody.clone();
+        }
+        let made = self.hash(secret().to_vec()).await.unwrap_or_else(|_| PasswordHash(String::new()));
+        self.nobody.get_or_init(|| made).clone()
     }
 
     /// Whether the password fits; `known` is none for who does not exist.
     pub(crate) async fn verify(&self, known: Option<PasswordHash>, password: Vec<u8>) -> bool {
+        // Also where somebody exists, so that the first unknown name takes no longer than the next.
+        let nobody = self.nobody().await;
         let exists = known.is_some();
-        let hash = known.unwrap_or_else(|| self.nobody.clone());
+        let hash = known.unwrap_or(nobody);
         // The pool is never closed; were it, nobody gets in.
         let Ok(_place) = self.places.acquire().await else { return false };
         let fits = tokio::task::spawn_blocking(move || verify_now(&hash, &password)).await;

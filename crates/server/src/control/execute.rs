@@ -1,19 +1,24 @@
 //! Doing what an operator asks, on a store.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mail::{Address, Domain, QueueId, limits};
-use mta::world::Clock;
+use mta::bounce::Reporter;
+use mta::world::{Clock, World};
 use serde::Serialize;
 use serde_json::Value;
-use store::{
-    Account, AccountState, Alias, DirectoryEntry, Event, JourneyQuery, NewAccount, Outcome, QueueMessage, QueueState,
-    Settlement, Store, StoreError, What,
-};
+use store::{Account, AccountState, Alias, DirectoryEntry, JourneyQuery, NewAccount, QueueMessage, Store, StoreError};
 
+use super::rehearse::rehearse;
 use super::view::{AccountView, AliasView, CheckView, QueueView};
 use super::{QueueAction, Request};
 use crate::auth::hash;
+use crate::connect::{Network, SystemRandom};
+use crate::dns::Resolver;
+use crate::outbound;
+use crate::settings::Settings;
+use crate::shared::Shared;
 
 /// What is needed to do it.
 #[derive(Clone)]
@@ -22,6 +27,34 @@ pub struct Context {
     pub store: Arc<dyn Store>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// The settings of this moment.
+    pub settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
+    /// Where this system listens for SMTP.
+    pub listening: Vec<SocketAddr>,
+}
+
+impl Context {
+    /// Of a running system.
+    pub fn running(shared: Arc<Shared>, listening: Vec<SocketAddr>) -> Self {
+        let (store, clock) = (shared.store.clone(), shared.clock.clone());
+        Self { store, clock, settings: Arc::new(move || shared.settings()), listening }
+    }
+
+    /// Of a store that no server has open.
+    pub fn alone(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings, listening: Vec<SocketAddr>) -> Self {
+        let settings = Arc::new(settings);
+        Self { store, clock, settings: Arc::new(move || settings.clone()), listening }
+    }
+
+    /// The real world, for the few commands that look at it.
+    pub(super) fn world(&self) -> Result<World, String> {
+        Ok(World {
+            clock: self.clock.clone(),
+            random: Arc::new(SystemRandom),
+            dns: Arc::new(Resolver::new(&(self.settings)().relay.dns_servers)?),
+            connect: Arc::new(Network::new()),
+        })
+    }
 }
 
 /// Roles that every domain must have (RFC 2142 §4, §5; RFC 5321 §4.5.1).
@@ -95,6 +128,7 @@ async fn run(context: &Context, request: Request) -> Answer {
         }
         Request::QueueShow { id } => answer(&QueueView::from(queued(context, id).await?)),
         Request::Queue { id, action } => queue(context, id, action).await,
+        Request::Route { address } => answer(&rehearse(context, address).await.map_err(Failure::Words)?),
         Request::Trace { query } => trace(context, &query).await,
         Request::Check => answer(&store.check(false).await?.into_iter().map(CheckView::from).collect::<Vec<_>>()),
     }
@@ -261,28 +295,25 @@ async fn queued(context: &Context, id: QueueId) -> Result<QueueMessage, Failure>
 }
 
 async fn queue(context: &Context, id: QueueId, action: QueueAction) -> Answer {
-    let store = &context.store;
-    let now = context.clock.now();
-    let event = |action: &str| Event::new(now, What::Operator { action: action.into() });
-    let message = queued(context, id).await?;
+    let (store, clock) = (&*context.store, &*context.clock);
+    // Says so where there is none.
+    queued(context, id).await?;
     match action {
-        QueueAction::Retry => done(store.reschedule(id, QueueState::Waiting, Some(now), event("retry")).await),
-        QueueAction::Hold => done(store.reschedule(id, QueueState::Held, None, event("hold")).await),
-        QueueAction::Release => done(store.reschedule(id, QueueState::Waiting, None, event("release")).await),
-        QueueAction::Drop => {
-            let settlement = Settlement {
-                id,
-                outcomes: message.recipients.iter().map(|who| (who.index, Outcome::Discarded)).collect(),
-                events: message
-                    .recipients
-                    .iter()
-                    .map(|who| Event::about(now, who.address.to_string(), What::Discarded { rule: "operator".into() }))
-                    .collect(),
-                dsns: Vec::new(),
+        QueueAction::Retry => mta::queue::retry(store, clock, id).await?,
+        QueueAction::Hold => mta::queue::hold(store, clock, id).await?,
+        QueueAction::Release => mta::queue::release(store, clock, id).await?,
+        QueueAction::Drop => mta::queue::discard(store, clock, id).await?,
+        QueueAction::Bounce => {
+            let settings = (context.settings)();
+            let reporter = Reporter {
+                world: context.world().map_err(Failure::Words)?,
+                routing: Arc::new(outbound::routing(&settings, &context.listening)),
+                lifetime: settings.relay.lifetime,
             };
-            done(store.settle(settlement).await)
+            mta::queue::bounce(store, &reporter, id).await?;
         }
     }
+    Ok(Value::Null)
 }
 
 /// A queue id, a Message-ID or an address. A Message-ID without its brackets looks like an address: then both are

@@ -6,6 +6,7 @@
 //! One line of JSON comes in, one goes out: `{"ok": …}` or `{"error": "a sentence"}`.
 
 mod execute;
+mod rehearse;
 mod socket;
 mod view;
 
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use execute::{Context, execute};
 pub use socket::{ControlSocket, ask, serve};
-pub use view::{AccountView, AliasView, AttemptView, CheckView, QueueRecipientView, QueueView};
+pub use view::{AccountView, AliasView, AttemptView, CheckView, QueueRecipientView, QueueView, RouteView, StepView};
 
 /// What an operator asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -127,6 +128,12 @@ pub enum Request {
         /// Message-ID, queue id or address.
         query: String,
     },
+    /// Rehearses a mail for an address. Answers a [`RouteView`].
+    Route {
+        /// To whom.
+        #[serde(with = "view::text")]
+        address: Address,
+    },
     /// Checks the store. Answers a list of [`CheckView`].
     Check,
 }
@@ -141,6 +148,8 @@ pub enum QueueAction {
     Hold,
     /// Tried again in its turn.
     Release,
+    /// Returned to its sender now.
+    Bounce,
     /// Thrown away; nobody is told.
     Drop,
 }

@@ -153,6 +153,26 @@ impl From<CheckFinding> for CheckView {
     }
 }
 
+/// What would happen to a mail for an address now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteView {
+    /// For whom.
+    pub address: String,
+    /// What was looked at, in this order.
+    pub steps: Vec<StepView>,
+    /// Whether a mail would be taken: `everyone`, `users` (only from those who are logged in) or `nobody`.
+    pub from: String,
+}
+
+/// One rule that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepView {
+    /// The rule.
+    pub rule: String,
+    /// What it said, or what follows.
+    pub says: String,
+}
+
 /// Values that are texts, as JSON texts.
 pub(super) mod text {
     use super::{Deserialize, Text};
