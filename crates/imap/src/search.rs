@@ -326,7 +326,8 @@ async fn answer(io: &mut Io<'_>, command: &Search, found: &[(u32, Uid, u64)]) ->
         io.out.extend_from_slice(b"\r\n");
         return Ok(());
     };
-    Ok(extended(io, command.uid, wanted, &found.iter().map(number).collect::<Vec<_>>(), modseq))
+    extended(io, command.uid, wanted, &found.iter().map(number).collect::<Vec<_>>(), modseq);
+    Ok(())
 }
 
 /// RFC 4731 §3.1: `* ESEARCH (TAG "…") [UID] …`. The tag is set by who knows it.

@@ -70,7 +70,7 @@ impl Believer {
             "FETCH" => {
                 assert!(n >= 1 && n <= self.messages.len(), "{}", self.story(line));
                 let rest = words.next().unwrap_or_default();
-                if let Some(uid) = after(rest, "UID ").and_then(|text| number(text)) {
+                if let Some(uid) = after(rest, "UID ").and_then(number) {
                     let known = self.messages[n - 1].uid;
                     assert!(known.is_none_or(|known| known == uid), "{}", self.story(line));
                     self.messages[n - 1].uid = Some(uid);
