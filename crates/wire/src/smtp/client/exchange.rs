@@ -185,7 +185,13 @@ impl Exchange {
                 let ended = command != Command::Data;
                 let verdict =
                     if positive && ended { Ok(reply) } else { Err(Failure { stage, cause: Cause::Reply(reply) }) };
-                self.open = !ended;
+                // RFC 5321 §4.1.1.4: the end of DATA ends the transaction, whatever the answer. After a BDAT that failed
+                // only RSET surely does (RFC 3030 §2): with no recipient taken, servers keep the transaction.
+                self.open = match command {
+                    Command::End => false,
+                    Command::Chunk => !positive,
+                    _ => true,
+                };
                 for taken in self.verdicts.iter_mut().filter(|verdict| matches!(verdict, Some(Ok(_)))) {
                     *taken = Some(verdict.clone());
                 }

@@ -146,6 +146,25 @@ fn one_command_at_a_time_without_pipelining() {
 }
 
 #[test]
+fn a_refused_chunk_leaves_nothing_behind_for_the_next_message() {
+    let offers = "250-blue\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
+    let (reports, _) = dialogue(
+        &[(transaction(&["b@blue"], 3), "x\r\n"), (transaction(&["c@blue"], 3), "y\r\n")],
+        &[
+            ("", "220 hi\r\n"),
+            ("EHLO red\r\n", offers),
+            ("MAIL FROM:<a@red>\r\nRCPT TO:<b@blue>\r\nBDAT 3 LAST\r\nx\r\n", "250 a\r\n550 no\r\n554 nobody\r\n"),
+            (
+                "RSET\r\nMAIL FROM:<a@red>\r\nRCPT TO:<c@blue>\r\nBDAT 3 LAST\r\ny\r\n",
+                "250 r\r\n250 a\r\n250 b\r\n250 c\r\n",
+            ),
+        ],
+    );
+    assert_eq!(words(&reports[0]), ["rcpt 550 no"]);
+    assert_eq!(words(&reports[1]), ["ok 250 c"]);
+}
+
+#[test]
 fn a_small_message_goes_in_one_flight_with_chunking() {
     let offers = "250-blue\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
     let (reports, _) = dialogue(
