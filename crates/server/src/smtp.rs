@@ -111,7 +111,7 @@ impl Reception {
 /// How far the message is.
 enum Phase {
     None,
-    Envelope(Transaction),
+    Envelope(Box<Transaction>),
     Body(Box<Incoming>),
 }
 
@@ -235,7 +235,7 @@ impl Session {
         Ok(match question {
             Question::Sender(sender) => {
                 let begun = Transaction::begin(self.desk.clone(), self.client.clone(), sender).await;
-                let answer = begun.map(|transaction| self.phase = Phase::Envelope(transaction));
+                let answer = begun.map(|transaction| self.phase = Phase::Envelope(Box::new(transaction)));
                 self.permission(answer)
             }
             Question::Recipient(recipient) => {

@@ -65,7 +65,9 @@ impl Server {
             }
             State::Data(..) | State::Chunk(..) | State::Discard(..) => {
                 self.waiting_since = now;
-                self.body(state, bytes)
+                let taken = self.body(state, bytes);
+                self.end_if_over();
+                taken
             }
             _ if self.question.is_some() || self.forget => {
                 self.state = state;

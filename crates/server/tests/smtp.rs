@@ -1,0 +1,358 @@
+//! SMTP over real sockets on the embedded store: the dialogues of `tests/transcripts/smtp` under every cut of the
+//! input, and what is in the mailboxes, the queue and the journey afterwards.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use mail::{Address, Reply, ReversePath, Timestamp, Uid};
+use mta::accept::VerifyRecipient;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use server::connect::SystemRandom;
+use server::listen::{Handler, Listener, Service, serve};
+use server::settings::RouteSetting;
+use server::smtp::{Extras, Reception};
+use server::tls::{Acceptor, SiteFiles};
+use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
+use store::conformance::{address, domain};
+use store::{AccountState, Alias, JourneyQuery, NewAccount, ScramKeys, Store, What};
+use store_local::{LocalStore, Options};
+use testkit::socket::{Socket, trusting};
+use testkit::transcript::{Subject, Transcript, run};
+use tokio::runtime::Runtime;
+use wire::sasl::scram::Keys;
+
+/// The next hop of branch.example.
+struct Branch;
+
+#[async_trait]
+impl VerifyRecipient for Branch {
+    async fn verify(&self, _: &ReversePath, recipient: &Address) -> Result<(), Reply> {
+        match recipient.local() {
+            "unknown" => Err(Reply::new(550, (5, 1, 1), "The next server knows nobody of this name")),
+            "later" => Err(Reply::new(450, (4, 1, 1), "The next server does not answer")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The scene of tests/transcripts/smtp/README.md, and servers on it.
+struct World {
+    runtime: Runtime,
+    store: Arc<LocalStore>,
+    switches: Vec<ShutdownSwitch>,
+    folder: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(folder.path().join("data"), Options::default()).unwrap();
+        certificate(folder.path());
+        runtime.block_on(people(&store));
+        Self { runtime, store, switches: Vec::new(), folder }
+    }
+
+    fn serve(&mut self, service: Service, tls: bool, change: impl FnOnce(&mut Settings)) -> SocketAddr {
+        let mut settings = Settings::new("mail.red.example");
+        settings.routes.push(RouteSetting {
+            domain: Some(domain("branch.example")),
+            next_hop: vec![("192.0.2.1".into(), 25)],
+            login: None,
+        });
+        change(&mut settings);
+        let path = self.folder.path();
+        let site = SiteFiles { certificate: path.join("cert.pem"), key: path.join("key.pem") };
+        let acceptor = tls.then(|| Acceptor::load(&[site]).unwrap());
+        let (switch, shutdown) = Shutdown::new();
+        self.switches.push(switch);
+        let shared = Arc::new(Shared::new(self.store.clone(), Arc::new(SystemClock), settings, acceptor, shutdown));
+        let extras = Extras {
+            listening: Vec::new(),
+            random: Arc::new(SystemRandom),
+            verify: Some(Arc::new(Branch)),
+            misbehave: None,
+        };
+        let reception = Arc::new(Reception::new(extras));
+        let handler: Handler =
+            Arc::new(move |connection, service, shared| Box::pin(reception.clone().serve(connection, service, shared)));
+        let _inside = self.runtime.enter();
+        let listener = Listener::bind(service, "127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.address().unwrap();
+        self.runtime.spawn(serve(vec![listener], shared, handler));
+        address
+    }
+
+    /// The messages of an account's INBOX.
+    fn inbox(&self, who: &str) -> Vec<String> {
+        self.runtime.block_on(async {
+            let Some(store::DirectoryEntry::Account(account)) = self.store.entry(&address(who)).await.unwrap() else {
+                panic!("{who} is no account");
+            };
+            let inbox = self.store.mailbox(account.id, "INBOX").await.unwrap().unwrap();
+            let uids: Vec<Uid> =
+                self.store.watch(inbox).await.unwrap().newest().unwrap().iter().map(|row| row.uid).collect();
+            let mut messages = Vec::new();
+            for (_, body) in self.store.bodies(inbox, &uids).await.unwrap() {
+                let bytes = body.read(0..body.size()).await.unwrap();
+                messages.push(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            messages
+        })
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.switches.clear();
+        let store = self.store.clone();
+        self.runtime.block_on(async move {
+            assert!(store.balance().await.unwrap().holds());
+            let findings = store.check(true).await.unwrap();
+            assert!(findings.iter().all(|finding| !finding.error), "{findings:?}");
+            store.close().await;
+        });
+    }
+}
+
+async fn people(store: &Arc<LocalStore>) {
+    let auth = server::Auth::new(store.clone(), Arc::new(SystemClock));
+    store.add_domain(&domain("red.example")).await.unwrap().into_inner();
+    store.add_domain(&domain("catch.example")).await.unwrap().into_inner();
+    let password = auth.hash(b"secret").await.unwrap();
+    for who in ["alice", "bob", "dora", "fred"] {
+        let Keys { salt, iterations, stored_key, server_key } = Keys::derive("secret", b"a salt of its own", 4096);
+        let new = NewAccount {
+            address: address(&format!("{who}@red.example")),
+            password: password.clone(),
+            scram: Some(ScramKeys { salt, iterations, stored_key, server_key }),
+            quota: (who == "fred").then_some(0),
+        };
+        let id = store.add_account(new, Timestamp::from_secs(0)).await.unwrap().into_inner();
+        if who == "dora" {
+            store.set_account_state(id, AccountState::Disabled).await.unwrap().into_inner();
+        }
+    }
+    for (alias, targets) in [
+        ("team@red.example", &["alice@red.example", "bob@red.example"][..]),
+        ("out@red.example", &["carol@elsewhere.example"]),
+        ("ring@red.example", &["ring2@red.example"]),
+        ("ring2@red.example", &["ring@red.example"]),
+        ("dangling@red.example", &["gone@red.example"]),
+        ("*@catch.example", &["alice@red.example"]),
+    ] {
+        let alias = Alias { address: address(alias), targets: targets.iter().map(|t| address(t)).collect() };
+        store.set_alias(alias).await.unwrap().into_inner();
+    }
+}
+
+fn certificate(folder: &Path) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+    let issuer = Issuer::new(ca, ca_key);
+    let key = KeyPair::generate().unwrap();
+    let certificate =
+        CertificateParams::new(vec!["mail.red.example".into()]).unwrap().signed_by(&key, &issuer).unwrap();
+    std::fs::write(folder.join("ca.pem"), ca_pem).unwrap();
+    std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts/smtp")
+}
+
+fn apply(transcript: &Transcript, settings: &mut Settings) {
+    let number = |key| transcript.directive(key).map(|value| value.parse::<usize>().unwrap());
+    let limits = &mut settings.limits;
+    limits.message_size = number("size").map_or(limits.message_size, |size| size as u64);
+    limits.recipients = number("recipients").unwrap_or(limits.recipients);
+    limits.errors = number("errors").unwrap_or(limits.errors);
+    limits.messages = number("messages").unwrap_or(limits.messages);
+    limits.commands = number("commands").unwrap_or(limits.commands);
+    limits.hops = number("hops").unwrap_or(limits.hops);
+    settings.offer_scram = transcript.directive("scram").is_some();
+}
+
+#[test]
+fn transcripts() {
+    let mut world = World::new();
+    let trusted = trusting(&world.folder.path().join("ca.pem"));
+    let mut failures = Vec::new();
+    for entry in std::fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let transcript = Transcript::read(&path).unwrap();
+        let has = |directive| transcript.directive(directive).is_some();
+        let service = if has("submission") { Service::Submission } else { Service::Smtp };
+        let server = world.serve(service, !has("no-tls"), |settings| apply(&transcript, settings));
+        let result = run(&transcript, &mut |_| {
+            let trusted = trusted.clone();
+            Box::new(move |_| -> io::Result<Box<dyn Subject>> {
+                Ok(Box::new(Socket::connect(server, Some((trusted.clone(), "mail.red.example")))?))
+            })
+        });
+        failures.extend(result.err());
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// A client that knows what it expects.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn connect(address: SocketAddr) -> Self {
+        let mut client = Self(BufReader::new(TcpStream::connect(address).unwrap()));
+        assert!(client.reply().starts_with("220 "));
+        assert!(client.say("EHLO client.example").contains("250 HELP"));
+        client
+    }
+
+    fn say(&mut self, line: &str) -> String {
+        self.0.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        self.reply()
+    }
+
+    fn reply(&mut self) -> String {
+        let mut all = String::new();
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap();
+            all += &line;
+            if line.len() < 4 || line.as_bytes()[3] == b' ' {
+                return all.trim_end().to_owned();
+            }
+        }
+    }
+
+    /// Sends a message; returns the last reply.
+    fn send(&mut self, from: &str, to: &[&str], message: &str) -> String {
+        assert!(self.say(&format!("MAIL FROM:<{from}>")).starts_with("250 "));
+        for to in to {
+            let reply = self.say(&format!("RCPT TO:<{to}>"));
+            assert!(reply.starts_with("250 "), "{reply}");
+        }
+        assert!(self.say("DATA").starts_with("354 "));
+        self.say(&format!("{message}\r\n."))
+    }
+}
+
+/// One person reached in several ways gets one copy, with the trace fields on top and the rest untouched.
+#[test]
+fn one_copy_with_trace_fields() {
+    let mut world = World::new();
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    let message =
+        "Subject: x\r\nMessage-ID: <one@elsewhere.example>\r\nBcc: kept@elsewhere.example\r\n\r\n..dot\r\nend";
+    let reply = client.send(
+        "carol@elsewhere.example",
+        &["team@red.example", "alice+a@red.example", "ALICE@red.example"],
+        message,
+    );
+    let id = reply.strip_prefix("250 2.0.0 Ok: queued as ").unwrap().to_owned();
+    let alice = world.inbox("alice@red.example");
+    assert_eq!((alice.len(), world.inbox("bob@red.example").len()), (1, 1));
+    let (top, rest) = alice[0].split_at(alice[0].find("Subject: ").unwrap());
+    assert_eq!(rest, format!("{}\r\n", message.replace("..dot", ".dot")));
+    let front = format!(
+        "Return-Path: <carol@elsewhere.example>\r\nDelivered-To: alice@red.example\r\n\
+         Received: from client.example ([127.0.0.1])\r\n\tby mail.red.example with ESMTP id {id};\r\n\t"
+    );
+    assert!(top.starts_with(&front), "{top}");
+    let reply = client.send("", &["bob@red.example"], "Subject: y\r\n");
+    assert!(reply.starts_with("250 "), "{reply}");
+    let bob = world.inbox("bob@red.example");
+    assert!(bob[1].starts_with("Return-Path: <>\r\nDelivered-To: bob@red.example\r\n"), "{}", bob[1]);
+    assert!(bob[1].contains("\r\n\tfor <bob@red.example>;\r\n"), "{}", bob[1]);
+    let journeys = world.runtime.block_on(async {
+        world.store.journeys(&JourneyQuery::MessageId("<one@elsewhere.example>".into()), 9).await.unwrap()
+    });
+    assert_eq!((journeys.len(), journeys[0].id.as_str()), (1, id.as_str()));
+    let kinds: Vec<&str> = journeys[0]
+        .events
+        .iter()
+        .map(|event| match &event.what {
+            What::Received { .. } => "received",
+            What::Expanded { rule, .. } => rule.as_str(),
+            What::Delivered { .. } => "delivered",
+            _ => "other",
+        })
+        .collect();
+    assert_eq!(kinds, ["received", "alias", "delivered", "delivered", "sub-address"]);
+}
+
+/// What an alias sends on goes into the queue with the alias's Delivered-To, and ORCPT says whom the sender meant.
+#[test]
+fn an_alias_sends_on() {
+    let mut world = World::new();
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    client.send("dan@elsewhere.example", &["out@red.example", "person@branch.example"], "Subject: on\r\n");
+    let queued = world.runtime.block_on(world.store.queue_messages(None, 9)).unwrap();
+    assert_eq!(queued.len(), 1);
+    let [out, branch] = &queued[0].recipients[..] else { panic!("{queued:?}") };
+    assert_eq!(out.address, address("carol@elsewhere.example"));
+    assert_eq!(out.original.as_deref(), Some("rfc822;out@red.example"));
+    assert_eq!(out.prefix, b"Delivered-To: out@red.example\r\n");
+    assert_eq!((branch.address.to_string().as_str(), &branch.prefix[..]), ("person@branch.example", &b""[..]));
+}
+
+/// Invariant 3: where one recipient can't be had, none gets the message.
+#[test]
+fn all_recipients_or_none() {
+    let mut world = World::new();
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    world.runtime.block_on(async {
+        let Some(store::DirectoryEntry::Account(bob)) = world.store.entry(&address("bob@red.example")).await.unwrap()
+        else {
+            panic!("bob is an account");
+        };
+        world.store.set_quota(bob.id, Some(100)).await.unwrap().into_inner();
+    });
+    let to = ["alice@red.example", "bob@red.example"];
+    let reply = client.send("carol@elsewhere.example", &to, &format!("Subject: big\r\n\r\n{}", "x".repeat(200)));
+    assert_eq!(reply, "452 4.2.2 <bob@red.example>: the mailbox is full");
+    assert_eq!(world.inbox("alice@red.example"), Vec::<String>::new());
+    assert_eq!(client.say("RCPT TO:<alice@red.example>"), "503 5.5.1 Say MAIL first");
+}
+
+/// A large message in many pieces arrives byte for byte.
+#[test]
+fn large_messages_arrive_whole() {
+    let mut world = World::new();
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    let mut message = String::from("Subject: large\r\n\r\n");
+    for line in 0..60_000 {
+        message += &format!("line {line} of a long message\r\n");
+    }
+    assert!(client.send("carol@elsewhere.example", &["alice@red.example"], message.trim_end()).starts_with("250 "));
+    let account = world.runtime.block_on(world.store.accounts(None, 1)).unwrap();
+    let expected =
+        "Return-Path: <carol@elsewhere.example>\r\nDelivered-To: alice@red.example\r\n".len() + message.len();
+    assert!(account[0].used > expected as u64 && account[0].used < expected as u64 + 300, "{}", account[0].used);
+}
+
+/// Time-outs and a stop are told with 421.
+#[test]
+fn silence_and_a_stop_end_the_session() {
+    let mut world = World::new();
+    let quick = world.serve(Service::Smtp, false, |settings| {
+        settings.limits.command_timeout = std::time::Duration::from_millis(200);
+    });
+    assert_eq!(Client::connect(quick).reply(), "421 4.4.2 mail.red.example Timeout, closing connection");
+    let patient = world.serve(Service::Smtp, false, |_| ());
+    let mut client = Client::connect(patient);
+    world.switches[1].stop();
+    assert_eq!(client.reply(), "421 4.3.2 mail.red.example Service shutting down");
+    let mut rest = Vec::new();
+    client.0.read_to_end(&mut rest).unwrap();
+    assert!(rest.is_empty());
+}
