@@ -1,0 +1,169 @@
+//! `postrider local` from end to end, as a newcomer uses it: through its commands and ports.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod local_system;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+
+use local_system::{Local, PROGRAM};
+
+#[test]
+fn a_mail_from_alice_to_bob_takes_the_whole_way() {
+    let mut local = Local::start(&[]);
+    for (scheme, offset, subject) in [("smtp", 587, "by STARTTLS"), ("smtps", 465, "by TLS")] {
+        let server = format!("{scheme}://127.0.0.1:{}", local.port(offset));
+        let ca = local.ca();
+        let user = ["--ca", &ca, "--user", "alice@red.example", "--to", "bob@blue.example", "--subject", subject];
+        local.must(&[&["mail", "send", "--server", &server][..], &user[..]].concat(), "alice", "Hello Bob!\n");
+        local.until(subject, || local.list("bob", "blue"));
+    }
+    let trace = local.until("delivered", || local.trace("bob@blue.example"));
+    for expected in
+        ["mail.red.example", "mail.blue.example", "received", "queued", "routed", "relayed", "TLSv1.3", "250"]
+    {
+        assert!(trace.contains(expected), "no {expected} in\n{trace}");
+    }
+    let (well, took) = local.stop();
+    assert!(well, "SIGTERM ends it well");
+    assert!(took.as_secs() < 10, "it took {took:?}");
+}
+
+#[test]
+fn printed_commands_work_as_they_are() {
+    let local = Local::start(&[]);
+    let command = |start: &str| {
+        let line = local.banner.lines().find(|line| line.contains(start));
+        line.unwrap_or_else(|| panic!("no {start} in\n{}", local.banner)).to_owned()
+    };
+    let run = |line: &str| {
+        let output = Command::new("sh").args(["-c", line]).output().unwrap();
+        assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(local.banner.contains(PROGRAM), "the commands call this very program\n{}", local.banner);
+    run(&command("mail send"));
+    local.until("Hello", || run(&command("mail list")));
+    assert!(run(&command("mail read")).contains("Hello Bob!"));
+    local.until("delivered", || run(&command("trace alice@red.example")));
+    run(&command("queue list"));
+}
+
+#[test]
+fn misbehaving_recipients_do_what_their_names_say() {
+    let local = Local::start(&[]);
+    for who in ["later", "refused", "full", "slow", "cut"] {
+        local.send(&format!("{who}@blue.example"), &format!("to {who}"));
+    }
+    local.send("anyone@down.example", "to nobody");
+    let trace = |who: &str, what: &str| local.until(what, || local.trace(who));
+    let later = trace("later@blue.example", "relayed");
+    assert!(later.contains("451") && later.contains("deferred"), "{later}");
+    let refused = trace("refused@blue.example", "bounced");
+    assert!(refused.contains("550"), "{refused}");
+    let full = trace("full@blue.example", "deferred");
+    assert!(full.contains("452"), "{full}");
+    let cut = trace("cut@blue.example", "relayed");
+    assert!(cut.contains("failed") && cut.contains("deferred"), "{cut}");
+    let down = trace("anyone@down.example", "deferred");
+    assert!(down.contains("down.example"), "{down}");
+    let slow = trace("slow@blue.example", "relayed");
+    assert!(slow.contains("received"), "{slow}");
+    // later@, slow@ and cut@ reach bob, each once; alice is told of refused@.
+    let bob = local.until("to slow", || local.list("bob", "blue"));
+    for once in ["to later", "to slow", "to cut"] {
+        assert_eq!(bob.matches(once).count(), 1, "{once} in\n{bob}");
+    }
+    local.until("refused", || {
+        let server = format!("pop3s://127.0.0.1:{}", local.port(995));
+        let ca = local.ca();
+        let arguments = ["mail", "read", "--server", &server, "--ca", &ca, "--user", "alice@red.example", "1"];
+        String::from_utf8(local.run(&arguments, "alice", "").stdout).unwrap()
+    });
+}
+
+#[test]
+fn mail_stays_until_it_is_told_to_start_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let net = dir.path().join("net");
+    let mut local = Local::start_in(&net, &[]);
+    local.send("bob@blue.example", "kept");
+    local.until("kept", || local.list("bob", "blue"));
+    let ca = std::fs::read(local.ca()).unwrap();
+    assert!(local.stop().0);
+    // Other ports, the same mail.
+    let mut local = Local::start_in(&net, &[]);
+    assert!(local.list("bob", "blue").contains("kept"));
+    assert!(local.stop().0);
+    let local = Local::start_in(&net, &["--reset"]);
+    assert!(!local.list("bob", "blue").contains("kept"));
+    assert_eq!(std::fs::read(local.ca()).unwrap(), ca, "clients that trust the CA go on to do so");
+}
+
+#[test]
+fn a_second_one_is_told_what_is_in_its_way() {
+    let local = Local::start(&[]);
+    let words = Local::try_start(&local.dir, local.base, &[]).err().unwrap();
+    assert!(words.contains("another `postrider local` runs in"), "{words}");
+    let other = tempfile::tempdir().unwrap();
+    let words = Local::try_start(&other.path().join("net"), local.base, &[]).err().unwrap();
+    assert!(words.contains("taken") && words.contains("--port-base"), "{words}");
+    let words = Local::try_start(other.path(), 65_000, &[]).err().unwrap();
+    assert!(words.contains("port base 65000"), "{words}");
+}
+
+#[test]
+fn catch_all_keeps_everything_here() {
+    let local = Local::start(&["--catch-all"]);
+    local.send("someone@far-away.example.org", "to far away");
+    local.send("bob@blue.example", "to bob");
+    local.until("to bob", || local.list("bob", "blue"));
+    let everything = || local.list("alice", "red") + &local.list("bob", "blue");
+    local.until("to far away", everything);
+    // Software under test often talks to port 25, and to nobody that exists.
+    let script = "EHLO test.example\r\nMAIL FROM:<app@shop.example>\r\nRCPT TO:<nobody@nowhere.example>\r\nDATA\r\n";
+    let mut stream = TcpStream::connect(("127.0.0.1", local.port(25))).unwrap();
+    let mut said = String::new();
+    for line in script.split_inclusive("\r\n").chain(["Subject: from an app\r\n\r\nHi\r\n.\r\n", "QUIT\r\n"]) {
+        said += &reply(&mut stream);
+        stream.write_all(line.as_bytes()).unwrap();
+    }
+    stream.read_to_string(&mut said).unwrap();
+    assert!(!said.contains("\r\n5") && !said.contains("\r\n4"), "{said}");
+    local.until("from an app", everything);
+}
+
+/// One reply of SMTP, its last line has a space after the code.
+fn reply(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    let mut octet = [0];
+    loop {
+        assert_eq!(stream.read(&mut octet).unwrap(), 1, "after {text:?}");
+        text.push(char::from(octet[0]));
+        let last = text.trim_end_matches("\r\n").rsplit("\r\n").next().unwrap_or_default();
+        if text.ends_with("\r\n") && last.as_bytes().get(3) != Some(&b'-') {
+            return text;
+        }
+    }
+}
+
+#[test]
+fn the_page_tells_people_and_machines_what_is_here() {
+    let local = Local::start(&[]);
+    let get = |port: u16, path: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    for (port, domain) in [(local.port(80), "red.example"), (local.port(1080), "blue.example")] {
+        let page = get(port, "/");
+        assert!(page.starts_with("HTTP/1.1 200") && page.contains("text/html"), "{page}");
+        assert!(page.contains(&format!("alice@{domain}")) && page.contains("href=\"/metrics\""), "{page}");
+        assert!(get(port, "/healthz").starts_with("HTTP/1.1 200"));
+        assert!(get(port, "/metrics").starts_with("HTTP/1.1 200"));
+        assert!(get(port, "/nothing").starts_with("HTTP/1.1 404"));
+    }
+}
