@@ -79,7 +79,9 @@ impl Failure {
     /// Whether trying again is of no use.
     pub fn is_permanent(&self) -> bool {
         match &self.cause {
-            Cause::Reply(reply) => reply.code.is_permanent(),
+            // 503 says that the two ends disagree on where they are, nothing of the message: the next
+            // connection begins anew.
+            Cause::Reply(reply) => reply.code.is_permanent() && reply.code.get() != 503,
             Cause::TooBig(_) => true,
             Cause::Lacks(_) => matches!(self.stage, Stage::Mail | Stage::Rcpt),
             Cause::Closed | Cause::TimedOut(_) | Cause::NotSmtp(_) | Cause::Broken(_) => false,
@@ -98,8 +100,9 @@ impl Failure {
     pub fn status(&self) -> (u8, u16, u16) {
         match &self.cause {
             Cause::Reply(reply) => match reply.enhanced {
+                Some(code) if code.class == 5 && !self.is_permanent() => (4, code.subject, code.detail),
                 Some(code) => (code.class, code.subject, code.detail),
-                None => (if reply.code.is_permanent() { 5 } else { 4 }, 0, 0),
+                None => (if self.is_permanent() { 5 } else { 4 }, 0, 0),
             },
             // RFC 3463 §3.5: 4.4.1 no answer, 4.4.2 bad connection, 4.5.0 protocol; §3.4: 5.3.4 too big.
             Cause::TimedOut(_) if self.stage == Stage::Connect => (4, 4, 1),
