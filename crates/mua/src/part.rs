@@ -24,10 +24,20 @@ pub struct PartInfo {
     pub(crate) attachment: bool,
 }
 
-/// The part that a person reads: the first plain text that is no attachment, else the first HTML.
+/// The part that a person reads: the first plain text that is no attachment, else the first HTML. What stands in a
+/// message within the message counts only where there is nothing else.
 pub(crate) fn readable(parts: &[PartInfo]) -> Option<&PartInfo> {
-    let shown = |media_type: &str| parts.iter().find(|part| part.media_type == media_type && !part.attachment);
-    shown("text/plain").or_else(|| shown("text/html"))
+    let messages: Vec<String> = parts
+        .iter()
+        .filter(|part| part.media_type.starts_with("message/"))
+        .map(|part| part.number.clone() + ".")
+        .collect();
+    let is_within = |part: &PartInfo| messages.iter().any(|message| part.number.starts_with(message.as_str()));
+    let shown = |media_type: &str, within: bool| {
+        parts.iter().find(|part| part.media_type == media_type && !part.attachment && is_within(part) == within)
+    };
+    let text = |within| shown("text/plain", within).or_else(|| shown("text/html", within));
+    text(false).or_else(|| text(true))
 }
 
 /// The parts of a message that is here whole (POP3).

@@ -6,13 +6,18 @@ use crate::part::{PartInfo, lower};
 /// The parts of a BODYSTRUCTURE, numbered as sections (RFC 3501 §6.4.5).
 pub(super) fn parts(body: &Value) -> Vec<PartInfo> {
     let mut found = Vec::new();
+    message(body, "", &mut found);
+    found
+}
+
+/// A message: the whole one, or one within a message/rfc822 part.
+fn message(body: &Value, prefix: &str, found: &mut Vec<PartInfo>) {
     if matches!(body.list().first(), Some(Value::List(_))) {
-        multipart(body, "", &mut found);
+        multipart(body, prefix, found);
     } else {
         // A message that is not multipart has one part, number 1.
-        single(body, "1", &mut found);
+        single(body, &format!("{prefix}1"), found);
     }
-    found
 }
 
 fn multipart(body: &Value, prefix: &str, found: &mut Vec<PartInfo>) {
@@ -33,8 +38,9 @@ fn single(body: &Value, number: &str, found: &mut Vec<PartInfo>) {
     let text = |at: usize| fields.get(at).and_then(Value::octets).unwrap_or_default();
     let media_type = lower(text(0)) + "/" + &lower(text(1));
     // How many fields stand before MD5: text has a count of lines more, a message also an envelope and a body.
+    let within = fields.get(8).filter(|within| !within.list().is_empty());
     let extension = match media_type.as_str() {
-        "message/rfc822" | "message/global" => 10,
+        "message/rfc822" | "message/global" if within.is_some() => 10,
         _ if media_type.starts_with("text/") => 8,
         _ => 7,
     };
@@ -55,6 +61,9 @@ fn single(body: &Value, number: &str, found: &mut Vec<PartInfo>) {
             .is_some_and(|kind| kind.octets().is_some_and(|kind| kind.eq_ignore_ascii_case(b"attachment"))),
         media_type,
     });
+    if let (10, Some(within)) = (extension, within) {
+        message(within, &format!("{number}."), found);
+    }
 }
 
 fn parameters(value: &Value) -> message::structure::Parameters {
@@ -75,6 +84,19 @@ mod tests {
         assert_eq!(shown, [("1", "text/plain", 12), ("2.1", "text/html", 3), ("2.2", "image/png", 300)]);
         assert_eq!(found[2].name.as_deref(), Some("ü.png"));
         assert!(found[2].attachment && found[0].charset == b"utf-8");
+    }
+
+    #[test]
+    fn a_message_within_has_parts_too() {
+        let within = r#"("MESSAGE" "RFC822" NIL NIL NIL "7BIT" 99 (NIL "x" NIL NIL NIL NIL NIL NIL NIL NIL) ("TEXT" "PLAIN" NIL NIL NIL "7BIT" 5 1) 4 NIL ("ATTACHMENT" ("FILENAME" "x.eml")))"#;
+        let answer = format!(r#"(("TEXT" "HTML" NIL NIL NIL "7BIT" 3 1){within} "MIXED")"#);
+        let found = parts(&parse(answer.as_bytes())[0]);
+        let numbers: Vec<_> = found.iter().map(|part| part.number.as_str()).collect();
+        assert_eq!(numbers, ["1", "2", "2.1"]);
+        assert_eq!(found[1].name.as_deref(), Some("x.eml"));
+        assert_eq!(crate::part::readable(&found).map(|part| part.number.as_str()), Some("1"));
+        let alone = parts(&parse(within.as_bytes())[0]);
+        assert_eq!(crate::part::readable(&alone).map(|part| part.number.as_str()), Some("1.1"));
     }
 
     #[test]
