@@ -133,7 +133,7 @@ impl LocalStore {
         }
         self.readers.close();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
-        self.published.poison.set("it was closed".into());
+        self.published.poison.set(crate::publish::CLOSED.into());
     }
 }
 

@@ -14,6 +14,9 @@ use crate::log::{BLOBS, Log};
 use crate::truth::{Effect, Truth};
 use crate::views::{After, Update, Views};
 
+/// The reason of a store that was closed: no error.
+pub(crate) const CLOSED: &str = "it was closed";
+
 /// Whether the store has stopped, and why.
 pub(crate) struct Poison {
     reason: watch::Sender<Option<String>>,
@@ -24,12 +27,14 @@ impl Poison {
         Self { reason: watch::Sender::new(None) }
     }
 
-    /// Stops the store; the first reason stays.
+    /// Stops the store; the first reason stays. Closing it is no error.
     pub(crate) fn set(&self, why: String) {
         self.reason.send_if_modified(|reason| {
             let first = reason.is_none();
             if first {
-                tracing::error!(why, "the store stops");
+                if why != CLOSED {
+                    tracing::error!(why, "the store stops");
+                }
                 *reason = Some(why);
             }
             first
