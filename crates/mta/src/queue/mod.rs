@@ -15,12 +15,11 @@ mod schedule;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Domain, QueueId, Timestamp, limits};
 use store::{QueueItem, QueueNews, QueueState};
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 
 pub use operator::{bounce, discard, hold, release, retry};
 pub use schedule::Schedule;
@@ -47,15 +46,6 @@ pub struct Job {
     slot: usize,
 }
 
-/// What a free hand is to do.
-#[derive(Debug)]
-pub enum Start {
-    /// A new worker is wanted for this job.
-    Worker(Job, Arc<Notify>),
-    /// An idle worker was called.
-    Woken,
-}
-
 /// What became of a claimed recipient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
@@ -72,6 +62,16 @@ struct Entry {
     retry: bool,
     held: bool,
     claimed: bool,
+}
+
+/// Where a job went.
+enum Handed {
+    /// To an idle worker.
+    Over,
+    /// Nobody was idle: a new worker may take it.
+    Back(Job),
+    /// Nobody was idle, and no new worker may begin.
+    Nobody,
 }
 
 #[derive(Debug, Default)]
@@ -99,11 +99,8 @@ struct Destination {
     /// Entries in all.
     entries: usize,
     workers: usize,
-    /// Workers that hold a connection and wait for more.
-    idle: usize,
-    /// Idle workers that were called and have not yet come: what is due is theirs.
-    called: usize,
-    bell: Arc<Notify>,
+    /// Workers that hold a connection and wait for a job. One that is tired of waiting has dropped its end.
+    idle: Vec<oneshot::Sender<Job>>,
     jobs: u32,
     health: Health,
     /// Stands in `runnable`.
@@ -277,42 +274,69 @@ impl Scheduler {
         waiting.into_iter().chain(revive).min()
     }
 
-    /// Work for a free hand, within the bounds; the destinations take turns.
-    pub fn start(&mut self, now: Timestamp) -> Option<Start> {
+    /// A job that needs a new worker, within the bounds; the destinations take turns. What an idle worker can do
+    /// over its open connection goes to it instead.
+    pub fn start(&mut self, now: Timestamp) -> Option<Job> {
         while let Some(slot) = self.runnable.front().copied() {
             let (full, limit) = (self.workers >= self.schedule.connections, self.limit(slot));
             let Some(destination) = self.slots[slot].as_mut() else {
                 self.runnable.pop_front();
                 continue;
             };
-            let due = destination.called == 0 && !(destination.fresh.is_empty() && destination.retries.is_empty());
-            if due && destination.idle > 0 {
-                destination.idle -= 1;
-                destination.called += 1;
-                destination.bell.notify_one();
-                self.runnable.rotate_left(1);
-                return Some(Start::Woken);
+            destination.idle.retain(|worker| !worker.is_closed());
+            let may_start = destination.workers < limit;
+            if destination.idle.is_empty() && may_start && full {
+                return None;
             }
-            if due && destination.workers < limit {
-                if full {
-                    return None;
+            let job = if destination.idle.is_empty() && !may_start { None } else { self.take(slot, now) };
+            let Some(job) = job else {
+                self.runnable.pop_front();
+                if let Some(destination) = self.slots[slot].as_mut() {
+                    destination.listed = false;
                 }
-                let bell = destination.bell.clone();
-                if let Some(job) = self.take(slot, now) {
+                continue;
+            };
+            self.runnable.rotate_left(1);
+            match self.hand_over(job, may_start && !full) {
+                Handed::Over | Handed::Nobody => {}
+                Handed::Back(job) => {
                     if let Some(destination) = self.slots[slot].as_mut() {
                         destination.workers += 1;
                     }
                     self.workers += 1;
-                    self.runnable.rotate_left(1);
-                    return Some(Start::Worker(job, bell));
+                    return Some(job);
                 }
-            }
-            self.runnable.pop_front();
-            if let Some(destination) = self.slots[slot].as_mut() {
-                destination.listed = false;
             }
         }
         None
+    }
+
+    /// Gives a job to an idle worker of its destination.
+    fn hand_over(&mut self, mut job: Job, may_start: bool) -> Handed {
+        while let Some(worker) = self.slots[job.slot].as_mut().and_then(|destination| destination.idle.pop()) {
+            match worker.send(job) {
+                Ok(()) => return Handed::Over,
+                // It became tired this very moment.
+                Err(back) => job = back,
+            }
+        }
+        if may_start {
+            return Handed::Back(job);
+        }
+        self.give_back(&job);
+        Handed::Nobody
+    }
+
+    /// A job that nobody took: due as before.
+    fn give_back(&mut self, job: &Job) {
+        for recipient in &job.recipients {
+            let key = (job.id, *recipient);
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.claimed = false;
+                let next = entry.next;
+                self.place(key, next);
+            }
+        }
     }
 
     /// The next job for the worker that had `job`, over the same connection.
@@ -320,31 +344,15 @@ impl Scheduler {
         self.take(job.slot, now)
     }
 
-    /// The worker has nothing to do but keeps its connection for a while; its bell rings when there is work.
-    pub fn idle(&mut self, job: &Job) {
+    /// The worker has nothing to do but keeps its connection for a while; a job may come meanwhile. Who is tired
+    /// of waiting closes the receiver, looks whether a job has come all the same, and leaves.
+    pub fn idle(&mut self, job: &Job) -> oneshot::Receiver<Job> {
+        let (sender, receiver) = oneshot::channel();
         if let Some(destination) = self.slots[job.slot].as_mut() {
-            destination.idle += 1;
+            destination.idle.push(sender);
         }
         self.list(job.slot);
-    }
-
-    /// An idle worker is tired of waiting. False: it was called this very moment, and should look again.
-    pub fn tired(&mut self, job: &Job) -> bool {
-        match self.slots[job.slot].as_mut() {
-            Some(destination) if destination.idle > 0 => {
-                destination.idle -= 1;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// A called worker has come.
-    pub fn awake(&mut self, job: &Job) {
-        if let Some(destination) = self.slots[job.slot].as_mut() {
-            destination.called = destination.called.saturating_sub(1);
-        }
-        self.list(job.slot);
+        receiver
     }
 
     /// The worker ends.
@@ -352,6 +360,7 @@ impl Scheduler {
         self.workers -= 1;
         if let Some(destination) = self.slots[job.slot].as_mut() {
             destination.workers -= 1;
+            destination.idle.retain(|worker| !worker.is_closed());
         }
         self.list(job.slot);
         self.forget_if_empty(job.slot);
@@ -483,9 +492,7 @@ impl Scheduler {
             retries: BTreeSet::new(),
             entries: 0,
             workers: 0,
-            idle: 0,
-            called: 0,
-            bell: Arc::new(Notify::new()),
+            idle: Vec::new(),
             jobs: 0,
             health: Health::default(),
             listed: false,

@@ -20,7 +20,7 @@ use store::{QueueFeed, Store, StoreError};
 use tokio::sync::Notify;
 
 use crate::bounce::Reporter;
-use crate::queue::{Job, Schedule, Scheduler, Start};
+use crate::queue::{Job, Schedule, Scheduler};
 use crate::route::Routing;
 use crate::world::World;
 use attempt::{Done, Try};
@@ -162,21 +162,19 @@ impl Relay {
         let now = self.world.clock.now();
         let mut scheduler = self.scheduler();
         scheduler.tick(now);
-        while let Some(start) = scheduler.start(now) {
-            if let Start::Worker(job, bell) = start {
-                tokio::spawn(self.clone().work(job, bell, stopping.clone()));
-            }
+        while let Some(job) = scheduler.start(now) {
+            tokio::spawn(self.clone().work(job, stopping.clone()));
         }
         scheduler.deadline().map(|at| at.since(now).max(Duration::from_millis(1)))
     }
 
     /// A worker's life: job after job for one destination.
-    async fn work(self: Arc<Self>, first: Job, bell: Arc<Notify>, mut stopping: tokio::sync::watch::Receiver<bool>) {
+    async fn work(self: Arc<Self>, first: Job, mut stopping: tokio::sync::watch::Receiver<bool>) {
         let mut connection = None;
         let mut job = first;
         loop {
             self.try_job(&job, &mut connection).await;
-            let next = self.next_job(&job, &bell, &mut connection, &mut stopping).await;
+            let next = self.next_job(&job, &mut connection, &mut stopping).await;
             match next {
                 Some(next) => job = next,
                 None => break,
@@ -217,40 +215,39 @@ impl Relay {
     async fn next_job(
         &self,
         job: &Job,
-        bell: &Notify,
         connection: &mut Option<Connection>,
         stopping: &mut tokio::sync::watch::Receiver<bool>,
     ) -> Option<Job> {
-        {
+        let mut coming = {
             let mut scheduler = self.scheduler();
-            if !*stopping.borrow()
-                && let Some(next) = scheduler.next_for(job, self.world.clock.now())
-            {
-                return Some(next);
-            }
-            if *stopping.borrow() || connection.is_none() {
+            if *stopping.borrow() {
                 scheduler.leave(job);
                 return None;
             }
-            scheduler.idle(job);
-        }
-        self.bell.notify_one();
-        let called = tokio::select! {
-            () = bell.notified() => true,
-            () = self.world.clock.sleep(crate::queue::IDLE) => false,
-            _ = stopping.wait_for(|stop| *stop) => false,
+            if let Some(next) = scheduler.next_for(job, self.world.clock.now()) {
+                return Some(next);
+            }
+            if connection.is_none() {
+                scheduler.leave(job);
+                return None;
+            }
+            scheduler.idle(job)
         };
-        let mut scheduler = self.scheduler();
-        let called = called || !scheduler.tired(job);
-        if called {
-            scheduler.awake(job);
-        }
-        let next = scheduler.next_for(job, self.world.clock.now()).filter(|_| called);
+        let next = tokio::select! {
+            biased;
+            next = &mut coming => next.ok(),
+            () = self.world.clock.sleep(crate::queue::IDLE) => None,
+            _ = stopping.wait_for(|stop| *stop) => None,
+        };
+        // A job may have come in this very moment: it is claimed for us and must not be lost.
+        let next = next.or_else(|| {
+            coming.close();
+            coming.try_recv().ok()
+        });
         if next.is_none() {
-            scheduler.leave(job);
+            self.scheduler().leave(job);
+            self.bell.notify_one();
         }
-        drop(scheduler);
-        self.bell.notify_one();
         next
     }
 }

@@ -4,13 +4,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mail::{Address, BodyType, Recipient, Reply, ReversePath, Timestamp, limits};
+use async_trait::async_trait;
+use mail::{Address, BodyType, EnhancedCode, Recipient, Reply, ReversePath, Timestamp, limits};
 use tokio::time::timeout;
 use wire::smtp::client::{Failure, Transaction};
 
 use super::Relay;
 use super::attempt::ways;
 use super::connection::{Connection, Greeting};
+use crate::accept::VerifyRecipient;
 use crate::route::Verdict;
 
 /// What the next hop says of a recipient.
@@ -115,4 +117,22 @@ impl Verifier {
 fn refusal(failure: &Failure) -> Option<Reply> {
     let reply = failure.reply()?;
     (failure.is_permanent() && failure.stage == wire::smtp::client::Stage::Rcpt).then(|| reply.clone())
+}
+
+#[async_trait]
+impl VerifyRecipient for Verifier {
+    async fn verify(&self, _sender: &ReversePath, recipient: &Address) -> Result<(), Reply> {
+        match self.verify(recipient).await {
+            Answer::Taken => Ok(()),
+            // The next hop's own words, as our reply; its code stays (550, 552, 553 …).
+            Answer::Refused(reply) => {
+                let enhanced = reply.enhanced.or(Some(EnhancedCode::new(5, 1, 1)));
+                Err(Reply { text: format!("<{recipient}>: {}", reply.text.replace('\n', " ")), enhanced, ..reply })
+            }
+            // RFC 3463 §3.5: 4.4.1, no answer from host.
+            Answer::Unknown(words) => {
+                Err(Reply::new(450, (4, 4, 1), format!("<{recipient}>: can't be verified now: {words}")))
+            }
+        }
+    }
 }
