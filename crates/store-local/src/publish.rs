@@ -63,7 +63,7 @@ impl Poison {
 pub(crate) struct Published {
     pub(crate) directory: RwLock<Directory>,
     pub(crate) views: Views,
-    pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<QueueNews>>>,
+    pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<Vec<QueueNews>>>>,
     pub(crate) poison: Arc<Poison>,
     pub(crate) log: Arc<Log>,
     pub(crate) index: Arc<Index>,
@@ -75,7 +75,7 @@ impl Published {
         let effects = std::mem::take(&mut truth.effects);
         let mut updates: HashMap<MailboxId, Update> = HashMap::new();
         let watched = self.views.any();
-        let feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut queue = Vec::new();
         for effect in effects {
             if let Some(id) = effect.mailbox() {
                 if !watched || !(updates.contains_key(&id) || self.views.has(id)) {
@@ -90,18 +90,19 @@ impl Published {
                 continue;
             }
             match effect {
-                Effect::Queue(news) => {
-                    if let Some(feed) = &feed {
-                        // The scheduler may have stopped; then it reads the queue anew when it starts.
-                        let _ = feed.send(news);
-                    }
-                }
+                Effect::Queue(news) => queue.push(news),
                 Effect::BlobGone(number) => self.blob_gone(number),
                 Effect::Directory(change) => {
                     self.directory.write().unwrap_or_else(PoisonError::into_inner).apply(*change);
                 }
                 _ => {}
             }
+        }
+        if !queue.is_empty()
+            && let Some(feed) = &*self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            // The scheduler may have stopped; then it reads the queue anew when it starts.
+            let _ = feed.send(queue);
         }
         for (id, mut update) in updates {
             update.after = after(truth, id);

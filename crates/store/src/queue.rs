@@ -114,9 +114,9 @@ pub enum QueueNews {
     Gone(QueueId, u32),
 }
 
-/// Where the scheduler hears of new work. Without a bound, since what is in it will be in the scheduler's
-/// own memory a moment later.
-pub type QueueFeed = tokio::sync::mpsc::UnboundedReceiver<QueueNews>;
+/// Where the scheduler hears of new work: all of one commit at once, so that recipients that came together go
+/// together. Without a bound, since what is in it will be in the scheduler's own memory a moment later.
+pub type QueueFeed = tokio::sync::mpsc::UnboundedReceiver<Vec<QueueNews>>;
 
 /// A recipient of a queued message, whole.
 #[derive(Clone, Debug, PartialEq, Eq)]

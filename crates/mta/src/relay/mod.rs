@@ -29,8 +29,8 @@ pub use verify::{Answer, Verifier};
 
 /// Recipients loaded at once at the start.
 const PAGE: usize = 10_000;
-/// News taken at once.
-const NEWS: usize = 1_024;
+/// Commits whose news are taken at once.
+const NEWS: usize = 256;
 /// After the store failed to take an outcome, the try is repeated then. Not sooner: its disk may be full.
 const AFTER_STORE_ERROR: Duration = Duration::from_secs(60);
 
@@ -144,7 +144,7 @@ impl Relay {
         }
         let now = self.world.clock.now();
         let mut scheduler = self.scheduler();
-        for news in news {
+        for news in news.into_iter().flatten() {
             scheduler.news(news, now);
         }
         true

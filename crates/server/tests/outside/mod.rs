@@ -1,7 +1,13 @@
 //! A world for tests of mail out: DNS from a table, servers that say what the test tells them to, a clock that stands
 //! still until it is moved.
 
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "for tests, each of which uses its part"
+)]
 
 use std::collections::HashMap;
 use std::io;

@@ -1,13 +1,14 @@
 //! Promises about the queue and the journey.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mail::{QueueId, Timestamp};
 
 use super::{NOW, acceptance, account, address, deliver_to, domain, inbox, read, relay_to, staged};
 use crate::{
-    Acceptance, Attempt, Event, JourneyQuery, NewDsn, Outcome, QueueNews, QueueState, Settlement, Store, StoreError,
-    What,
+    Acceptance, Attempt, Event, JourneyQuery, NewDsn, Outcome, QueueFeed, QueueNews, QueueState, Settlement, Store,
+    StoreError, What,
 };
 
 fn settlement(id: QueueId, outcomes: Vec<(u32, Outcome)>) -> Settlement {
@@ -19,9 +20,21 @@ async fn accept(store: &impl Store, message: Acceptance) -> QueueId {
     store.accept(staged(store, b"Subject: x\r\n\r\nx").await, message).await.unwrap().into_inner().id
 }
 
+/// The feed, one piece of news after the other.
+struct Feed(QueueFeed, VecDeque<QueueNews>);
+
+impl Feed {
+    async fn next(&mut self) -> QueueNews {
+        while self.1.is_empty() {
+            self.1.extend(self.0.recv().await.unwrap());
+        }
+        self.1.pop_front().unwrap()
+    }
+}
+
 /// A message for two others: heard of, listed, tried, settled, gone.
 pub async fn relays_are_queued_and_settled(store: Arc<impl Store>) {
-    let mut feed = store.queue_feed();
+    let mut feed = Feed(store.queue_feed(), VecDeque::new());
     let mut message = acceptance(store.next_queue_id(NOW), "s@x.example", "<1@x.example>");
     relay_to(&mut message, "c@far.example");
     relay_to(&mut message, "d@further.example");
@@ -32,7 +45,7 @@ pub async fn relays_are_queued_and_settled(store: Arc<impl Store>) {
     assert_eq!(items.len(), 2);
     assert_eq!(store.queue_items(Some((id, 0)), 10).await.unwrap(), items[1..]);
     for item in &items {
-        assert_eq!(feed.recv().await.unwrap(), QueueNews::Changed(item.clone()));
+        assert_eq!(feed.next().await, QueueNews::Changed(item.clone()));
     }
     assert_eq!(items[1].destination, domain("further.example"));
     let queued = store.queue_message(id).await.unwrap().unwrap();
@@ -50,8 +63,8 @@ pub async fn relays_are_queued_and_settled(store: Arc<impl Store>) {
     let left = &queued.recipients[0];
     assert_eq!((left.attempts, left.warned, left.next_attempt), (1, true, next_attempt));
     assert_eq!(left.last, Some(attempt));
-    assert!(matches!(feed.recv().await.unwrap(), QueueNews::Changed(item) if item.attempts == 1));
-    assert_eq!(feed.recv().await.unwrap(), QueueNews::Gone(id, 1));
+    assert!(matches!(feed.next().await, QueueNews::Changed(item) if item.attempts == 1));
+    assert_eq!(feed.next().await, QueueNews::Gone(id, 1));
     assert!(matches!(store.queue_body(id, 1).await, Err(StoreError::NoQueueEntry(_))));
 
     store.settle(settlement(id, vec![(0, Outcome::Expired), (1, Outcome::Bounced)])).await.unwrap().into_inner();
@@ -100,13 +113,13 @@ pub async fn the_operator_holds_and_releases(store: Arc<impl Store>) {
     let mut message = acceptance(store.next_queue_id(NOW), "s@x.example", "<1@x.example>");
     relay_to(&mut message, "c@far.example");
     let id = accept(&*store, message).await;
-    let mut feed = store.queue_feed();
+    let mut feed = Feed(store.queue_feed(), VecDeque::new());
     let event = |action: &str| Event::new(NOW, What::Operator { action: action.into() });
     store.reschedule(id, QueueState::Held, None, event("hold")).await.unwrap().into_inner();
-    assert!(matches!(feed.recv().await.unwrap(), QueueNews::Changed(item) if item.state == QueueState::Held));
+    assert!(matches!(feed.next().await, QueueNews::Changed(item) if item.state == QueueState::Held));
     let at = Timestamp::from_secs(7);
     store.reschedule(id, QueueState::Waiting, Some(at), event("retry")).await.unwrap().into_inner();
-    assert!(matches!(feed.recv().await.unwrap(), QueueNews::Changed(item) if item.next_attempt == at));
+    assert!(matches!(feed.next().await, QueueNews::Changed(item) if item.next_attempt == at));
     let none = store.reschedule(QueueId::from_u64(5), QueueState::Held, None, event("hold")).await;
     assert_eq!(none, Err(StoreError::NoQueueEntry(QueueId::from_u64(5))));
     store.settle(settlement(id, vec![(0, Outcome::Discarded)])).await.unwrap().into_inner();
