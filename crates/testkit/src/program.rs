@@ -5,10 +5,11 @@
 //! forgotten.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -106,19 +107,24 @@ impl Program {
 
     fn serve(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).expect("a log file");
+        // The program tells systemd that it listens (sd_notify(3)); here we are systemd.
+        let ready = self.folder.path().join("ready");
+        let notified = UnixDatagram::bind(&ready).expect("a socket in the folder");
+        notified.set_read_timeout(Some(Duration::from_millis(200))).expect("a time-out");
         let server = Command::new(&self.program)
             .args(["serve", "--config"])
             .arg(self.config())
+            .env("NOTIFY_SOCKET", &ready)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .spawn();
         let mut server = server.unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
         let start = Instant::now();
-        while !SERVICES.iter().all(|service| TcpStream::connect(self.address(service)).is_ok()) {
+        let mut said = [0; 256];
+        while !matches!(notified.recv(&mut said), Ok(length) if said[..length].starts_with(b"READY=1")) {
             let ended = server.try_wait().expect("a child's state");
             assert!(ended.is_none() && start.elapsed() < PATIENCE, "it does not start: {ended:?}\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(5));
         }
         self.server = Some(server);
     }
@@ -131,17 +137,12 @@ impl Program {
     fn end(&mut self) -> Result<(), String> {
         let Some(mut server) = self.server.take() else { return Ok(()) };
         let _ = Command::new("kill").arg(server.id().to_string()).status();
-        let start = Instant::now();
-        let status = loop {
-            match server.try_wait() {
-                Ok(Some(status)) => break status,
-                _ if start.elapsed() > PATIENCE => {
-                    let _ = server.kill();
-                    let _ = server.wait();
-                    return Err(format!("it does not end on SIGTERM\n{}", self.log()));
-                }
-                _ => std::thread::sleep(Duration::from_millis(5)),
-            }
+        let (ended, end) = mpsc::channel();
+        let id = server.id().to_string();
+        std::thread::spawn(move || ended.send(server.wait()));
+        let Ok(Ok(status)) = end.recv_timeout(PATIENCE) else {
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+            return Err(format!("it does not end on SIGTERM\n{}", self.log()));
         };
         if !status.success() {
             return Err(format!("it ended with {status}\n{}", self.log()));
