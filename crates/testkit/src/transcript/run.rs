@@ -84,9 +84,22 @@ enum Cut {
 /// # Errors
 /// A text for people: which line, what was expected, what came, and under which cut.
 pub fn run(transcript: &Transcript, scene: &mut dyn FnMut(&Transcript) -> Box<dyn Scene>) -> Result<(), String> {
+    run_cut(transcript, scene, RANDOM_RUNS + 2)
+}
+
+/// The first `many` of: whole, a random cut, byte by byte, more random cuts.
+fn run_cut(
+    transcript: &Transcript,
+    scene: &mut dyn FnMut(&Transcript) -> Box<dyn Scene>,
+    many: u64,
+) -> Result<(), String> {
     let seed = Random::from_environment(0x705).next();
-    let cuts = [Cut::Whole, Cut::Bytes].into_iter().chain((0..RANDOM_RUNS).map(|n| Cut::Random(seed.wrapping_add(n))));
-    for cut in cuts {
+    let cut = |n| match n {
+        0 => Cut::Whole,
+        2 => Cut::Bytes,
+        n => Cut::Random(seed.wrapping_add(n)),
+    };
+    for cut in (0..many).map(cut) {
         let mut run = Run { scene: scene(transcript), connections: BTreeMap::new(), captures: BTreeMap::new(), cut };
         run.all(transcript).map_err(|error| format!("{} ({cut:?}): {error}", transcript.name))?;
     }
@@ -98,16 +111,26 @@ pub fn run(transcript: &Transcript, scene: &mut dyn FnMut(&Transcript) -> Box<dy
 /// # Panics
 /// When one fails, can't be read, or the folder has none.
 pub fn run_folder(folder: impl AsRef<Path>, scene: impl FnMut(&Transcript) -> Box<dyn Scene>) {
-    run_some(folder, |_| true, scene);
+    run_those(folder, |_| true, RANDOM_RUNS + 2, scene);
 }
 
-/// As [`run_folder`], only those transcripts for which `wanted` holds.
+/// For scenes that are slow to set (the real program): as [`run_folder`], but only transcripts for which `wanted`
+/// holds, and only whole and under one random cut.
 ///
 /// # Panics
 /// When one fails, can't be read, or none is wanted.
 pub fn run_some(
     folder: impl AsRef<Path>,
     wanted: impl Fn(&Transcript) -> bool,
+    scene: impl FnMut(&Transcript) -> Box<dyn Scene>,
+) {
+    run_those(folder, wanted, 2, scene);
+}
+
+fn run_those(
+    folder: impl AsRef<Path>,
+    wanted: impl Fn(&Transcript) -> bool,
+    many: u64,
     mut scene: impl FnMut(&Transcript) -> Box<dyn Scene>,
 ) {
     let folder = folder.as_ref();
@@ -122,7 +145,7 @@ pub fn run_some(
     for file in files {
         let result = match Transcript::read(&file) {
             Ok(transcript) if !wanted(&transcript) => continue,
-            Ok(transcript) => run(&transcript, &mut scene),
+            Ok(transcript) => run_cut(&transcript, &mut scene, many),
             Err(error) => Err(error),
         };
         all += 1;
