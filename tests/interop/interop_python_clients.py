@@ -92,7 +92,7 @@ def test_append_flags_copy_and_expunge(net):
         _, parts = mail.uid("FETCH", "1", "(FLAGS INTERNALDATE BODY[])")
         assert parts[0][1] == message
         meta = parts[0][0] + parts[1]
-        assert rb"\Flagged" in meta and rb"\Seen" in meta and b"01-Jul-2026 " in meta, meta
+        assert rb"\Flagged" in meta and rb"\Seen" in meta and re.search(rb"[ 0]1-Jul-2026 ", meta), meta
         assert mail.uid("COPY", "1", "INBOX")[0] == "OK"
         assert mail.uid("STORE", "1", "+FLAGS", r"(\Deleted)")[0] == "OK"
         assert mail.expunge() == ("OK", [b"1"])
