@@ -75,12 +75,13 @@ const folderOf = name => {
   if (name == "INBOX") return root.getFolderWithFlags(Ci.nsMsgFolderFlags.Inbox);
   return root.descendants.find(f => f.name == name || f.URI.endsWith("/" + name));
 };
-const update = folder => new Promise((resolve, reject) => {
+// An update that meets another one under way may never tell that it has ended: callers look again anyway.
+const update = folder => Promise.race([wait(3000), new Promise((resolve, reject) => {
   folder.QueryInterface(Ci.nsIMsgImapMailFolder).updateFolderWithListener(null, {
     OnStartRunningUrl() {},
     OnStopRunningUrl(url, status) { Components.isSuccessCode(status) ? resolve() : reject(new Error("update " + status.toString(16))); },
   });
-});
+})]);
 (async () => { %s })().then(value => done({ value }), error => done({ error: String(error) + "\\n" + error.stack }));
 """
 
