@@ -172,6 +172,11 @@ impl Session {
         loop {
             match self.engine.step() {
                 Step::Ask(question) => {
+                    if self.settings.local.misbehave {
+                        // What was said before a recipient is slow or hangs up is the client's to know. Others get it
+                        // with the answer, in one write.
+                        self.flush(connection).await?;
+                    }
                     let answer = self.answer(question).await?;
                     self.engine.answer(answer, self.now());
                 }

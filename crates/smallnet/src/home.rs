@@ -15,6 +15,8 @@ use crate::plan::Plan;
 
 /// The file whose lock says that a small internet runs here.
 const LOCK: &str = "local.lock";
+/// Port bases that are proposed where ports are taken.
+const OTHER_BASES: [u16; 4] = [52_000, 22_000, 12_000, 32_000];
 
 /// Why the small internet can't start.
 #[derive(Debug)]
@@ -23,8 +25,8 @@ pub enum HomeError {
     Runs(PathBuf),
     /// The directory holds other things.
     NotOurs(PathBuf),
-    /// Ports that other programs listen on: what for, and which.
-    Taken(Vec<(String, SocketAddr)>, u16),
+    /// Ports that other programs listen on: what for, and which; and a port base that is free, if one was found.
+    Taken(Vec<(String, SocketAddr)>, Option<u16>),
     /// Anything of the file system.
     Io(PathBuf, io::Error),
 }
@@ -41,7 +43,7 @@ impl fmt::Display for HomeError {
             Self::NotOurs(dir) => {
                 write!(f, "{} holds other things: give an empty or a new directory with --dir", dir.display())
             }
-            Self::Taken(ports, base) => {
+            Self::Taken(ports, free) => {
                 let (many, verb) = if ports.len() == 1 { ("port", "is") } else { ("ports", "are") };
                 write!(f, "{many} ")?;
                 for (place, (what, address)) in ports.iter().take(3).enumerate() {
@@ -51,12 +53,14 @@ impl fmt::Display for HomeError {
                 if ports.len() > 3 {
                     write!(f, " and {} more", ports.len() - 3)?;
                 }
-                let other = if *base == 52_000 { 32_000 } else { 52_000 };
                 write!(
                     f,
-                    " {verb} taken by another program: stop it (perhaps another `postrider local`), or use other ports with \
-                     --port-base {other}"
-                )
+                    " {verb} taken by another program: stop it (perhaps another `postrider local`), or use other ports"
+                )?;
+                match free {
+                    Some(free) => write!(f, " with --port-base {free}"),
+                    None => f.write_str(" with --port-base"),
+                }
             }
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
         }
@@ -95,7 +99,7 @@ impl Home {
         }
         let taken = taken(plan);
         if !taken.is_empty() {
-            return Err(HomeError::Taken(taken, plan.base));
+            return Err(HomeError::Taken(taken, free_base(dir)));
         }
         let authority = Authority::open(dir).map_err(io(dir))?;
         let mut fingerprints = [Vec::new(), Vec::new()];
@@ -139,13 +143,18 @@ fn taken(plan: &Plan) -> Vec<(String, SocketAddr)> {
     taken
 }
 
+/// A port base that is free just now, for the remedy.
+fn free_base(dir: &Path) -> Option<u16> {
+    OTHER_BASES.into_iter().find(|base| Plan::new(dir, *base).is_ok_and(|plan| taken(&plan).is_empty()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// A port base whose ports are free; the tests here run beside each other, so each has a range of its own,
     /// below those that the system gives to clients.
-    fn free_base(dir: &Path, range: u16) -> Plan {
+    fn base_of(dir: &Path, range: u16) -> Plan {
         let base = 20_000 + range * 3_000;
         (base..base + 900).map(|base| Plan::new(dir, base).unwrap()).find(|plan| taken(plan).is_empty()).unwrap()
     }
@@ -153,7 +162,7 @@ mod tests {
     #[test]
     fn makes_what_is_missing_keeps_the_rest_and_forgets_when_told() {
         let dir = tempfile::tempdir().unwrap();
-        let plan = free_base(&dir.path().join("new"), 0);
+        let plan = base_of(&dir.path().join("new"), 0);
         let first = Home::open(&plan, false, false).unwrap();
         assert!(matches!(Home::open(&plan, false, false), Err(HomeError::Runs(_))));
         let mail = plan.folder(plan.systems[0]).join("data");
@@ -174,7 +183,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.txt"), "years of work").unwrap();
         fs::create_dir(dir.path().join("red.example")).unwrap();
-        let plan = free_base(dir.path(), 1);
+        let plan = base_of(dir.path(), 1);
         assert!(matches!(Home::open(&plan, true, false), Err(HomeError::NotOurs(_))));
         assert!(dir.path().join("red.example").exists());
     }
@@ -182,11 +191,11 @@ mod tests {
     #[test]
     fn taken_ports_are_named() {
         let dir = tempfile::tempdir().unwrap();
-        let plan = free_base(dir.path(), 2);
+        let plan = base_of(dir.path(), 2);
         let _imap = TcpListener::bind(plan.systems[1].imap()).unwrap();
         let words = Home::open(&plan, false, false).unwrap_err().to_string();
         let port = plan.systems[1].imap().port();
         assert!(words.contains(&format!("port {port} (imap of blue.example) is taken")), "{words}");
-        assert!(words.contains("--port-base 52000"), "{words}");
+        assert!(words.contains("with --port-base"), "{words}");
     }
 }

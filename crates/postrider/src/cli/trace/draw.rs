@@ -73,7 +73,9 @@ fn draw_leg(text: &mut String, leg: &Leg) {
 fn draw_event(text: &mut String, event: &Event) {
     let (name, mut words, quote) = tell(event);
     if let Some(recipient) = &event.recipient {
-        words = format!("{recipient} {words}").trim_end().to_owned();
+        // An arrow leads from the recipient; other words tell about it.
+        let joint = if words.starts_with(['→', '(']) || words.is_empty() { " " } else { ", " };
+        words = format!("{recipient}{joint}{words}").trim_end().to_owned();
     }
     let took = event.took.map_or(String::new(), |took| format!("  ({took} ms)"));
     let _ = writeln!(text, "│ {} {name:<13} {words}{took}", time(event.at));
