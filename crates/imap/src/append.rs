@@ -1,6 +1,8 @@
 //! APPEND (RFC 3501 §6.3.11) of one or several messages (RFC 3502). A message streams into the store's stage.
 
-use mail::{AccountId, MailboxId, Uid, limits};
+use std::sync::Arc;
+
+use mail::{AccountId, MailboxId, Timestamp, Uid, limits};
 use store::{AppendMessage, Stage, StoreError};
 use wire::imap::SequenceSet;
 use wire::imap::change::{Append, AppendOptions, next_message};
@@ -24,11 +26,13 @@ enum After {
 
 type Staged = (Box<dyn Stage>, AppendMessage);
 
-/// An APPEND up to its first message was read; takes the rest.
+/// An APPEND up to its first message was read; takes the rest. An empty reply: it is committing, and answered later
+/// (only where the mailbox is not the selected one, whose client is told of the message before the reply).
 pub(crate) async fn append(
-    service: &Service,
+    service: &Arc<Service>,
     io: &mut Io<'_>,
-    account: AccountId,
+    tag: &str,
+    (account, selected): (AccountId, Option<MailboxId>),
     command: Append,
     mut literal: Literal,
 ) -> Result<Reply, End> {
@@ -62,7 +66,12 @@ pub(crate) async fn append(
             After::Message(Err(reply), announced) => return discard(io, announced, reply).await,
         }
     }
-    Ok(put(service, io, target, messages).await)
+    let commit = put(service.clone(), target, messages, io.host.now());
+    if selected == Some(target) {
+        return Ok(commit.await);
+    }
+    io.commit_meanwhile(tag, commit).await;
+    Ok(Reply::ok(""))
 }
 
 async fn begin(service: &Service, io: &Io<'_>, options: AppendOptions, literal: Literal) -> Result<Staged, Reply> {
@@ -86,8 +95,8 @@ async fn begin(service: &Service, io: &Io<'_>, options: AppendOptions, literal: 
     Ok((stage, message))
 }
 
-async fn put(service: &Service, io: &Io<'_>, target: MailboxId, messages: Vec<Staged>) -> Reply {
-    let uids = match service.store.append(target, messages, io.host.now()).await {
+async fn put(service: Arc<Service>, target: MailboxId, messages: Vec<Staged>, now: Timestamp) -> Reply {
+    let uids = match service.store.append(target, messages, now).await {
         Ok(uids) => uids.into_inner(),
         Err(error) => return target_refusal(&error),
     };

@@ -1,8 +1,12 @@
 //! The session's two ends of the connection: commands out of what comes in, and what is to be said.
 
+use std::collections::VecDeque;
+use std::task::Poll;
+
 use mail::limits;
+use tokio::task::JoinHandle;
 use wire::imap::frame::{Framed, Limits, Reader};
-use wire::imap::reply::condition;
+use wire::imap::reply::{Code, Reply, condition};
 
 use crate::host::{End, Host, Input, Patience};
 
@@ -17,11 +21,21 @@ pub(crate) struct Io<'h> {
     pub(crate) out: Vec<u8>,
     /// The tag of the command under way, for answers that repeat it (ESEARCH).
     pub(crate) tag: String,
+    /// APPENDs that are being committed while the client's next ones are read: their tags, and what will be said.
+    committing: VecDeque<(String, JoinHandle<Reply>)>,
 }
 
 impl<'h> Io<'h> {
     pub(crate) fn new(host: &'h mut dyn Host) -> Self {
-        Self { host, input: Vec::new(), used: 0, reader: Reader::default(), out: Vec::new(), tag: String::new() }
+        Self {
+            host,
+            input: Vec::new(),
+            used: 0,
+            reader: Reader::default(),
+            out: Vec::new(),
+            tag: String::new(),
+            committing: VecDeque::new(),
+        }
     }
 
     /// What was received and not consumed.
@@ -56,8 +70,38 @@ impl<'h> Io<'h> {
         self.reader.refuse();
     }
 
+    /// Lets a commit go on while the next command is read, so that pipelined APPENDs share commits. The order of
+    /// replies stays; what is begun first is asked of the store first.
+    pub(crate) async fn commit_meanwhile(&mut self, tag: &str, commit: impl Future<Output = Reply> + Send + 'static) {
+        let mut commit = Box::pin(commit);
+        let begun = std::future::poll_fn(|cx| Poll::Ready(commit.as_mut().poll(cx))).await;
+        let task = match begun {
+            Poll::Ready(reply) => tokio::spawn(std::future::ready(reply)),
+            Poll::Pending => tokio::spawn(commit),
+        };
+        self.committing.push_back((tag.to_owned(), task));
+        if self.committing.len() >= limits::IMAP_COMMITS_AT_ONCE {
+            self.settle_one().await;
+        }
+    }
+
+    /// Waits for all commits that go on meanwhile, and says how they ended.
+    pub(crate) async fn settle(&mut self) {
+        while !self.committing.is_empty() {
+            self.settle_one().await;
+        }
+    }
+
+    async fn settle_one(&mut self) {
+        if let Some((tag, task)) = self.committing.pop_front() {
+            let reply = task.await.unwrap_or_else(|_| Reply::no(Code::ServerBug, "The server failed"));
+            reply.write(&mut self.out, &tag);
+        }
+    }
+
     /// Sends what waits, then waits for input.
     pub(crate) async fn more(&mut self, patience: Patience) -> Result<(), End> {
+        self.settle().await;
         self.flush().await?;
         self.compact();
         loop {

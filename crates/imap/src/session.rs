@@ -118,6 +118,7 @@ impl Session {
     async fn framed(&self, io: &mut Io<'_>, state: State, framed: Framed) -> Result<(State, bool), End> {
         match framed {
             Framed::Command(count) => {
+                io.settle().await;
                 let tagged = command::command(&io.input()[..count]);
                 io.consume(count);
                 match tagged {
@@ -131,6 +132,7 @@ impl Session {
             }
             Framed::Message(count, literal) => self.message(io, state, count, literal).await,
             Framed::Refused(count, refusal) => {
+                io.settle().await;
                 io.consume(count);
                 Ok(refused(io, state, &refusal))
             }
@@ -165,12 +167,16 @@ impl Session {
             State::NotAuthenticated(_) | State::Logout => return Ok((state, true)),
         };
         let reply = match read {
-            Ok(Command::Append(append)) => append::append(&self.service, io, account, append, literal).await?,
+            Ok(Command::Append(append)) => {
+                append::append(&self.service, io, &tag, (account, selected), append, literal).await?
+            }
             Ok(_) => append::discard(io, literal, Reply::bad("A message was not expected here")).await?,
             Err(bad) => append::discard(io, literal, Reply::bad(bad.0)).await?,
         };
-        let _ = selected;
         let is_bad = reply.status == Status::Bad;
+        if !reply.text.is_empty() {
+            io.settle().await;
+        }
         Ok((self.finish(io, &tag, (state, reply), Told::All).await?, is_bad))
     }
 
@@ -207,7 +213,7 @@ impl Session {
             }
             state => state,
         };
-        // AUTHENTICATE, LOGOUT and STARTTLS have said all themselves.
+        // LOGOUT and STARTTLS have said all themselves, and an APPEND may be answered later.
         if !reply.text.is_empty() {
             reply.write(&mut io.out, tag);
         }

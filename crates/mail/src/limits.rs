@@ -159,6 +159,8 @@ limits! {
     IMAP_LOGIN_FAILURES: usize = 5;
     /// Messages of one APPEND (RFC 3502).
     IMAP_APPEND_MESSAGES: usize = 100;
+    /// Pipelined APPENDs of one session that are committed together.
+    IMAP_COMMITS_AT_ONCE: usize = 64;
     /// Octets of replies that are collected before they are sent.
     IMAP_OUTPUT: usize = 64 * KIB;
     /// Messages whose bytes are asked of the store at once.
