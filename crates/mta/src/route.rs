@@ -236,7 +236,7 @@ impl Finder<'_> {
             return ("mx", Verdict::Hosts(better));
         }
         match (own, trouble) {
-            (Some(own), None) if records.iter().all(|mx| mx.preference >= own) => self.is_loop(domain),
+            (Some(own), _) if records.iter().all(|mx| mx.preference >= own) => self.is_loop(domain),
             (_, Some(trouble)) => self.later(trouble),
             (Some(_), None) => self.is_loop(domain),
             (None, None) if total > records.len() => self.later(format!("the first MX of {domain} have no address")),
@@ -335,3 +335,6 @@ async fn both(world: &World, name: &str) -> (Vec<IpAddr>, Vec<String>) {
     }
     (ips, failures)
 }
+
+#[cfg(test)]
+mod tests;

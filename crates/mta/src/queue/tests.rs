@@ -1,1 +1,239 @@
-//! x
+//! The scheduler in virtual time: weeks in seconds, from a seed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::*;
+use crate::world::Random;
+
+/// A sequence from a seed.
+struct Seed(std::sync::atomic::AtomicU64);
+
+impl Random for Seed {
+    fn next(&self) -> u64 {
+        let mut x = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, std::sync::atomic::Ordering::Relaxed);
+        x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        x ^ (x >> 31)
+    }
+}
+
+const START: Timestamp = Timestamp::from_secs(1_700_000_000);
+
+fn item(id: u64, recipient: u32, destination: &str, next: Timestamp) -> QueueItem {
+    QueueItem {
+        id: QueueId::from_u64(id),
+        recipient,
+        destination: Domain::from_ascii(destination).unwrap(),
+        next_attempt: next,
+        attempts: 0,
+        state: QueueState::Waiting,
+    }
+}
+
+/// One recipient as the simulation knows it.
+struct Mail {
+    received: Timestamp,
+    attempts: u32,
+    destination: usize,
+}
+
+/// A week of mail for destinations that are up, dead, or up half of the time. Everything ends exactly once, nothing
+/// is claimed twice at a time, no bound is passed, and what goes to a good destination goes at once.
+fn a_week(seed: u64) {
+    let random = Seed(seed.into());
+    let schedule = Schedule { connections: 40, per_destination: 5, ..Schedule::default() };
+    let mut scheduler = Scheduler::new(schedule);
+    let mut mails: HashMap<Key, Mail> = HashMap::new();
+    // Tries under way by when they end.
+    let mut under_way: BTreeMap<(Timestamp, u64), Job> = BTreeMap::new();
+    let mut claimed: BTreeSet<Key> = BTreeSet::new();
+    let (mut now, mut next_id, mut tries, mut ended) = (START, 1u64, 0u64, 0u64);
+    let week = START.plus(Duration::from_secs(7 * 86_400));
+    let mut arrival = START;
+    let mut connections = 0u64;
+    loop {
+        while arrival <= now && arrival < week {
+            let destination = random.below(12) as usize;
+            for recipient in 0..1 + random.below(3) as u32 {
+                let name = format!("d{destination}.example");
+                scheduler.changed(item(next_id, recipient, &name, arrival), now);
+                let mail = Mail { received: arrival, attempts: 0, destination };
+                mails.insert((QueueId::from_u64(next_id), recipient), mail);
+            }
+            next_id += 1;
+            arrival = arrival.plus(Duration::from_secs(20 + random.below(400)));
+        }
+        scheduler.tick(now);
+        while let Some(job) = scheduler.start(now) {
+            begin(&mut under_way, &mut claimed, job, now, &random, &mut tries);
+        }
+        assert!(scheduler.workers() <= schedule.connections);
+        while let Some((key, job)) = under_way.first_key_value().map(|(key, job)| (*key, job.clone())) {
+            if key.0 > now {
+                break;
+            }
+            under_way.remove(&key);
+            for n in &job.recipients {
+                assert!(claimed.remove(&(job.id, *n)));
+            }
+            let destination = mails[&(job.id, job.recipients[0])].destination;
+            // Under 6: up. Under 9: up in even hours. Else dead.
+            let up = destination < 6 || (destination < 9 && (now.secs() / 3600) % 2 == 0);
+            let mut results = Vec::new();
+            for n in &job.recipients {
+                let key = (job.id, *n);
+                let mail = mails.get_mut(&key).unwrap();
+                mail.attempts += 1;
+                let taken = up && job.down.is_none() && random.below(20) != 0;
+                if taken && destination < 6 && mail.attempts == 1 {
+                    assert!(now.since(mail.received) < Duration::from_secs(600), "fresh mail waited");
+                }
+                if taken || schedule.is_expired(mail.received, now) {
+                    assert!(taken || destination >= 6, "expired though its destination is up");
+                    mails.remove(&key);
+                    ended += 1;
+                    results.push((*n, Settled::Gone));
+                } else {
+                    let mut next = schedule.next_attempt(mail.attempts, mail.received, now, &random);
+                    if let Some((until, _)) = &job.down {
+                        next = next.max(*until);
+                    }
+                    results.push((*n, Settled::Later(next)));
+                }
+            }
+            if job.down.is_none() {
+                connections += 1;
+                if up { scheduler.answered(&job) } else { scheduler.failed(&job, "refused", now) }
+            }
+            // The store may tell of it before or after the worker does.
+            let early = random.below(2) == 0;
+            let news = |scheduler: &mut Scheduler| {
+                for (n, result) in &results {
+                    let news = match result {
+                        Settled::Gone => QueueNews::Gone(job.id, *n),
+                        Settled::Later(next) => {
+                            let name = format!("d{destination}.example");
+                            QueueNews::Changed(QueueItem { attempts: 1, ..item(job.id.as_u64(), *n, &name, *next) })
+                        }
+                    };
+                    scheduler.news(news, now);
+                }
+            };
+            if early {
+                news(&mut scheduler);
+            }
+            scheduler.settled(&job, &results, now);
+            if !early {
+                news(&mut scheduler);
+            }
+            match scheduler.next_for(&job, now) {
+                Some(next) => begin(&mut under_way, &mut claimed, next, now, &random, &mut tries),
+                None => scheduler.leave(&job),
+            }
+        }
+        assert_eq!(scheduler.len(), mails.len());
+        let next_end = under_way.first_key_value().map(|((at, _), _)| *at);
+        let next_arrival = (arrival < week).then_some(arrival);
+        let due = scheduler.deadline().map(|at| at.max(now.plus(Duration::from_millis(1))));
+        let Some(next) = [next_end, next_arrival, due].into_iter().flatten().min() else { break };
+        now = next.max(now);
+        assert!(now < week.plus(Duration::from_secs(6 * 86_400)), "something is left for ever");
+    }
+    assert!(mails.is_empty(), "{} are left", mails.len());
+    assert_eq!((scheduler.len(), scheduler.workers()), (0, 0));
+    assert!(scheduler.names.is_empty(), "forgotten destinations cost no memory");
+    assert!(connections < tries, "a dead destination costs fewer connections than tries: {connections} of {tries}");
+    assert!(ended > 2_000);
+}
+
+fn begin(
+    under_way: &mut BTreeMap<(Timestamp, u64), Job>,
+    claimed: &mut BTreeSet<Key>,
+    job: Job,
+    now: Timestamp,
+    random: &Seed,
+    tries: &mut u64,
+) {
+    for n in &job.recipients {
+        assert!(claimed.insert((job.id, *n)), "claimed twice");
+    }
+    *tries += 1;
+    under_way.insert((now.plus(Duration::from_millis(50 + random.below(30_000))), *tries), job);
+}
+
+#[test]
+fn weeks_of_mail_end_well() {
+    for seed in 1..6 {
+        a_week(seed);
+    }
+}
+
+#[test]
+fn recipients_of_one_message_go_together_and_fresh_mail_first() {
+    let mut scheduler = Scheduler::new(Schedule::default());
+    let old = QueueItem { attempts: 3, ..item(1, 0, "blue.example", START) };
+    scheduler.changed(old, START);
+    for n in 0..250 {
+        scheduler.changed(item(2, n, "blue.example", START), START);
+    }
+    let first = scheduler.start(START).unwrap();
+    assert_eq!((first.id.as_u64(), first.recipients.len()), (2, limits::RELAY_RECIPIENTS));
+    let second = scheduler.start(START).unwrap();
+    assert_eq!((second.id.as_u64(), second.recipients[0]), (2, 100));
+    // Not proven: two connections are enough.
+    assert!(scheduler.start(START).is_none());
+    scheduler.answered(&first);
+    assert!(scheduler.start(START).is_some());
+    assert_eq!(scheduler.start(START).unwrap().id.as_u64(), 1);
+}
+
+#[test]
+fn an_idle_worker_gets_the_job_and_one_that_left_does_not() {
+    let mut scheduler = Scheduler::new(Schedule::default());
+    scheduler.changed(item(1, 0, "blue.example", START), START);
+    let first = scheduler.start(START).unwrap();
+    scheduler.settled(&first, &[(0, Settled::Gone)], START);
+    assert!(scheduler.next_for(&first, START).is_none());
+    let mut waiting = scheduler.idle(&first);
+    scheduler.changed(item(2, 0, "blue.example", START), START);
+    assert!(scheduler.start(START).is_none());
+    let second = waiting.try_recv().unwrap();
+    assert_eq!(second.id.as_u64(), 2);
+    scheduler.settled(&second, &[(0, Settled::Gone)], START);
+    let mut tired = scheduler.idle(&second);
+    tired.close();
+    scheduler.changed(item(3, 0, "blue.example", START), START);
+    assert_eq!(scheduler.start(START).unwrap().id.as_u64(), 3);
+}
+
+#[test]
+fn held_mail_waits_and_an_operator_may_hurry() {
+    let mut scheduler = Scheduler::new(Schedule::default());
+    let held = QueueItem { state: QueueState::Held, ..item(1, 0, "blue.example", START) };
+    scheduler.changed(held.clone(), START);
+    assert!(scheduler.start(START).is_none());
+    scheduler.changed(QueueItem { state: QueueState::Waiting, ..held }, START);
+    let job = scheduler.start(START).unwrap();
+    scheduler.failed(&job, "refused", START);
+    let later = START.plus(Duration::from_secs(300));
+    scheduler.settled(&job, &[(0, Settled::Later(later))], START);
+    scheduler.leave(&job);
+    assert!(scheduler.start(START).is_none());
+    // The store tells that it is due now: tried for real, though the destination is down.
+    scheduler.changed(QueueItem { attempts: 1, ..item(1, 0, "blue.example", START) }, START);
+    assert_eq!(scheduler.start(START).unwrap().down, None);
+}
+
+#[test]
+fn a_large_queue_starts_no_more_than_it_may() {
+    let mut scheduler = Scheduler::new(Schedule::default());
+    for n in 0..100_000u64 {
+        scheduler.changed(item(n, 0, &format!("d{}.example", n % 1000), START), START);
+    }
+    assert_eq!(scheduler.len(), 100_000);
+    let mut started = 0;
+    while scheduler.start(START).is_some() {
+        started += 1;
+    }
+    assert_eq!(started, limits::RELAY_CONNECTIONS);
+}

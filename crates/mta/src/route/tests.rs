@@ -1,0 +1,213 @@
+//! Routing against DNS that says what the test says.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mail::Timestamp;
+
+use super::*;
+use crate::world::{Clock, Connect, Dns, Random, Stream, Trust};
+
+/// `mx <name>`, `a <name>`, `aaaa <name>`: records separated by commas, `NODATA`, or `FAIL`; else NXDOMAIN.
+struct Table(HashMap<&'static str, &'static str>, AtomicU64);
+
+impl Table {
+    fn get<T>(&self, kind: &str, name: &str, read: impl Fn(&str) -> T) -> Answer<T> {
+        match self.0.get(format!("{kind} {name}").as_str()).copied() {
+            None => Answer::NoDomain,
+            Some("NODATA") => Answer::NoData,
+            Some("FAIL") => Answer::Temporary("SERVFAIL".into()),
+            Some(list) => Answer::Found(list.split(", ").map(read).collect(), Duration::from_secs(60)),
+        }
+    }
+}
+
+#[async_trait]
+impl Dns for Table {
+    async fn mx(&self, name: &str) -> Answer<Mx> {
+        self.get("mx", name, |text| {
+            let (preference, exchange) = text.split_once(' ').unwrap();
+            Mx { preference: preference.parse().unwrap(), exchange: exchange.trim_matches('.').to_owned() }
+        })
+    }
+
+    async fn ipv4(&self, name: &str) -> Answer<Ipv4Addr> {
+        self.get("a", name, |text| text.parse().unwrap())
+    }
+
+    async fn ipv6(&self, name: &str) -> Answer<Ipv6Addr> {
+        self.get("aaaa", name, |text| text.parse().unwrap())
+    }
+
+    async fn txt(&self, _: &str) -> Answer<Vec<u8>> {
+        Answer::NoData
+    }
+}
+
+#[async_trait]
+impl Connect for Table {
+    async fn connect(&self, _: SocketAddr) -> io::Result<Box<dyn Stream>> {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    async fn tls(&self, _: Box<dyn Stream>, _: &str, _: Trust) -> io::Result<(Box<dyn Stream>, store::Tls)> {
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+
+    fn is_local(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || ip == IpAddr::V4(Ipv4Addr::new(192, 0, 2, 99))
+    }
+}
+
+#[async_trait]
+impl Clock for Table {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_secs(0)
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+impl Random for Table {
+    fn next(&self) -> u64 {
+        self.1.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(23)
+    }
+}
+
+fn world(records: &[(&'static str, &'static str)]) -> World {
+    let table = Arc::new(Table(records.iter().copied().collect(), AtomicU64::new(1)));
+    World { clock: table.clone(), random: table.clone(), dns: table.clone(), connect: table }
+}
+
+fn routing() -> Routing {
+    let route = |domain: &str, hop: &str| FixedRoute {
+        domain: Some(Domain::from_ascii(domain).unwrap()),
+        next_hop: vec![(hop.to_owned(), 2525)],
+        login: None,
+    };
+    Routing {
+        hostname: "mail.red.example".into(),
+        listening: vec!["[::]:25".parse().unwrap(), "0.0.0.0:25".parse().unwrap()],
+        port: 25,
+        routes: vec![route("branch.example", "10.0.0.5"), route("named.example", "hop.example")],
+    }
+}
+
+fn run(records: &[(&'static str, &'static str)], routing: &Routing, domain: &str) -> (String, String) {
+    let domain = match domain.parse::<IpAddr>() {
+        Ok(ip) => Domain::literal(ip),
+        Err(_) => Domain::from_ascii(domain).unwrap(),
+    };
+    let world = world(records);
+    // Nothing here waits, so one poll is the whole run.
+    let mut future = Box::pin(route(&world, routing, &domain));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(route) = future.as_mut().poll(&mut context) else { panic!("it waits") };
+    assert!(!route.steps.is_empty(), "a decision without a reason");
+    let verdict = match &route.verdict {
+        Verdict::Hosts(hosts) => hosts
+            .iter()
+            .map(|host| {
+                let to: Vec<String> = host.addresses.iter().map(ToString::to_string).collect();
+                format!("{}={}", host.name, to.join("+"))
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
+        Verdict::Never(code, (a, b, c), _) => format!("never {code} {a}.{b}.{c}"),
+        Verdict::Later((a, b, c), _) => format!("later {a}.{b}.{c}"),
+    };
+    (route.rule.to_owned(), verdict)
+}
+
+#[test]
+fn every_rule() {
+    let records = [
+        ("mx blue.example", "20 b.blue.example, 10 a.blue.example, 30 gone.blue.example"),
+        ("a a.blue.example", "192.0.2.1"),
+        ("aaaa a.blue.example", "2001:db8::1"),
+        ("a b.blue.example", "192.0.2.2, 192.0.2.3"),
+        ("mx implicit.example", "NODATA"),
+        ("a implicit.example", "192.0.2.4"),
+        ("mx nothing.example", "NODATA"),
+        ("mx null.example", "0 ."),
+        ("mx lame.example", "FAIL"),
+        ("mx halflame.example", "10 lame.host, 20 a.blue.example"),
+        ("a lame.host", "FAIL"),
+        ("mx alllame.example", "10 lame.host"),
+        ("mx noaddress.example", "10 gone.host"),
+        ("mx lameimplicit.example", "NODATA"),
+        ("a lameimplicit.example", "FAIL"),
+        ("mx self.example", "10 a.blue.example, 20 MAIL.red.example, 20 c.example, 30 b.blue.example"),
+        ("a mail.red.example", "192.0.2.99"),
+        ("a c.example", "192.0.2.5"),
+        ("mx byaddress.example", "10 other-name.example"),
+        ("a other-name.example", "192.0.2.99"),
+        ("mx implicitself.example", "NODATA"),
+        ("a implicitself.example", "192.0.2.99"),
+        ("a hop.example", "10.0.0.6"),
+    ];
+    for (domain, rule, verdict) in [
+        ("blue.example", "mx", "a.blue.example=[2001:db8::1]:25+192.0.2.1:25 b.blue.example=192.0.2.2:25+192.0.2.3:25"),
+        ("implicit.example", "implicit-mx", "implicit.example=192.0.2.4:25"),
+        ("nothing.example", "implicit-mx", "never 550 5.4.4"),
+        ("unknown.example", "no-domain", "never 550 5.1.2"),
+        ("null.example", "null-mx", "never 556 5.1.10"),
+        ("lame.example", "dns-error", "later 4.4.3"),
+        ("halflame.example", "mx", "a.blue.example=[2001:db8::1]:25+192.0.2.1:25"),
+        ("alllame.example", "dns-error", "later 4.4.3"),
+        ("noaddress.example", "mx", "never 550 5.4.4"),
+        ("lameimplicit.example", "dns-error", "later 4.4.3"),
+        ("self.example", "mx", "a.blue.example=[2001:db8::1]:25+192.0.2.1:25"),
+        ("byaddress.example", "loop", "never 554 5.4.6"),
+        ("implicitself.example", "loop", "never 554 5.4.6"),
+        ("192.0.2.8", "literal", "192.0.2.8=192.0.2.8:25"),
+        ("192.0.2.99", "loop", "never 554 5.4.6"),
+        ("branch.example", "route", "10.0.0.5=10.0.0.5:2525"),
+        ("named.example", "route", "hop.example=10.0.0.6:2525"),
+    ] {
+        assert_eq!(run(&records, &routing(), domain), (rule.to_owned(), verdict.to_owned()), "{domain}");
+    }
+}
+
+#[test]
+fn a_smart_host_takes_all_but_what_has_its_own_route() {
+    let mut routing = routing();
+    let login = Some(("user".to_owned(), "secret".to_owned()));
+    routing.routes.push(FixedRoute { domain: None, next_hop: vec![("smart.example".into(), 587)], login });
+    let records = [("a smart.example", "192.0.2.6")];
+    assert_eq!(run(&records, &routing, "any.example").0, "smart-host");
+    assert_eq!(run(&records, &routing, "branch.example").0, "route");
+    let address = |domain: &str| Address::new("a", Domain::from_ascii(domain).unwrap()).unwrap();
+    assert_eq!(routing.destination(&address("any.example")).as_str(), "smart.example");
+    assert_eq!(routing.destination(&address("branch.example")).as_str(), "branch.example");
+    // A next hop that can't be found is the operator's mistake: nothing bounces.
+    assert_eq!(run(&[], &routing, "any.example"), ("dns-error".into(), "later 4.4.3".into()));
+    assert!(!format!("{routing:?}").contains("secret"));
+}
+
+#[test]
+fn equals_come_in_random_order() {
+    let table = world(&[
+        ("mx x.example", "10 a.x, 10 b.x, 10 c.x, 20 d.x"),
+        ("a a.x", "192.0.2.1"),
+        ("a b.x", "192.0.2.2"),
+        ("a c.x", "192.0.2.3"),
+        ("a d.x", "192.0.2.4"),
+    ]);
+    let mut first = std::collections::BTreeSet::new();
+    for _ in 0..60 {
+        let (routing, domain) = (routing(), Domain::from_ascii("x.example").unwrap());
+        let mut future = Box::pin(route(&table, &routing, &domain));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(route) = future.as_mut().poll(&mut context) else { panic!("it waits") };
+        let Verdict::Hosts(hosts) = route.verdict else { panic!("no hosts") };
+        assert_eq!(hosts[3].name, "d.x");
+        first.insert(hosts[0].name.clone());
+    }
+    assert_eq!(first.len(), 3);
+}
