@@ -54,6 +54,10 @@ async fn run_on(
         listening: smtp_at.clone(),
         random: outbound.world().random.clone(),
         verify: None,
+        reporter: Some({
+            let relay = outbound.relay.clone();
+            Arc::new(move || relay.reporter())
+        }),
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));
     for listener in &listeners {

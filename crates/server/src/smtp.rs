@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use mail::{Domain, Envelope, Reply, Timestamp};
-use mta::accept::{Client, Desk, Ending, Identity, Incoming, Policy, Transaction, VerifyRecipient};
+use mta::accept::{Client, Desk, Ending, Identity, Incoming, MakeReporter, Policy, Transaction, VerifyRecipient};
 use mta::misbehave::Misbehave;
 use mta::route::{FixedRoute, Routing};
 use mta::world::Random;
@@ -36,6 +36,8 @@ pub struct Extras {
     pub verify: Option<Arc<dyn VerifyRecipient>>,
     /// Recipients that misbehave on purpose.
     pub misbehave: Option<Arc<dyn Misbehave>>,
+    /// For reports of success.
+    pub reporter: Option<MakeReporter>,
 }
 
 /// Receives mail for one system, on all its SMTP listeners.
@@ -72,6 +74,7 @@ impl Reception {
             },
             verify: self.extras.verify.clone(),
             misbehave: self.extras.misbehave.clone().filter(|_| settings.local.misbehave),
+            reporter: self.extras.reporter.clone(),
         };
         let made = (settings, Arc::new(desk));
         self.desk.store(Some(Arc::new(made.clone())));

@@ -11,8 +11,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mail::{Address, Reply, ReversePath, Timestamp, Uid};
 use mta::accept::VerifyRecipient;
+use mta::bounce::Reporter;
+use mta::route::Routing;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use server::connect::SystemRandom;
+use server::connect::{Network, SystemRandom};
+use server::dns::Resolver;
 use server::listen::{Handler, Listener, Service, serve};
 use server::settings::RouteSetting;
 use server::smtp::{Extras, Reception};
@@ -38,6 +41,18 @@ impl VerifyRecipient for Branch {
             _ => Ok(()),
         }
     }
+}
+
+/// Nothing here talks to anybody else.
+fn reporter() -> Reporter {
+    let world = mta::world::World {
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandom),
+        dns: Arc::new(Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap()),
+        connect: Arc::new(Network::new()),
+    };
+    let routing = Routing { hostname: "mail.red.example".into(), listening: Vec::new(), port: 25, routes: Vec::new() };
+    Reporter { world, routing: Arc::new(routing), lifetime: mail::limits::QUEUE_LIFETIME }
 }
 
 /// The scene of tests/transcripts/smtp/README.md, and servers on it.
@@ -77,6 +92,7 @@ impl World {
             random: Arc::new(SystemRandom),
             verify: Some(Arc::new(Branch)),
             misbehave: None,
+            reporter: Some(Arc::new(reporter)),
         };
         let reception = Arc::new(Reception::new(extras));
         let handler: Handler =
@@ -303,6 +319,32 @@ fn an_alias_sends_on() {
     assert_eq!(out.original.as_deref(), Some("rfc822;out@red.example"));
     assert_eq!(out.prefix, b"Delivered-To: out@red.example\r\n");
     assert_eq!((branch.address.to_string().as_str(), &branch.prefix[..]), ("person@branch.example", &b""[..]));
+}
+
+/// NOTIFY=SUCCESS: a mailbox here is told of with the acceptance itself (RFC 3461 §5.2.3); of the null reverse-path never.
+#[test]
+fn success_is_reported() {
+    let mut world = World::new();
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    for (sender, reports) in [("", 0), ("carol@elsewhere.example", 1)] {
+        assert!(client.say(&format!("MAIL FROM:<{sender}> ENVID=here")).starts_with("250 "));
+        assert!(client.say("RCPT TO:<alice@red.example> NOTIFY=SUCCESS").starts_with("250 "));
+        assert!(client.say("RCPT TO:<bob@red.example> NOTIFY=NEVER").starts_with("250 "));
+        assert!(client.say("DATA").starts_with("354 "));
+        assert!(client.say("Subject: x\r\n\r\n.").starts_with("250 "));
+        let queued = world.runtime.block_on(world.store.queue_messages(None, 9)).unwrap();
+        assert_eq!(queued.len(), reports);
+        for report in queued {
+            assert_eq!(report.envelope.reverse_path, ReversePath::Null);
+            let body = world.runtime.block_on(async {
+                let body = world.store.queue_body(report.id, report.recipients[0].index).await.unwrap();
+                body.read(0..body.size()).await.unwrap()
+            });
+            let text = String::from_utf8_lossy(&body).into_owned();
+            assert!(text.contains("Final-Recipient: rfc822; alice@red.example\r\nAction: delivered"), "{text}");
+            assert!(!text.contains("bob@red.example"), "{text}");
+        }
+    }
 }
 
 /// Invariant 3: where one recipient can't be had, none gets the message.

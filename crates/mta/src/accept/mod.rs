@@ -11,6 +11,7 @@
 mod replies;
 pub mod resolve;
 mod submission;
+mod success;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -24,6 +25,7 @@ use mail::{AccountId, Address, Domain, Reply, ReversePath};
 use store::Store;
 use wire::smtp::server::Role;
 
+use crate::bounce::Reporter;
 use crate::misbehave::Misbehave;
 use crate::route::Routing;
 use crate::world::{Clock, Random};
@@ -67,7 +69,12 @@ pub struct Desk {
     pub verify: Option<Arc<dyn VerifyRecipient>>,
     /// Recipients that misbehave on purpose, on port 25.
     pub misbehave: Option<Arc<dyn Misbehave>>,
+    /// Makes reports by the configuration of now; none: no reports of success.
+    pub reporter: Option<MakeReporter>,
 }
+
+/// Gives the maker of reports of this moment.
+pub type MakeReporter = Arc<dyn Fn() -> Reporter + Send + Sync>;
 
 impl std::fmt::Debug for Desk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -12,7 +12,7 @@ use store::{Acceptance, Event, LocalDelivery, QueueRelay, Stage, StoreResult, Wh
 use wire::smtp::server::{Hello, Role, Sender};
 
 use super::resolve::{Expansion, Place, Refusal, Resolved, Target};
-use super::{Client, Desk, Identity, replies, submission, trace};
+use super::{Client, Desk, Identity, replies, submission, success, trace};
 use crate::misbehave::AtEnd;
 
 /// A message that somebody begins to send.
@@ -237,7 +237,9 @@ impl Incoming {
             }
         }
         let size = self.stage.len();
-        let acceptance = self.acceptance(envelope, facts, size, desk.clock.now());
+        let mut acceptance = self.acceptance(envelope, facts, size, desk.clock.now());
+        let ends: Vec<_> = self.transaction.recipients.iter().map(|(_, resolved)| success::kind(resolved)).collect();
+        success::add(&desk, &mut acceptance, size, &ends).await;
         let Self { transaction, id, stage, .. } = self;
         match desk.store.accept(stage, acceptance).await {
             Ok(accepted) => {

@@ -112,6 +112,8 @@ impl Reporter {
             return Ok(None);
         }
         let returned = match store.queue_body(message.id, first.recipient.index).await {
+            // It was never queued: accepted and delivered in one commit with this report.
+            _ if matches!(kind, Kind::Delivered | Kind::Expanded) => compose::Returned::default(),
             Ok(body) => compose::returned(body.as_ref(), message, kind).await,
             // A damaged message is reported without its text: the sender must hear of it all the same.
             Err(why) => {

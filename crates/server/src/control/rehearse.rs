@@ -34,6 +34,7 @@ pub(super) async fn rehearse(context: &Context, address: Address) -> Result<Rout
         },
         // It would talk to the next hop.
         verify: None,
+        reporter: None,
         misbehave: None,
     };
     let mut view = RouteView { address: address.to_string(), steps: Vec::new(), from: "nobody".into() };
