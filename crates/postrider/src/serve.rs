@@ -53,7 +53,7 @@ async fn run_on(
     let reception = Arc::new(Reception::new(Extras {
         listening: smtp_at.clone(),
         random: outbound.world().random.clone(),
-        verify: None,
+        verify: Some(outbound.verifier.clone()),
         reporter: Some({
             let relay = outbound.relay.clone();
             Arc::new(move || relay.reporter())
