@@ -122,6 +122,8 @@ impl LocalStore {
     /// Takes nothing more in; the threads that finish what is under way.
     pub(crate) fn stop_taking(&self) -> Vec<JoinHandle<()>> {
         self.published.index.stop();
+        // Before the writer's connection goes: the last one to go folds the database up, and only that one can.
+        self.readers.close();
         self.to_append.close();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -131,7 +133,6 @@ impl LocalStore {
         if fault {
             self.published.poison.set("a thread of the store ended by a fault".into());
         }
-        self.readers.close();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.published.poison.set(crate::publish::CLOSED.into());
     }

@@ -29,7 +29,7 @@ impl Readers {
     ) -> StoreResult<T> {
         let stopped = || StoreError::Poisoned("it was closed".into());
         let permit = self.permits.clone().acquire_owned().await.map_err(|_| stopped())?;
-        let (idle, path) = (self.idle.clone(), self.path.clone());
+        let (idle, path, permits) = (self.idle.clone(), self.path.clone(), self.permits.clone());
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let taken = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -40,7 +40,9 @@ impl Readers {
             let transaction = conn.unchecked_transaction().map_err(db)?;
             let result = read(&transaction);
             drop(transaction);
-            idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            if !permits.is_closed() {
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
+            }
             result
         });
         task.await.unwrap_or_else(|error| Err(StoreError::Failed(format!("a read failed: {error}"))))

@@ -18,6 +18,9 @@ struct Faulty {
     sync_fails: AtomicBool,
     full: AtomicBool,
     free: AtomicU64,
+    /// Something was written since the last sync.
+    unsynced: AtomicBool,
+    dirs_synced: AtomicU64,
 }
 
 impl Faulty {
@@ -26,6 +29,8 @@ impl Faulty {
             sync_fails: AtomicBool::new(false),
             full: AtomicBool::new(false),
             free: AtomicU64::new(u64::MAX),
+            unsynced: AtomicBool::new(false),
+            dirs_synced: AtomicU64::new(0),
         })
     }
 }
@@ -38,6 +43,7 @@ impl Disk for Faulty {
             RealDisk.write_at(file, &mut [IoSlice::new(&buffers[0][..half])], offset)?;
             return Err(io::ErrorKind::StorageFull.into());
         }
+        self.unsynced.store(true, Ordering::Relaxed);
         RealDisk.write_at(file, buffers, offset)
     }
 
@@ -45,10 +51,12 @@ impl Disk for Faulty {
         if self.sync_fails.load(Ordering::Relaxed) {
             return Err(io::Error::other("the disk is gone"));
         }
+        self.unsynced.store(false, Ordering::Relaxed);
         RealDisk.sync(file)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.dirs_synced.fetch_add(1, Ordering::Relaxed);
         RealDisk.sync_dir(dir)
     }
 
@@ -59,6 +67,24 @@ impl Disk for Faulty {
 
 fn open_on(dir: &Path, disk: &Arc<Faulty>) -> Arc<LocalStore> {
     LocalStore::open(dir, Options { disk: disk.clone(), ..Options::default() }).unwrap()
+}
+
+/// Of the message log; that SQLite syncs its own before it answers is seen in the order of system calls.
+#[tokio::test]
+async fn an_answer_comes_after_the_syncs_that_cover_it() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Faulty::new());
+    let store = LocalStore::open(dir.path(), Options { disk: disk.clone(), segment_len: 9000, ..Options::default() });
+    let store = store.unwrap();
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    let large = vec![b'x'; limits::BODY_IN_MEMORY + 1];
+    // A new segment, the same, the next one, a file of its own: the directory is synced where a name is new.
+    for (bytes, new_names) in [(&large[..5000], 1), (&large[..5000], 0), (&large[..10], 1), (&large[..], 1)] {
+        let before = disk.dirs_synced.load(Ordering::Relaxed);
+        suite::append(&*store, inbox, bytes).await;
+        assert!(!disk.unsynced.load(Ordering::Relaxed));
+        assert_eq!(disk.dirs_synced.load(Ordering::Relaxed) - before, new_names);
+    }
 }
 
 #[tokio::test]
