@@ -110,7 +110,8 @@ fn exists(name: &str, of_crate: &str, sources: &[house::Source]) -> bool {
                 })
             });
         }
-        return house::root().join(name).exists();
+        let root = house::root();
+        return root.join(name).exists() || root.join("crates").join(of_crate).join(name).exists();
     }
     let parts: Vec<&str> = name.split("::").collect();
     let last = parts.last().copied().unwrap_or_default();
