@@ -264,3 +264,6 @@ fn clean(text: &str) -> String {
 fn ascii(text: &str) -> String {
     clean(text).chars().map(|c| if c.is_ascii() { c } else { '?' }).collect()
 }
+
+#[cfg(test)]
+mod tests;
