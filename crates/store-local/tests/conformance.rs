@@ -1,5 +1,7 @@
 //! This engine keeps every promise of the store.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, also in what it calls")]
+
 use std::sync::Arc;
 
 use store_local::{LocalStore, Options};

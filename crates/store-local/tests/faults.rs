@@ -1,5 +1,7 @@
 //! A disk that fails, is full, or flips bits; a store that is not ours.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, also in what it calls")]
+
 mod support;
 
 use std::fs::File;

@@ -1,6 +1,8 @@
 //! Random sequences of operations agree with a naive model, also over restarts, and every snapshot that is published
 //! is what a fresh look shows.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, also in what it calls")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

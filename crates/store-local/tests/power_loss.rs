@@ -5,6 +5,8 @@
 //! a change was on its way to the disk: first the log, then SQLite's log, then (in a checkpoint) the
 //! database. An image takes the files from before, and of the one under way a random mixture of old and new sectors.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, also in what it calls")]
+
 mod support;
 
 use std::path::Path;
@@ -141,7 +143,7 @@ fn image_in_checkpoint(before: &Path, after: &Path, image: &Path, random: &mut R
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_at_any_moment() {
     for seed in [1, 2] {
-        run(seed, 25).await;
+        run(seed, 18).await;
     }
 }
 

@@ -1,5 +1,7 @@
 //! Many at once: deliveries, flags, expunges, readers, watches that come and go, space given back, and `check`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, also in what it calls")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,8 @@
 //! Stores that earlier versions wrote open and check clean. `fixtures/vN` is one of format N, made by
 //! `examples/make_fixture.rs` of that time; it stays as it is for ever.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic, also in what it calls")]
+
 mod support;
 
 use std::path::Path;

@@ -27,6 +27,9 @@ const IDLE: Duration = Duration::from_millis(300);
 /// With so many journeys not covered, some are taken up although messages come: looking through them takes long.
 const TOO_MANY: u64 = 200_000;
 
+/// A term's hash and the queue id of a journey that has the term.
+type Entry = (i64, u64);
+
 /// The index, and what its thread must know.
 pub(crate) struct Index {
     path: PathBuf,
@@ -149,7 +152,7 @@ impl Index {
     }
 
     /// Adds entries, and covers up to `covered`.
-    fn add(&self, entries: &[(i64, u64)], covered: u64) -> StoreResult<()> {
+    fn add(&self, entries: &[Entry], covered: u64) -> StoreResult<()> {
         let mut conn = self.conn();
         let Some(conn) = &mut *conn else { return Ok(()) };
         let transaction = conn.transaction().map_err(db)?;
@@ -221,10 +224,9 @@ impl Filler {
                 }
                 state.came
             };
-            if let Err(error) = self.catch_up(&conn) {
-                if !matches!(error, StoreError::Poisoned(_)) {
-                    tracing::warn!(%error, "index.db is not filled now");
-                }
+            match self.catch_up(&conn) {
+                Ok(()) | Err(StoreError::Poisoned(_)) => {}
+                Err(error) => tracing::warn!(%error, "index.db is not filled now"),
             }
             // Also after an error: the next journey is the next chance.
             self.index.state().done = came;
@@ -271,7 +273,7 @@ impl Filler {
 }
 
 /// Entries of the journeys that `sql` gives, and their ids.
-fn read(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> StoreResult<(Vec<(i64, u64)>, Vec<u64>)> {
+fn read(conn: &Connection, sql: &str, params: impl rusqlite::Params) -> StoreResult<(Vec<Entry>, Vec<u64>)> {
     let mut statement = conn.prepare_cached(sql).map_err(db)?;
     let mut rows = statement.query(params).map_err(db)?;
     let (mut entries, mut ids) = (Vec::new(), Vec::new());
