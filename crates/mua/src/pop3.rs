@@ -162,16 +162,26 @@ impl Pop3Client {
 }
 
 /// Asks a POP3 server for new messages again and again, a log-in each time (RFC 1939 shows a session what was
-/// there at its start), and tells of each, until `tell` says no more.
+/// there at its start), and tells of each, until `tell` says no more. `ready` is called once it is known what is
+/// there already. While another session has the maildrop, it waits.
 pub async fn watch(
     server: &ServerUrl,
     trust: &Trust,
     login: &Login,
+    ready: &mut (dyn FnMut() + Send),
     tell: &mut (dyn FnMut(Summary) -> bool + Send),
 ) -> MuaResult<()> {
     let mut known: Option<std::collections::HashSet<String>> = None;
     loop {
-        let mut client = Pop3Client::open(server, trust, login).await?;
+        let mut client = match Pop3Client::open(server, trust, login).await {
+            Ok(client) => client,
+            // RFC 2449 §8.1.1: "the maildrop … is currently in use": trying again later helps.
+            Err(error) if known.is_some() && error.to_string().contains("[IN-USE]") => {
+                tokio::time::sleep(POLL).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         client.command("UIDL").await?;
         let listing = String::from_utf8_lossy(&client.lines(0, &mut Silent).await?).into_owned();
         let listing: Vec<(u32, String)> = listing
@@ -190,8 +200,10 @@ pub async fn watch(
                 }
             }
         }
-        known = Some(listing.into_iter().map(|(_, id)| id).collect());
         client.close().await;
+        if known.replace(listing.into_iter().map(|(_, id)| id).collect()).is_none() {
+            ready();
+        }
         tokio::time::sleep(POLL).await;
     }
 }

@@ -31,12 +31,14 @@ impl Watch {
             left = left.map(|left| left.saturating_sub(1));
             left != Some(0)
         };
+        let mut ready = || drop(writeln!(std::io::stderr(), "Watching {}; Ctrl-C ends.", self.mailbox));
         if self.account.server.protocol == Protocol::Pop3 {
-            return pop3::watch(&self.account.server, &self.account.trust()?, &self.account.login()?, &mut tell).await;
+            let (trust, login) = (self.account.trust()?, self.account.login()?);
+            return pop3::watch(&self.account.server, &trust, &login, &mut ready, &mut tell).await;
         }
         match self.account.open(&self.mailbox).await? {
             Maildrop::Imap(mut client) => {
-                let _ = writeln!(std::io::stderr(), "Watching {}; Ctrl-C ends.", self.mailbox);
+                ready();
                 client.watch(&mut tell).await?;
                 client.close().await;
                 Ok(())
