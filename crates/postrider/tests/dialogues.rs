@@ -22,7 +22,7 @@ fn can_be_had(transcript: &Transcript) -> bool {
     transcript.name != "capa" && ["remote", "memory", "scram"].iter().all(|key| transcript.directive(key).is_none())
 }
 
-/// Puts the messages of a folder into alice's INBOX, as they are, in order of name.
+/// Puts the messages of a folder into alice's INBOX, as they are, in order of name, a day apart.
 fn append(program: &Program, messages: &Path) {
     let mut files: Vec<_> = std::fs::read_dir(messages).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -37,9 +37,10 @@ fn append(program: &Program, messages: &Path) {
     };
     say(b"", "* OK");
     say(format!("a LOGIN {} {}\r\n", ALICE.0, ALICE.1).as_bytes(), "a OK");
-    for file in files {
+    for (day, file) in (1..).zip(files) {
         let message = std::fs::read(file).unwrap();
-        say(format!("b APPEND INBOX {{{}}}\r\n", message.len()).as_bytes(), "+");
+        let date = format!("{day:02}-Nov-2026 12:00:00 +0000");
+        say(format!("b APPEND INBOX \"{date}\" {{{}}}\r\n", message.len()).as_bytes(), "+");
         say(&[&message[..], b"\r\n"].concat(), "b OK");
     }
     say(b"c LOGOUT\r\n", "c OK");
@@ -69,4 +70,40 @@ fn pop3() {
         let service = if transcript.directive("starttls").is_some() { "pop3" } else { "pop3s" };
         Box::new(Real { program, service })
     });
+}
+
+/// IMAP's dialogues whose name has its first letter in the range: a server takes its time to start and end, so several
+/// tests run beside each other.
+fn imap(letters: std::ops::RangeInclusive<char>) {
+    let is_here = |transcript: &Transcript| {
+        can_be_had(transcript) && transcript.name.starts_with(|first: char| letters.contains(&first))
+    };
+    run_some(folder("imap"), is_here, |transcript| {
+        let program = start(&[ALICE]);
+        if transcript.directive("empty").is_none() {
+            append(&program, &folder("imap/messages"));
+        }
+        let service = if transcript.directive("starttls").is_some() { "imap" } else { "imaps" };
+        Box::new(Real { program, service })
+    });
+}
+
+#[test]
+fn imap_a_to_d() {
+    imap('a'..='d');
+}
+
+#[test]
+fn imap_e_to_k() {
+    imap('e'..='k');
+}
+
+#[test]
+fn imap_l_to_o() {
+    imap('l'..='o');
+}
+
+#[test]
+fn imap_p_to_z() {
+    imap('p'..='z');
 }
