@@ -25,9 +25,11 @@ use store::conformance::{address, domain};
 use store::{AccountState, Alias, JourneyQuery, NewAccount, ScramKeys, Store, What};
 use store_local::{LocalStore, Options};
 use testkit::socket::{Socket, trusting};
-use testkit::transcript::{Subject, Transcript, run};
+use testkit::transcript::{Enough, Subject, Transcript, run};
 use tokio::runtime::Runtime;
+use wire::sasl::client::{Credentials, Exchange};
 use wire::sasl::scram::Keys;
+use wire::sasl::{ChannelBinding, Mechanism, Password, decode, encode};
 
 /// The next hop of branch.example.
 struct Branch;
@@ -397,4 +399,75 @@ fn silence_and_a_stop_end_the_session() {
     let mut rest = Vec::new();
     client.0.read_to_end(&mut rest).unwrap();
     assert!(rest.is_empty());
+}
+
+/// A whole reply: its last line has a space behind the code.
+fn hear(socket: &mut Socket) -> String {
+    let ended = |bytes: &[u8]| {
+        let last = bytes.strip_suffix(b"\r\n").and_then(|text| text.rsplit(|b| *b == b'\n').next());
+        if last.is_some_and(|line| line.get(3) == Some(&b' ')) { Enough::Yes } else { Enough::No }
+    };
+    String::from_utf8(socket.receive(&mut { ended }).unwrap().bytes).unwrap()
+}
+
+/// SCRAM through all its steps; both sides know then that the other knows the password.
+#[test]
+fn scram_logs_in() {
+    let mut world = World::new();
+    let server = world.serve(Service::Submission, true, |settings| settings.offer_scram = true);
+    let trusted = trusting(&world.folder.path().join("ca.pem"));
+    let mut socket = Socket::connect(server, Some((trusted, "mail.red.example"))).unwrap();
+    hear(&mut socket);
+    socket.send(b"STARTTLS\r\n").unwrap();
+    hear(&mut socket);
+    socket.start_tls().unwrap();
+    socket.send(b"EHLO client.example\r\n").unwrap();
+    hear(&mut socket);
+    let credentials = Credentials { user: "alice@red.example".into(), password: Password::new("secret") };
+    let none = ChannelBinding::default();
+    let (first, mut exchange) = Exchange::start(Mechanism::ScramSha256, credentials, &none, true, &[5; 18]);
+    socket.send(format!("AUTH SCRAM-SHA-256 {}\r\n", encode(&first.unwrap())).as_bytes()).unwrap();
+    for _ in 0..2 {
+        let reply = hear(&mut socket);
+        let challenge = decode(reply.strip_prefix("334 ").unwrap().trim_end().as_bytes()).unwrap();
+        let (response, next) = exchange.respond(&challenge).unwrap();
+        exchange = next;
+        socket.send(format!("{}\r\n", encode(&response)).as_bytes()).unwrap();
+    }
+    assert_eq!(hear(&mut socket), "235 2.7.0 Authentication succeeded\r\n");
+    exchange.succeeded().unwrap();
+    socket.send(b"MAIL FROM:<alice@red.example>\r\n").unwrap();
+    assert_eq!(hear(&mut socket), "250 2.1.0 Sender ok\r\n");
+}
+
+/// Submission: Date and Message-ID are added, Bcc is taken out, and the client's address is not told.
+#[test]
+fn submissions_are_put_right() {
+    let mut world = World::new();
+    let server = world.serve(Service::Submission, true, |_| ());
+    let trusted = trusting(&world.folder.path().join("ca.pem"));
+    let mut socket = Socket::connect(server, Some((trusted, "mail.red.example"))).unwrap();
+    let heard = |socket: &mut Socket, wanted: &str| {
+        let said = hear(socket);
+        assert!(said.starts_with(wanted), "{said}");
+    };
+    heard(&mut socket, "220");
+    socket.send(b"STARTTLS\r\n").unwrap();
+    heard(&mut socket, "220");
+    socket.start_tls().unwrap();
+    for (line, wanted) in [
+        ("EHLO client.example", "250"),
+        ("AUTH PLAIN AGFsaWNlQHJlZC5leGFtcGxlAHNlY3JldA==", "235"),
+        ("MAIL FROM:<alice@red.example>", "250"),
+        ("RCPT TO:<bob@red.example>", "250"),
+        ("DATA", "354"),
+        ("Subject: s\r\nBcc: x@red.example,\r\n\ty@red.example\r\nTo: bob@red.example\r\n\r\nBcc: body\r\n.", "250"),
+    ] {
+        socket.send(format!("{line}\r\n").as_bytes()).unwrap();
+        heard(&mut socket, wanted);
+    }
+    let bob = world.inbox("bob@red.example").remove(0);
+    assert!(bob.ends_with("+0000\r\nSubject: s\r\nTo: bob@red.example\r\n\r\nBcc: body\r\n"), "{bob}");
+    assert!(bob.contains("\r\nDate: ") && bob.contains("\r\nMessage-ID: <"), "{bob}");
+    assert!(bob.contains("\r\nReceived: by mail.red.example with ESMTPSA id ") && !bob.contains("127.0.0.1"), "{bob}");
 }
