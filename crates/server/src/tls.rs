@@ -220,3 +220,132 @@ fn der(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let (content, rest) = rest.split_at_checked(length)?;
     Some((rest, content))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rcgen::generate_simple_self_signed;
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::pki_types::{ServerName, UnixTime};
+    use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+
+    /// Takes every certificate: which one came is what the tests look at.
+    #[derive(Debug)]
+    struct Any;
+
+    impl ServerCertVerifier for Any {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Ok(HandshakeSignatureValid::assertion())
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            ring::default_provider().signature_verification_algorithms.supported_schemes()
+        }
+    }
+
+    fn site(dir: &Path, name: &str) -> (SiteFiles, CertificateDer<'static>) {
+        let made = generate_simple_self_signed([name.to_owned()]).unwrap();
+        let files = SiteFiles {
+            certificate: dir.join(format!("{name}.pem")),
+            key: dir.join(format!("{name}.key")),
+        };
+        std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+        std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        (files, made.cert.der().clone())
+    }
+
+    /// The certificate that a client gets which asks for `name`, and what both sides know of the connection.
+    async fn shown(
+        acceptor: &Acceptor,
+        name: &str,
+        version: &'static rustls::SupportedProtocolVersion,
+    ) -> (CertificateDer<'static>, TlsInfo, Option<[u8; 32]>) {
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Any))
+            .with_no_client_auth();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        let (client, server) = tokio::join!(connector.connect(name, client), acceptor.accept(server));
+        let (client, (_server, info)) = (client.unwrap(), server.unwrap());
+        let connection = client.get_ref().1;
+        let leaf = connection.peer_certificates().unwrap()[0].clone().into_owned();
+        let exporter = connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok();
+        (leaf, info, exporter)
+    }
+
+    #[tokio::test]
+    async fn each_name_gets_its_certificate_and_any_other_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (red, red_der) = site(dir.path(), "mail.red.example");
+        let (blue, blue_der) = site(dir.path(), "mail.blue.example");
+        let acceptor = Acceptor::load(&[red, blue]).unwrap();
+        for (name, expected) in
+            [("mail.red.example", &red_der), ("mail.blue.example", &blue_der), ("other.example", &red_der)]
+        {
+            let (leaf, info, exporter) = shown(&acceptor, name, &TLS13).await;
+            assert_eq!(&leaf, expected, "{name}");
+            assert_eq!(info.sni.as_deref(), Some(name));
+            assert_eq!(info.version, "TLSv1.3");
+            assert_eq!(info.exporter, exporter);
+            // rcgen signs with ECDSA and SHA-256.
+            assert_eq!(info.server_end_point, Some(Sha256::digest(&leaf).to_vec()));
+        }
+        let (_, info, _) = shown(&acceptor, "mail.red.example", &TLS12).await;
+        assert_eq!((info.version.as_str(), info.exporter), ("TLSv1.2", None));
+    }
+
+    #[test]
+    fn wrong_files_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (red, _) = site(dir.path(), "mail.red.example");
+        let (blue, _) = site(dir.path(), "mail.blue.example");
+        let load = |certificate: &Path, key: &Path| {
+            let files = SiteFiles { certificate: certificate.into(), key: key.into() };
+            Acceptor::load(&[files]).unwrap_err().0
+        };
+        let gone = dir.path().join("gone.pem");
+        assert!(load(&gone, &red.key).contains("the certificate"), "{}", load(&gone, &red.key));
+        assert!(load(&red.certificate, &gone).contains("gone.pem can't be read"));
+        assert!(load(&red.key, &red.key).contains("holds no certificate in PEM form"));
+        assert!(load(&red.certificate, &blue.key).contains("does not belong to the certificate"));
+        std::fs::write(&gone, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        assert!(load(&gone, &red.key).contains("no X.509 certificate"), "{}", load(&gone, &red.key));
+        assert!(Acceptor::load(&[]).unwrap_err().0.contains("set certificate and key under [tls]"));
+    }
+}

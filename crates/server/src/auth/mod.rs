@@ -13,7 +13,7 @@ mod remember;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mail::{Address, Domain, Timestamp};
+use mail::{Address, Timestamp};
 use mta::world::Clock;
 use store::{Account, AccountState, DirectoryEntry, PasswordHash, Store, StoreError};
 
@@ -75,6 +75,9 @@ impl Auth {
         most_failures: usize,
     ) -> Result<Account, LoginError> {
         let now = self.clock.now();
+        // RFC 4616 §2, RFC 4013: the same preparation as when it was set, so that another keyboard's form fits.
+        let prepared = std::str::from_utf8(password).map(wire::sasl::prepare);
+        let password = prepared.as_ref().map_or(password, |prepared| prepared.as_bytes());
         let name = login_address(login);
         let account = match &name {
             Some(name) => self.active(name).await?,
@@ -155,6 +158,5 @@ impl Auth {
 
 /// A log-in name as an address: the log-in name is the address, in any case.
 fn login_address(login: &str) -> Option<Address> {
-    let (local, domain) = login.trim().rsplit_once('@')?;
-    Some(Address::new(local, Domain::from_ascii(domain).ok()?).ok()?.folded())
+    wire::address::mailbox(login.trim()).ok().map(|address| address.folded())
 }
