@@ -275,10 +275,7 @@ mod tests {
 
     fn site(dir: &Path, name: &str) -> (SiteFiles, CertificateDer<'static>) {
         let made = generate_simple_self_signed([name.to_owned()]).unwrap();
-        let files = SiteFiles {
-            certificate: dir.join(format!("{name}.pem")),
-            key: dir.join(format!("{name}.key")),
-        };
+        let files = SiteFiles { certificate: dir.join(format!("{name}.pem")), key: dir.join(format!("{name}.key")) };
         std::fs::write(&files.certificate, made.cert.pem()).unwrap();
         std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
         (files, made.cert.der().clone())
