@@ -202,6 +202,12 @@ fn open_database(dir: &Path, path: &Path) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::Failed { path: dir.into(), why: error.to_string() };
     // A process that died while it made the store leaves an empty file.
     let is_new = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
+    if is_new && holds_messages(&dir.join("log")) {
+        // A new database would know none of them, and what no row points to is garbage.
+        let why =
+            "store.db is missing or empty, but log/ holds messages: restore store.db from a backup, or move log/ away";
+        return Err(OpenError::Failed { path: dir.into(), why: why.into() });
+    }
     if !is_new {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
@@ -221,6 +227,14 @@ fn open_database(dir: &Path, path: &Path) -> Result<Connection, OpenError> {
     )
     .map_err(failed)?;
     Ok(conn)
+}
+
+/// Whether there are files of messages.
+fn holds_messages(log: &Path) -> bool {
+    [log.to_path_buf(), log.join("blob")].into_iter().any(|dir| {
+        let mut entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+    })
 }
 
 /// Puts in order what a crash left: the last segment that rows point to and where it ends.

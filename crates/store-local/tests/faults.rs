@@ -252,6 +252,11 @@ async fn an_unknown_version_is_refused_before_a_byte_is_written() {
         assert!(matches!(inspect(dir.path(), true), Err(OpenError::UnknownVersion { .. })));
     }
     assert_eq!(std::fs::read(&database).unwrap(), bytes);
+    std::fs::remove_file(&database).unwrap();
+    std::fs::write(dir.path().join("log/00000001.seg"), "messages").unwrap();
+    let refused = LocalStore::open(dir.path(), Options::default()).err().unwrap().to_string();
+    assert!(refused.contains("restore store.db from a backup"), "{refused}");
+    assert!(dir.path().join("log/00000001.seg").exists());
     for other in [b"this is no database, but a text that is long enough to look like a file".repeat(99), vec![0; 4096]]
     {
         std::fs::write(&database, &other).unwrap();
