@@ -5,9 +5,12 @@ mod local_system;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
-use local_system::{Local, PROGRAM};
+use local_system::{Local, PATIENCE, PROGRAM};
+use smallnet::dns::DnsServer;
+use smallnet::plan::Plan;
 
 #[test]
 fn a_mail_from_alice_to_bob_takes_the_whole_way() {
@@ -104,6 +107,36 @@ fn mail_stays_until_it_is_told_to_start_over() {
     let local = Local::start_in(&net, &["--reset"]);
     assert!(!local.list("bob", "blue").contains("kept"));
     assert_eq!(std::fs::read(local.ca()).unwrap(), ca, "clients that trust the CA go on to do so");
+}
+
+#[test]
+fn two_serve_processes_with_the_same_dns_behave_alike() {
+    let dir = tempfile::tempdir().unwrap();
+    let net = dir.path().join("net");
+    let mut local = Local::start_in(&net, &[]);
+    let base = local.base;
+    assert!(local.stop().0);
+    let plan = Plan::new(&net, base).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let dns = runtime.block_on(DnsServer::start(plan.dns(), plan.zones([&[0; 32], &[0; 32]]))).unwrap();
+    let [red, blue] = plan.systems.map(|system| {
+        let config = plan.config_file(system);
+        Command::new(PROGRAM).args(["serve", "--config"]).arg(config).stderr(Stdio::null()).spawn().unwrap()
+    });
+    let (red, mut blue) = (Local::of(red, &net, base), Local::of(blue, &net, base));
+    for system in plan.systems {
+        let begin = Instant::now();
+        while TcpStream::connect(system.https()).is_err() {
+            assert!(begin.elapsed() < PATIENCE, "{} does not listen", system.domain);
+        }
+    }
+    red.send("bob@blue.example", "between two processes");
+    red.until("between two processes", || red.list("bob", "blue"));
+    red.send("later@blue.example", "in the end");
+    red.until("in the end", || red.list("bob", "blue"));
+    assert!(red.trace("later@blue.example").contains("451"));
+    assert!(dns.questions().iter().any(|(name, _)| name == "blue.example"));
+    assert!(blue.stop().0);
 }
 
 #[test]

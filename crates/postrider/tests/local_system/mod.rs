@@ -108,6 +108,12 @@ impl Local {
         Ok(Self { child, dir: dir.to_owned(), base, banner: text, temporary: None })
     }
 
+    /// The same small internet as it is left by a stopped one, for tests that run its systems in another way:
+    /// `child` is one of them.
+    pub(crate) fn of(child: Child, dir: &Path, base: u16) -> Self {
+        Self { child, dir: dir.to_owned(), base, banner: String::new(), temporary: None }
+    }
+
     /// A port of red; add 1000 for blue's.
     pub(crate) fn port(&self, offset: u16) -> u16 {
         self.base + offset
