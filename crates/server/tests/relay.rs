@@ -210,7 +210,8 @@ async fn a_message_arrives_and_the_connection_is_used_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_host_is_tried_at_every_failure_that_allows_it() {
-    let failures: [(&str, fn(usize, &str) -> Say); 7] = [
+    type Part = fn(usize, &str) -> Say;
+    let failures: [(&str, Part); 7] = [
         ("", |_, line| if line.is_empty() { Say::Last("421 busy") } else { good(0, line) }),
         ("", |_, line| if line.is_empty() { Say::Last("554 go away") } else { good(0, line) }),
         ("EHLO", |_, line| if line.starts_with("EHLO") { Say::Close } else { good(0, line) }),
