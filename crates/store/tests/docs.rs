@@ -152,12 +152,15 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
     ]
 }
 
+/// Name, text, and fields with theirs.
+type Variant = (String, String, Vec<(String, String)>);
+
 /// Variants with their words and fields, read from the source's own documentation.
-fn documented() -> Vec<(String, String, Vec<(String, String)>)> {
+fn documented() -> Vec<Variant> {
     let source = include_str!("../src/journey.rs");
     let body = source.split_once("pub enum What {").unwrap().1;
     let body = body.split_once("\n}\n").unwrap().0;
-    let mut variants: Vec<(String, String, Vec<(String, String)>)> = Vec::new();
+    let mut variants: Vec<Variant> = Vec::new();
     let mut words = String::new();
     for line in body.lines().map(str::trim) {
         if let Some(comment) = line.strip_prefix("///") {

@@ -150,7 +150,7 @@ fn scram_goes_through_its_steps_and_is_refused_at_its_end() {
     let input = format!("EHLO c\r\nAUTH SCRAM-SHA-256 {first}\r\nY29tZQ==\r\nAUTH SCRAM-SHA-256-PLUS =\r\nNOOP\r\n");
     let seen = session(Role::Submission, true, input.as_bytes(), 1000);
     let replies: Vec<&str> = seen.said.lines().filter(|line| line.as_bytes()[3] == b' ').collect();
-    assert_eq!(&replies[1][..], "250 HELP");
+    assert_eq!(replies[1], "250 HELP");
     assert!(replies[2].starts_with("334 cj1hYm"), "{replies:?}");
     assert_eq!(
         replies[3..],
