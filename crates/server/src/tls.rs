@@ -128,6 +128,7 @@ struct Site {
 struct Sites(Vec<Site>);
 
 impl Sites {
+    /// RFC 6066 §3: the name that the client asks for; for one that nobody here has, the first site answers.
     fn choose(&self, name: Option<&str>) -> Option<&Site> {
         let named = name.and_then(|name| {
             let name = rustls::pki_types::ServerName::try_from(name).ok()?;

@@ -53,7 +53,7 @@ impl Hasher {
     }
 }
 
-/// A new hash with a salt of its own: Argon2id, version 19, 19 MiB, 2 passes, 1 lane (the OWASP recommendation and the
+/// A new hash with a salt of its own (RFC 9106 §4): Argon2id, version 19, 19 MiB, 2 passes, 1 lane (the OWASP recommendation and the
 /// library's default), as a PHC string. Takes some 20 ms: not for async threads.
 pub fn hash_now(password: &[u8]) -> Result<PasswordHash, String> {
     let mut salt = [0; 16];
