@@ -81,6 +81,7 @@ impl Connect for Network {
                 .as_ref()
                 .ok_or_else(|| io::Error::other("this system has no root certificates to check the server's by"))?,
         };
+        // RFC 6066 §3: a name goes as SNI, an address does not; rustls keeps to that.
         let name = ServerName::try_from(name.to_owned())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "the server's name can't be used for TLS"))?;
         let secured = connector.connect(name.clone(), stream).await?;
