@@ -17,7 +17,7 @@ mod codec;
 mod directory;
 mod disk;
 mod error;
-mod failpoint;
+
 mod finder;
 mod log;
 mod open;
@@ -34,6 +34,6 @@ mod views;
 pub use check::inspect;
 pub use disk::{Disk, RealDisk};
 pub use error::OpenError;
-pub use failpoint::failpoint;
+
 pub use open::LocalStore;
 pub use options::Options;

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use store::{StoreError, StoreResult};
 
 use crate::error::{db, os};
-use crate::failpoint::failpoint;
+
 use crate::log::{Held, Log, Pending, Place};
 use crate::open::LocalStore;
 
@@ -27,7 +27,7 @@ impl LocalStore {
             if !*self.change(move |truth, _| truth.forget_segment(number)).await?.get() {
                 continue;
             }
-            failpoint("reclaim.committed");
+            store::failpoint("reclaim.committed");
             let path = self.log.path(number, 0);
             let length = std::fs::metadata(&path).map_or(0, |file| file.len());
             self.log.forget(number, 0);
@@ -61,7 +61,7 @@ impl LocalStore {
                 .unwrap_or_else(|error| Err(StoreError::Failed(format!("copying messages: {error}"))))?;
             let (from, bodies): (Vec<_>, Vec<_>) =
                 copies.into_iter().map(|(id, place, held)| ((id, place), Pending::Memory(held))).unzip();
-            failpoint("reclaim.copied");
+            store::failpoint("reclaim.copied");
             let moved = self.change_with(bodies, move |truth, places| {
                 for ((id, old), new) in from.iter().zip(places) {
                     truth.relocate(*id, *old, *new)?;

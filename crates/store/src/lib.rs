@@ -16,6 +16,7 @@ mod body;
 pub mod conformance;
 mod directory;
 mod error;
+mod failpoint;
 pub mod journey;
 mod mailbox;
 mod queue;
@@ -25,6 +26,7 @@ pub use api::{CheckFinding, MaildropLock, Store};
 pub use body::{Body, Stage};
 pub use directory::{Account, AccountState, Alias, DirectoryEntry, DomainRecord, NewAccount, PasswordHash, ScramKeys};
 pub use error::{StoreError, StoreResult};
+pub use failpoint::failpoint;
 pub use journey::{Event, Journey, JourneyQuery, Tls, What};
 pub use mailbox::{
     AppendMessage, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse, StoreOutcome,

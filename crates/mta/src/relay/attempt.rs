@@ -57,7 +57,12 @@ impl<'a> Try<'a> {
         if !this.pending.is_empty() {
             match &job.down {
                 Some((_, words)) => this.not_tried(words),
-                None => this.deliver(connection).await,
+                None => {
+                    store::failpoint("relay.begin");
+                    this.deliver(connection).await;
+                    // The window of invariant 6: the other side may have taken it, and we have not yet said so.
+                    store::failpoint("relay.after-remote");
+                }
             }
         }
         this.settle().await

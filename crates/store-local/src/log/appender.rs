@@ -11,7 +11,7 @@ use store::StoreError;
 use super::frame;
 use super::{Log, Place, Segment};
 use crate::error::is_full;
-use crate::failpoint::failpoint;
+
 use crate::publish::Poison;
 use crate::submit::{Job, Queue};
 use crate::truth::Placed;
@@ -170,11 +170,11 @@ impl Appender {
             at += (frame::HEADER + bytes.len()) as u64;
         }
         self.log.disk.write_at(&segment.file, &mut slices, self.end).map_err(|error| Trouble::write(&error))?;
-        failpoint("log.before-sync");
+        store::failpoint("log.before-sync");
         // A failed sync leaves pages that look clean and are not on the disk: nothing may be built on them.
         let synced = self.log.disk.sync(&segment.file);
         synced.map_err(|error| Trouble::Failed(format!("syncing the message log failed: {error}")))?;
-        failpoint("log.after-sync");
+        store::failpoint("log.after-sync");
         self.end = at;
         Ok(())
     }
@@ -197,7 +197,7 @@ impl Appender {
             let _ = std::fs::remove_file(self.log.path(self.last + 1, 0));
             Trouble::write(&error)
         })?;
-        failpoint("log.new-segment");
+        store::failpoint("log.new-segment");
         let segment = Arc::new(segment);
         self.log.share(&segment);
         self.last += 1;

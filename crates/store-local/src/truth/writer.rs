@@ -9,7 +9,7 @@ use store::{StoreError, StoreResult};
 
 use super::{Effect, Truth, schema};
 use crate::error::db;
-use crate::failpoint::failpoint;
+
 use crate::log::{BLOBS, Place};
 use crate::publish::Published;
 use crate::submit::{Job, Queue};
@@ -127,7 +127,7 @@ impl Writer {
         if let Err(trouble) = ready {
             return Err(self.roll_back(trouble));
         }
-        failpoint("commit.before");
+        store::failpoint("commit.before");
         if let Err(error) = self.statement("COMMIT") {
             // ENOSPC at the write of the log is taken back cleanly; whatever else failed, a sync among it, leaves
             // us not knowing what a power loss would leave.
@@ -136,7 +136,7 @@ impl Writer {
                 error => Trouble::Fatal(format!("a commit failed: {error}")),
             });
         }
-        failpoint("commit.after");
+        store::failpoint("commit.after");
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl Writer {
     /// Folds SQLite's log into the database. RESTART and not TRUNCATE: writing over a file's old blocks
     /// is cheaper to sync than growing it.
     fn checkpoint(&mut self) {
-        failpoint("checkpoint.before");
+        store::failpoint("checkpoint.before");
         let sql = "PRAGMA wal_checkpoint(RESTART)";
         let conn = &self.truth.conn;
         let result = conn.busy_timeout(READERS_WAIT).and_then(|()| conn.query_row(sql, [], |row| row.get::<_, i64>(0)));
@@ -210,7 +210,7 @@ impl Writer {
             }
             Err(error) => self.published.poison.set(format!("a checkpoint failed: {error}")),
         }
-        failpoint("checkpoint.after");
+        store::failpoint("checkpoint.after");
     }
 }
 

@@ -16,8 +16,9 @@ static CHOSEN: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
 /// Aborts the process when `POSTRIDER_FAILPOINT` is `name` or `name:N` and this is the N-th time that the
 /// place is passed. Where the variable is not set this costs one relaxed load.
 ///
-/// Places in this crate: `log.before-sync`, `log.after-sync`, `log.new-segment`, `commit.before`,
-/// `commit.after`, `checkpoint.before`, `checkpoint.after`, `reclaim.copied`, `reclaim.committed`.
+/// Places in `store-local`: `log.before-sync`, `log.after-sync`, `log.new-segment`, `commit.before`,
+/// `commit.after`, `checkpoint.before`, `checkpoint.after`, `reclaim.copied`, `reclaim.committed`;
+/// in `mta`: `relay.begin`, `relay.after-remote` (the other side has taken it, we have not recorded it).
 pub fn failpoint(name: &str) {
     if STATE.load(Ordering::Relaxed) != OFF {
         pass(name);
