@@ -442,11 +442,31 @@ impl<'a> Try<'a> {
             }
         }
         if !outcomes.is_empty() {
+            let lines = log_lines(&events);
             let settlement = Settlement { id: self.job.id, outcomes, events, dsns };
             let _ = self.relay.store.settle(settlement).await?;
+            // Logged once it is true.
+            for (outcome, recipient, words) in lines {
+                tracing::info!(id = %self.job.id, recipient, words, "{outcome}");
+            }
         }
         Ok(Done { results: settled, answered: self.answered })
     }
+}
+
+/// What the log says of a try's ends: outcome, recipient, the other side's words or what failed.
+fn log_lines(events: &[Event]) -> Vec<(&'static str, String, String)> {
+    let line = |event: &Event| {
+        let (outcome, words) = match &event.what {
+            What::Relayed { host, reply, .. } => ("relayed", format!("{host}: {reply}")),
+            What::Deferred { words, .. } => ("deferred", words.clone()),
+            What::Bounced { words, .. } => ("bounced", words.clone()),
+            What::Expired { words, .. } => ("expired", words.clone()),
+            _ => return None,
+        };
+        Some((outcome, event.recipient.clone().unwrap_or_default(), words))
+    };
+    events.iter().filter_map(line).collect()
 }
 
 /// Every address of every host in order, without those already tried, and no more than a try may cost.

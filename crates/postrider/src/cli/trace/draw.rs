@@ -95,7 +95,10 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
                     helo.as_ref().or(from.as_ref()).map_or("made here".to_owned(), |who| format!("from {who}"))
                 }
             };
-            ("received", format!("{who}, {protocol}, {}, {size} octets", encryption(tls.as_ref())), None)
+            // Our own reports came over no wire.
+            let how =
+                if protocol == "local" { String::new() } else { format!("{protocol}, {}, ", encryption(tls.as_ref())) };
+            ("received", format!("{who}, {how}{size} octets"), None)
         }
         What::Expanded { rule, targets } => ("expanded", format!("→ {} ({rule})", targets.join(", ")), None),
         What::Delivered { account, mailbox } => {
