@@ -206,30 +206,48 @@ fn a_message_that_another_session_removed() {
     );
 }
 
-/// RFC 5802: our client's side logs in at our server's side, with the right password and with a wrong one.
+/// RFC 5802, RFC 7677: our client's side logs in at our server's side, with and without channel binding; not with a
+/// wrong password, nor when somebody sits in between (the two sides then see different TLS).
 #[test]
 fn scram_from_end_to_end() {
-    for (password, right) in [("secret", true), ("Secret", false)] {
-        let text = "#: scram\n";
-        let transcript = testkit::transcript::parse("scram", text).unwrap();
+    let bound = |octet| ChannelBinding { tls_exporter: Some(vec![octet; 32]), tls_server_end_point: None };
+    let plain = (Mechanism::ScramSha256, None, ChannelBinding::default());
+    let plus = (Mechanism::ScramSha256Plus, Some(bound(1)), bound(1));
+    let between = (Mechanism::ScramSha256Plus, Some(bound(1)), bound(2));
+    for (right, password, (mechanism, server, client)) in [
+        (true, "secret", plain.clone()),
+        (false, "Secret", plain),
+        (true, "secret", plus.clone()),
+        (false, "Secret", plus),
+        (false, "secret", between),
+    ] {
+        let transcript = testkit::transcript::parse("scram", "#: scram\n").unwrap();
         let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false }));
         let mut connection = connect(&world, &transcript);
+        if let Some(binding) = server {
+            connection.engine.tls_started(binding);
+        }
         connection.run();
         connection.said.clear();
-        let credentials = Credentials { user: "alice@red.example".into(), password: Password::new(password) };
-        let binding = ChannelBinding::default();
-        let nonce = b"a client's nonce, long enough";
-        let (initial, exchange) = client::Exchange::start(Mechanism::ScramSha256, credentials, &binding, false, nonce);
-        connection.send(format!("AUTH SCRAM-SHA-256 {}\r\n", encode(&initial.unwrap())).as_bytes()).unwrap();
-        let (response, exchange) = exchange.respond(&connection.challenge()).unwrap();
-        connection.send(format!("{}\r\n", encode(&response)).as_bytes()).unwrap();
-        if !right {
-            assert_eq!(connection.said, b"-ERR [AUTH] Wrong user name or password\r\n");
-            continue;
-        }
-        let (response, exchange) = exchange.respond(&connection.challenge()).unwrap();
-        connection.send(format!("{}\r\n", encode(&response)).as_bytes()).unwrap();
-        assert_eq!(connection.said, b"+OK 3 messages (304 octets)\r\n");
-        exchange.succeeded().unwrap();
+        assert_eq!(log_in(&mut connection, mechanism, password, &client), right, "{mechanism} {password}");
     }
+}
+
+/// Whether it succeeds, and the server proves that it knows the keys.
+fn log_in(connection: &mut Connection, mechanism: Mechanism, password: &str, binding: &ChannelBinding) -> bool {
+    let credentials = Credentials { user: "alice@red.example".into(), password: Password::new(password) };
+    let plus = mechanism == Mechanism::ScramSha256Plus;
+    let nonce = b"a client's nonce, long enough";
+    let (initial, exchange) = client::Exchange::start(mechanism, credentials, binding, plus, nonce);
+    connection.send(format!("AUTH {mechanism} {}\r\n", encode(&initial.unwrap())).as_bytes()).unwrap();
+    let (response, exchange) = exchange.respond(&connection.challenge()).unwrap();
+    connection.send(format!("{}\r\n", encode(&response)).as_bytes()).unwrap();
+    if !connection.said.starts_with(b"+ ") {
+        assert!(connection.said.starts_with(b"-ERR "), "{}", String::from_utf8_lossy(&connection.said));
+        return false;
+    }
+    let (response, exchange) = exchange.respond(&connection.challenge()).unwrap();
+    connection.send(format!("{}\r\n", encode(&response)).as_bytes()).unwrap();
+    assert_eq!(connection.said, b"+OK 3 messages (304 octets)\r\n");
+    exchange.succeeded().is_ok()
 }
