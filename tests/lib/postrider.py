@@ -35,10 +35,14 @@ def free_base():
     raise RuntimeError("no free port base")
 
 
+given = set()
+
+
 def free_port():
     for _ in range(1000):
         port = random.randrange(11000, 32000)
-        if free(port) and free(port, socket.SOCK_DGRAM):
+        if port not in given and free(port) and free(port, socket.SOCK_DGRAM):
+            given.add(port)
             return port
     raise RuntimeError("no free port")
 
