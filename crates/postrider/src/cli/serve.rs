@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Failure, Outcome, Server};
 use crate::config::{Config, LogFormat};
+use crate::lines::Lines;
 
 /// Runs the server until SIGTERM or SIGINT. SIGHUP makes it read its configuration and certificates again.
 #[derive(Args, Debug)]
@@ -38,7 +39,7 @@ impl Serve {
 /// Logs to standard error, as configured.
 pub(crate) fn log_to_stderr(config: &Config) {
     let filter = EnvFilter::new(config.log.level.0);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines::start()).with_target(false);
     let lines = lines.with_ansi(std::io::stderr().is_terminal());
     // Only the first one in a process counts; a second would be a test's.
     let _ = match config.log.format {
