@@ -22,7 +22,7 @@ const SECTOR: usize = 512;
 
 fn options() -> Options {
     // Small, so that segments change and checkpoints happen all the time.
-    Options { segment_len: 40_000, wal_len: 400_000, ..support::options() }
+    Options { segment_len: 40_000, wal_len: 100_000, ..support::options() }
 }
 
 async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::AccountId]) {
