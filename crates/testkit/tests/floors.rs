@@ -1,4 +1,5 @@
-//! A crate imports only from floors below its own, and borrows only under permissive licences.
+//! A crate imports only from floors below its own, declares only what it uses, and borrows only under permissive
+//! licences.
 //!
 //! The floors are those of ARCHITECTURE.md. `cargo deny` looks at licences more closely (deny.toml); the
 //! check here needs nothing installed.
@@ -6,7 +7,8 @@
 
 mod house;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Crates by floor. Two stand beside the house, and nothing in it imports them: `testkit`, for tests only, on
 /// nothing of ours; `bench`, which measures.
@@ -68,6 +70,45 @@ fn the_lowest_floor_needs_nothing_but_std() {
     let metadata = house::metadata(&["--no-deps", "--offline"]);
     let mail = metadata["packages"].as_array().unwrap().iter().find(|package| package["name"] == "mail").unwrap();
     assert_eq!(mail["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].is_null()).count(), 0);
+}
+
+#[test]
+fn what_is_declared_is_used() {
+    let metadata = house::metadata(&["--no-deps", "--offline"]);
+    let mut findings = Vec::new();
+    let mut declared = BTreeSet::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        let name = package["name"].as_str().unwrap();
+        let folder = Path::new(package["manifest_path"].as_str().unwrap()).parent().unwrap();
+        let (all, shipped) = (paths_below(folder), paths_below(&folder.join("src")));
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let other = dependency["name"].as_str().unwrap();
+            declared.insert(other.to_owned());
+            let used = if dependency["kind"] == "dev" { &all } else { &shipped };
+            if !used.contains(&other.replace('-', "_")) {
+                findings.push(format!("{name} does not use {other}"));
+            }
+        }
+    }
+    let manifest = std::fs::read_to_string(house::root().join("Cargo.toml")).unwrap();
+    let table = manifest.split("[workspace.dependencies]").nth(1).unwrap().split("\n[").next().unwrap();
+    let shared = table.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+    findings.extend(shared.filter(|key| !declared.contains(*key)).map(|key| format!("no crate uses {key}")));
+    house::none("what a manifest declares, a source uses", &findings);
+}
+
+/// Every name that a path goes on from (`name::`) in the sources below a folder, but for those of comments.
+fn paths_below(folder: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for source in house::sources_below(folder) {
+        for (_, line) in source.lines() {
+            let mut parts: Vec<&str> = line.split("//").next().unwrap_or_default().split("::").collect();
+            parts.pop();
+            let name = |part: &str| part.rsplit(|c: char| c != '_' && !c.is_alphanumeric()).next().map(str::to_owned);
+            names.extend(parts.into_iter().filter_map(name));
+        }
+    }
+    names
 }
 
 #[test]

@@ -40,9 +40,17 @@ impl Source {
 
 /// Every Rust file of `crates/`, but those of these tests, which name what they forbid.
 pub(crate) fn sources() -> Vec<Source> {
+    let mut found = sources_below(&root().join("crates"));
+    found.retain(|source| !source.path.starts_with("crates/testkit/tests/house"));
+    assert!(found.len() > 50, "only {} sources found", found.len());
+    found
+}
+
+/// Every Rust file below a folder of the workspace.
+pub(crate) fn sources_below(folder: &Path) -> Vec<Source> {
     let root = root();
     let mut found = Vec::new();
-    let mut folders = vec![root.join("crates")];
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -50,14 +58,11 @@ pub(crate) fn sources() -> Vec<Source> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let relative = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-                if !relative.starts_with("crates/testkit/tests/house") {
-                    found.push(Source { path: relative, text: fs::read_to_string(&path).unwrap() });
-                }
+                found.push(Source { path: relative, text: fs::read_to_string(&path).unwrap() });
             }
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(found.len() > 50, "only {} sources found", found.len());
     found
 }
 
