@@ -13,7 +13,7 @@ use mail::{Address, Domain, limits};
 
 use crate::world::{Answer, Mx, World};
 
-/// A next hop that the configuration fixes.
+/// A next hop that the configuration fixes (one `[[route]]`).
 #[derive(Clone, PartialEq, Eq)]
 pub struct FixedRoute {
     /// For this domain; none: for all that no other route names (the smart host).
@@ -26,7 +26,8 @@ pub struct FixedRoute {
 
 impl std::fmt::Debug for FixedRoute {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FixedRoute({:?} to {:?})", self.domain, self.next_hop)
+        let user = self.login.as_ref().map(|(user, _)| user);
+        write!(f, "FixedRoute({:?} to {:?}, user {user:?})", self.domain, self.next_hop)
     }
 }
 

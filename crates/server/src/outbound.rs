@@ -4,9 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mta::queue::Schedule;
 use mta::relay::{Relay, Verifier};
-use mta::route::{FixedRoute, Routing};
+use mta::route::Routing;
 use mta::world::World;
 use store::StoreError;
 
@@ -44,8 +43,8 @@ impl Outbound {
     /// The same in another world, for tests.
     pub fn in_world(shared: Arc<Shared>, listening: Vec<SocketAddr>, world: World) -> Self {
         let settings = shared.settings();
-        let (routing, schedule) = (routing(&settings, &listening), schedule(&settings));
-        let relay = Relay::new(world.clone(), shared.store.clone(), routing, schedule);
+        let routing = routing(&settings, &listening);
+        let relay = Relay::new(world.clone(), shared.store.clone(), routing, settings.relay.schedule);
         let verifier = Arc::new(Verifier::new(relay.clone()));
         Self { shared, listening: listening.into(), world, relay, verifier }
     }
@@ -58,7 +57,7 @@ impl Outbound {
     /// Takes the settings of now: call after [`Shared::reload`]. DNS servers stay as they were at the start.
     pub fn reload(&self) {
         let settings = self.shared.settings();
-        self.relay.reload(routing(&settings, &self.listening), schedule(&settings));
+        self.relay.reload(routing(&settings, &self.listening), settings.relay.schedule);
     }
 
     /// Sends until the system stops, then finishes what is under way.
@@ -70,27 +69,10 @@ impl Outbound {
 
 /// Where mail goes, by these settings.
 pub fn routing(settings: &Settings, listening: &[SocketAddr]) -> Routing {
-    let routes = settings.routes.iter().map(|route| FixedRoute {
-        domain: route.domain.clone(),
-        next_hop: route.next_hop.clone(),
-        login: route.login.clone(),
-    });
     Routing {
         hostname: settings.hostname.clone(),
         listening: listening.to_vec(),
         port: settings.relay.port,
-        routes: routes.collect(),
-    }
-}
-
-fn schedule(settings: &Settings) -> Schedule {
-    let relay = &settings.relay;
-    Schedule {
-        first_retry: relay.first_retry,
-        last_retry: relay.last_retry,
-        lifetime: relay.lifetime,
-        warning: relay.warning,
-        per_destination: relay.per_destination,
-        connections: relay.connections,
+        routes: settings.routes.clone(),
     }
 }

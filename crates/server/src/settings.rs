@@ -6,7 +6,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mail::{Address, Domain, limits};
+use mail::{Address, limits};
+use mta::queue::Schedule;
+use mta::route::FixedRoute;
 
 use crate::listen::IpNetwork;
 
@@ -27,7 +29,7 @@ pub struct Settings {
     /// Mail that goes out.
     pub relay: RelaySettings,
     /// Gateway domains and the smart host, in the order of the file.
-    pub routes: Vec<RouteSetting>,
+    pub routes: Vec<FixedRoute>,
     /// HTTP.
     pub http: HttpSettings,
     /// How long journeys are kept.
@@ -131,50 +133,13 @@ pub struct RelaySettings {
     pub port: u16,
     /// DNS servers; empty: the system's.
     pub dns_servers: Vec<SocketAddr>,
-    /// The first retry comes after this.
-    pub first_retry: Duration,
-    /// No retry waits longer than this.
-    pub last_retry: Duration,
-    /// After this a message is returned.
-    pub lifetime: Duration,
-    /// After this a delay is told to the sender.
-    pub warning: Duration,
-    /// Connections to one destination at once.
-    pub per_destination: usize,
-    /// Connections to all destinations at once.
-    pub connections: usize,
+    /// When mail is tried again and given up, and how many connections it may take.
+    pub schedule: Schedule,
 }
 
 impl Default for RelaySettings {
     fn default() -> Self {
-        Self {
-            port: 25,
-            dns_servers: Vec::new(),
-            first_retry: limits::QUEUE_FIRST_RETRY,
-            last_retry: limits::QUEUE_LAST_RETRY,
-            lifetime: limits::QUEUE_LIFETIME,
-            warning: limits::QUEUE_WARNING,
-            per_destination: limits::RELAY_PER_DESTINATION,
-            connections: limits::RELAY_CONNECTIONS,
-        }
-    }
-}
-
-/// One `[[route]]`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RouteSetting {
-    /// The domain; `None`: `*`, all that no other route and no account takes (the smart host).
-    pub domain: Option<Domain>,
-    /// Host (a name or an address) and port, in the order to try.
-    pub next_hop: Vec<(String, u16)>,
-    /// Log-in at the next hop: user and password.
-    pub login: Option<(String, String)>,
-}
-
-impl std::fmt::Debug for RouteSetting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let user = self.login.as_ref().map(|(user, _)| user);
-        write!(f, "RouteSetting({:?} to {:?}, user {user:?})", self.domain, self.next_hop)
+        Self { port: 25, dns_servers: Vec::new(), schedule: Schedule::default() }
     }
 }
 

@@ -13,7 +13,6 @@ use arc_swap::ArcSwapOption;
 use mail::{Domain, Envelope, Reply, Timestamp};
 use mta::accept::{Client, Desk, Ending, Identity, Incoming, MakeReporter, Policy, Transaction, VerifyRecipient};
 use mta::misbehave::Misbehave;
-use mta::route::{FixedRoute, Routing};
 use mta::world::Random;
 use store::{Account, ScramKeys};
 use wire::sasl::ChannelBinding;
@@ -23,6 +22,7 @@ use wire::smtp::server::{Answer, Config, Question, Role, ScramAnswer, Server, St
 use crate::auth::{LoginError, hash};
 use crate::conn::{Connection, TlsInfo};
 use crate::listen::Service;
+use crate::outbound;
 use crate::settings::Settings;
 use crate::shared::Shared;
 
@@ -69,7 +69,7 @@ impl Reception {
                 hostname: Domain::from_ascii(&settings.hostname).ok()?,
                 hops: settings.limits.hops,
                 show_client: settings.smtp.show_client,
-                routing: Arc::new(self.routing(&settings)),
+                routing: Arc::new(outbound::routing(&settings, &self.extras.listening)),
                 catch_all: settings.local.catch_all.clone(),
             },
             verify: self.extras.verify.clone(),
@@ -79,20 +79,6 @@ impl Reception {
         let made = (settings, Arc::new(desk));
         self.desk.store(Some(Arc::new(made.clone())));
         Some(made)
-    }
-
-    fn routing(&self, settings: &Settings) -> Routing {
-        let routes = settings.routes.iter().map(|route| FixedRoute {
-            domain: route.domain.clone(),
-            next_hop: route.next_hop.clone(),
-            login: route.login.clone(),
-        });
-        Routing {
-            hostname: settings.hostname.clone(),
-            listening: self.extras.listening.clone(),
-            port: settings.relay.port,
-            routes: routes.collect(),
-        }
     }
 
     /// Serves one connection to its end.

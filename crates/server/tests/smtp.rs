@@ -12,12 +12,11 @@ use async_trait::async_trait;
 use mail::{Address, Reply, ReversePath, Timestamp, Uid};
 use mta::accept::VerifyRecipient;
 use mta::bounce::Reporter;
-use mta::route::Routing;
+use mta::route::{FixedRoute, Routing};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use server::connect::{Network, SystemRandom};
 use server::dns::Resolver;
 use server::listen::{Handler, Listener, Service, serve};
-use server::settings::RouteSetting;
 use server::smtp::{Extras, Reception};
 use server::tls::{Acceptor, SiteFiles};
 use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
@@ -77,7 +76,7 @@ impl World {
 
     fn serve(&mut self, service: Service, tls: bool, change: impl FnOnce(&mut Settings)) -> SocketAddr {
         let mut settings = Settings::new("mail.red.example");
-        settings.routes.push(RouteSetting {
+        settings.routes.push(FixedRoute {
             domain: Some(domain("branch.example")),
             next_hop: vec![("192.0.2.1".into(), 25)],
             login: None,

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mail::{BodyType, Envelope, QueueId, Recipient, ReversePath};
+use mta::route::FixedRoute;
 use mta::world::{Clock, World};
 use rcgen::{CertificateParams, KeyPair};
 use server::connect::{Network, SystemRandom};
 use server::dns::Resolver;
 use server::listen::{Handler, Listener, Service, serve};
 use server::outbound::Outbound;
-use server::settings::RouteSetting;
 use server::smtp::{Extras, Reception};
 use server::tls::{Acceptor, SiteFiles};
 use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
@@ -51,7 +51,7 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
     let mut settings = Settings::new(name);
     if let Some((from, to)) = route {
         let next_hop = vec![(to.ip().to_string(), to.port())];
-        settings.routes.push(RouteSetting { domain: from.map(domain), next_hop, login: None });
+        settings.routes.push(FixedRoute { domain: from.map(domain), next_hop, login: None });
     }
     let (switch, shutdown) = Shutdown::new();
     let acceptor = certificate(folder.path(), name);

@@ -23,8 +23,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use mail::Domain;
+use mta::route::FixedRoute;
 use server::Settings;
-use server::settings::{HttpSettings, RouteSetting, SmtpSettings};
+use server::settings::{HttpSettings, SmtpSettings};
 use server::tls::{Acceptor, SiteFiles};
 use toml::de::{DeTable, DeValue};
 
@@ -202,7 +203,7 @@ fn needs_certificate(listen: &Listen, sites: &[SiteFiles], root: &DeTable<'_>, p
     }
 }
 
-fn unwise(listen: &Listen, routes: &[RouteSetting], problems: &mut Problems<'_>) {
+fn unwise(listen: &Listen, routes: &[FixedRoute], problems: &mut Problems<'_>) {
     if listen.all().is_empty() {
         problems.advice("nothing listens: set addresses under [listen], like smtp = [\"[::]:25\"]");
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mail::limits;
+use mta::queue::Schedule;
 use server::settings::RelaySettings;
 
 use super::dns::Dns;
@@ -33,12 +34,14 @@ impl Relay {
         RelaySettings {
             port: self.port,
             dns_servers: dns.servers.clone(),
-            first_retry: self.first_retry,
-            last_retry: self.last_retry,
-            lifetime: self.lifetime,
-            warning: self.warning,
-            per_destination: self.per_destination,
-            connections: self.connections,
+            schedule: Schedule {
+                first_retry: self.first_retry,
+                last_retry: self.last_retry,
+                lifetime: self.lifetime,
+                warning: self.warning,
+                per_destination: self.per_destination,
+                connections: self.connections,
+            },
         }
     }
 }

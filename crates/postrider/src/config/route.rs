@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mail::Domain;
-use server::settings::RouteSetting;
+use mta::route::FixedRoute;
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Problems, Value, place, section};
@@ -70,13 +70,13 @@ impl Value for NextHop {
 }
 
 /// Reads every `[[route]]`.
-pub(super) fn read(root: &DeTable<'_>, dir: &Path, problems: &mut Problems<'_>) -> Vec<RouteSetting> {
+pub(super) fn read(root: &DeTable<'_>, dir: &Path, problems: &mut Problems<'_>) -> Vec<FixedRoute> {
     let Some(value) = root.get("route") else { return Vec::new() };
     let Some(items) = value.get_ref().as_array() else {
         problems.error(&value.span(), "route: write each route as a table that begins with [[route]]");
         return Vec::new();
     };
-    let mut routes: Vec<RouteSetting> = Vec::new();
+    let mut routes: Vec<FixedRoute> = Vec::new();
     for item in items.iter() {
         let Some(table) = item.get_ref().as_table() else {
             problems.error(&item.span(), "route: write each route as a table that begins with [[route]]");
@@ -101,7 +101,7 @@ pub(super) fn read(root: &DeTable<'_>, dir: &Path, problems: &mut Problems<'_>) 
         }
         let login = login(&route, table, dir, problems);
         let next_hop = route.next_hop.into_iter().map(|hop| (hop.0, hop.1)).collect();
-        routes.push(RouteSetting { domain: domain.0.clone(), next_hop, login });
+        routes.push(FixedRoute { domain: domain.0.clone(), next_hop, login });
     }
     routes
 }

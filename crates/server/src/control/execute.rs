@@ -308,7 +308,7 @@ async fn queue(context: &Context, id: QueueId, action: QueueAction) -> Answer {
             let reporter = Reporter {
                 world: context.world().map_err(Failure::Words)?,
                 routing: Arc::new(outbound::routing(&settings, &context.listening)),
-                lifetime: settings.relay.lifetime,
+                lifetime: settings.relay.schedule.lifetime,
             };
             mta::queue::bounce(store, &reporter, id).await?;
         }
