@@ -16,6 +16,7 @@ use mail::limits;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+use wire::sasl::ChannelBinding;
 
 use crate::buffer::Buffer;
 use crate::listen::Admission;
@@ -41,6 +42,14 @@ impl TlsInfo {
     /// As the journey keeps it. Clients show no certificate, so nothing was verified.
     pub fn journey(&self) -> store::Tls {
         store::Tls { version: self.version.clone(), cipher: self.cipher.clone(), verified: None }
+    }
+
+    /// What ties a log-in to this connection.
+    pub fn binding(&self) -> ChannelBinding {
+        ChannelBinding {
+            tls_exporter: self.exporter.map(Vec::from),
+            tls_server_end_point: self.server_end_point.clone(),
+        }
     }
 }
 

@@ -107,7 +107,7 @@ impl Connect for Network {
 
 /// Takes every certificate, but still checks that the server holds its key: opportunistic encryption (RFC 7435 §3).
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+pub(crate) struct AnyCertificate(pub(crate) Arc<CryptoProvider>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

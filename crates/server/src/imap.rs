@@ -14,7 +14,7 @@ use wire::sasl::ChannelBinding;
 use wire::sasl::scram::Keys;
 
 use crate::auth::{LoginError, hash};
-use crate::conn::Connection;
+use crate::conn::{Connection, TlsInfo};
 use crate::listen::Service;
 use crate::settings::{PlaintextAuth, Settings};
 use crate::shared::Shared;
@@ -121,10 +121,7 @@ impl Host for Pump {
     }
 
     fn binding(&self) -> ChannelBinding {
-        self.connection.tls().map_or_else(ChannelBinding::default, |tls| ChannelBinding {
-            tls_exporter: tls.exporter.map(Vec::from),
-            tls_server_end_point: tls.server_end_point.clone(),
-        })
+        self.connection.tls().map(TlsInfo::binding).unwrap_or_default()
     }
 
     fn message_size(&self) -> u64 {

@@ -11,7 +11,6 @@ use ::pop3::{Maildrop, OpenError, ReadError};
 use mail::AccountId;
 use store::ScramKeys;
 use wire::pop3::{Answer, Engine, LoginFailure, Question, Step};
-use wire::sasl::ChannelBinding;
 use wire::sasl::scram::Keys;
 
 use crate::auth::{LoginError, hash};
@@ -59,7 +58,7 @@ impl Session {
             plaintext: connection.is_loopback() && self.settings.plaintext_auth == PlaintextAuth::Loopback,
             scram: self.settings.offer_scram,
         };
-        let mut engine = Engine::new(offer, connection.tls().map(binding));
+        let mut engine = Engine::new(offer, connection.tls().map(TlsInfo::binding));
         loop {
             match engine.step() {
                 Step::Send(bytes) => connection.write_all(&bytes).await?,
@@ -68,7 +67,7 @@ impl Session {
                     // Never asked for without one; should it be, the connection ends.
                     let acceptor = acceptor.as_ref().ok_or(io::ErrorKind::Unsupported)?;
                     connection.start_tls(acceptor).await?;
-                    engine.tls_started(connection.tls().map(binding).unwrap_or_default());
+                    engine.tls_started(connection.tls().map(TlsInfo::binding).unwrap_or_default());
                 }
                 Step::Close => return Ok(()),
                 Step::Read => {
@@ -196,8 +195,4 @@ impl Session {
             }
         }
     }
-}
-
-fn binding(tls: &TlsInfo) -> ChannelBinding {
-    ChannelBinding { tls_exporter: tls.exporter.map(Vec::from), tls_server_end_point: tls.server_end_point.clone() }
 }

@@ -15,7 +15,6 @@ use mta::accept::{Client, Desk, Ending, Identity, Incoming, MakeReporter, Policy
 use mta::misbehave::Misbehave;
 use mta::world::Random;
 use store::{Account, ScramKeys};
-use wire::sasl::ChannelBinding;
 use wire::sasl::scram::Keys;
 use wire::smtp::server::{Answer, Config, Question, Role, ScramAnswer, Server, Step, Transport};
 
@@ -140,7 +139,7 @@ impl Session {
             message_timeout: limits.message_timeout,
         };
         let transport = match connection.tls() {
-            Some(tls) => Transport::Tls(binding(tls)),
+            Some(tls) => Transport::Tls(tls.binding()),
             None => Transport::Plain { starttls: shared.acceptor().is_some() },
         };
         let client = Client {
@@ -177,7 +176,7 @@ impl Session {
                     connection.start_tls(&acceptor).await?;
                     self.client.tls = connection.tls().map(TlsInfo::journey);
                     self.client.identity = Identity::Stranger;
-                    self.engine.tls_began(connection.tls().map(binding).unwrap_or_default(), self.now());
+                    self.engine.tls_began(connection.tls().map(TlsInfo::binding).unwrap_or_default(), self.now());
                 }
                 Step::Close => return self.flush(connection).await,
                 Step::Wait if connection.buffer().is_empty() => {
@@ -362,8 +361,4 @@ impl Session {
 
 fn out_of_step() -> Reply {
     Reply::new(451, (4, 3, 0), "Internal error")
-}
-
-fn binding(tls: &TlsInfo) -> ChannelBinding {
-    ChannelBinding { tls_exporter: tls.exporter.map(Vec::from), tls_server_end_point: tls.server_end_point.clone() }
 }

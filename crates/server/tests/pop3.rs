@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mail::{AccountId, Flags, MailboxId, Timestamp, Uid};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ClientConfig;
 use server::listen::{Handler, Listener, Service, serve};
 use server::settings::PlaintextAuth;
 use server::tls::{Acceptor, SiteFiles};
@@ -17,7 +17,8 @@ use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
 use store::conformance::{address, domain};
 use store::{AppendMessage, NewAccount, ScramKeys, Store};
 use store_local::{LocalStore, Options};
-use testkit::socket::{Socket, trusting};
+use testkit::authority::certify;
+use testkit::socket::Socket;
 use testkit::transcript::{Enough, Subject, Transcript, run};
 use tokio::runtime::Runtime;
 use wire::sasl::scram::Keys;
@@ -32,6 +33,7 @@ struct World {
     inbox: MailboxId,
     switches: Vec<ShutdownSwitch>,
     folder: tempfile::TempDir,
+    trusted: Arc<ClientConfig>,
 }
 
 impl World {
@@ -39,9 +41,9 @@ impl World {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let store = LocalStore::open(folder.path().join("data"), Options::default()).unwrap();
-        certificate(folder.path());
+        let trusted = certify(folder.path(), "mail.red.example");
         let (alice, inbox) = runtime.block_on(account(&store));
-        Self { runtime, store, alice, inbox, switches: Vec::new(), folder }
+        Self { runtime, store, alice, inbox, switches: Vec::new(), folder, trusted }
     }
 
     /// A server with settings of its own; `tls`: it can start TLS.
@@ -118,20 +120,6 @@ async fn account(store: &Arc<LocalStore>) -> (AccountId, MailboxId) {
     (account, store.mailbox(account, "INBOX").await.unwrap().unwrap())
 }
 
-fn certificate(folder: &Path) {
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::new(Vec::new()).unwrap();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-    let issuer = Issuer::new(ca, ca_key);
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(vec!["mail.red.example".into()]).unwrap().signed_by(&key, &issuer).unwrap();
-    std::fs::write(folder.join("ca.pem"), ca_pem).unwrap();
-    std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
-}
-
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts/pop3")
 }
@@ -146,7 +134,7 @@ fn transcripts() {
     let local = world.serve(|_| (), false);
     let scram = world.serve(|settings| settings.offer_scram = true, false);
     let remote = world.serve(|settings| settings.plaintext_auth = PlaintextAuth::Never, true);
-    let trusted = trusting(&world.folder.path().join("ca.pem"));
+    let trusted = world.trusted.clone();
     let world = &world;
     let mut failures = Vec::new();
     for entry in std::fs::read_dir(folder()).unwrap() {
@@ -183,7 +171,7 @@ fn transcripts() {
 fn nothing_is_injected_before_tls() {
     let mut world = World::new();
     let remote = world.serve(|settings| settings.plaintext_auth = PlaintextAuth::Never, true);
-    let trusted = trusting(&world.folder.path().join("ca.pem"));
+    let trusted = world.trusted.clone();
     let mut socket = Socket::connect(remote, Some((trusted, "mail.red.example"))).unwrap();
     let hear = |socket: &mut Socket, lines: usize| {
         let enough = |bytes: &[u8]| {

@@ -13,7 +13,7 @@ use mail::{Address, Reply, ReversePath, Timestamp, Uid};
 use mta::accept::VerifyRecipient;
 use mta::bounce::Reporter;
 use mta::route::{FixedRoute, Routing};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ClientConfig;
 use server::connect::{Network, SystemRandom};
 use server::dns::Resolver;
 use server::listen::{Handler, Listener, Service, serve};
@@ -23,7 +23,8 @@ use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
 use store::conformance::{address, domain};
 use store::{AccountState, Alias, JourneyQuery, NewAccount, ScramKeys, Store, What};
 use store_local::{LocalStore, Options};
-use testkit::socket::{Socket, trusting};
+use testkit::authority::certify;
+use testkit::socket::Socket;
 use testkit::transcript::{Enough, Subject, Transcript, run};
 use tokio::runtime::Runtime;
 use wire::sasl::client::{Credentials, Exchange};
@@ -62,6 +63,7 @@ struct World {
     store: Arc<LocalStore>,
     switches: Vec<ShutdownSwitch>,
     folder: tempfile::TempDir,
+    trusted: Arc<ClientConfig>,
 }
 
 impl World {
@@ -69,9 +71,9 @@ impl World {
         let runtime = Runtime::new().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let store = LocalStore::open(folder.path().join("data"), Options::default()).unwrap();
-        certificate(folder.path());
+        let trusted = certify(folder.path(), "mail.red.example");
         runtime.block_on(people(&store));
-        Self { runtime, store, switches: Vec::new(), folder }
+        Self { runtime, store, switches: Vec::new(), folder, trusted }
     }
 
     fn serve(&mut self, service: Service, tls: bool, change: impl FnOnce(&mut Settings)) -> SocketAddr {
@@ -168,20 +170,6 @@ async fn people(store: &Arc<LocalStore>) {
     }
 }
 
-fn certificate(folder: &Path) {
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::new(Vec::new()).unwrap();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
-    let issuer = Issuer::new(ca, ca_key);
-    let key = KeyPair::generate().unwrap();
-    let certificate =
-        CertificateParams::new(vec!["mail.red.example".into()]).unwrap().signed_by(&key, &issuer).unwrap();
-    std::fs::write(folder.join("ca.pem"), ca_pem).unwrap();
-    std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
-}
-
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts/smtp")
 }
@@ -201,7 +189,7 @@ fn apply(transcript: &Transcript, settings: &mut Settings) {
 #[test]
 fn transcripts() {
     let mut world = World::new();
-    let trusted = trusting(&world.folder.path().join("ca.pem"));
+    let trusted = world.trusted.clone();
     let mut failures = Vec::new();
     for entry in std::fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
@@ -414,7 +402,7 @@ fn hear(socket: &mut Socket) -> String {
 fn scram_logs_in() {
     let mut world = World::new();
     let server = world.serve(Service::Submission, true, |settings| settings.offer_scram = true);
-    let trusted = trusting(&world.folder.path().join("ca.pem"));
+    let trusted = world.trusted.clone();
     let mut socket = Socket::connect(server, Some((trusted, "mail.red.example"))).unwrap();
     hear(&mut socket);
     socket.send(b"STARTTLS\r\n").unwrap();
@@ -444,7 +432,7 @@ fn scram_logs_in() {
 fn submissions_are_put_right() {
     let mut world = World::new();
     let server = world.serve(Service::Submission, true, |_| ());
-    let trusted = trusting(&world.folder.path().join("ca.pem"));
+    let trusted = world.trusted.clone();
     let mut socket = Socket::connect(server, Some((trusted, "mail.red.example"))).unwrap();
     let heard = |socket: &mut Socket, wanted: &str| {
         let said = hear(socket);

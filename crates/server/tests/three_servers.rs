@@ -4,13 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use mail::{BodyType, Envelope, QueueId, Recipient, ReversePath};
 use mta::route::FixedRoute;
 use mta::world::{Clock, World};
-use rcgen::{CertificateParams, KeyPair};
 use server::connect::{Network, SystemRandom};
 use server::dns::Resolver;
 use server::listen::{Handler, Listener, Service, serve};
@@ -21,6 +19,7 @@ use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
 use store::conformance::{address, domain};
 use store::{Acceptance, Event, JourneyQuery, NewAccount, PasswordHash, QueueRelay, Store, What};
 use store_local::{LocalStore, Options};
+use testkit::authority::certify;
 
 struct System {
     store: Arc<LocalStore>,
@@ -29,15 +28,6 @@ struct System {
     relaying: tokio::task::JoinHandle<()>,
     _switch: ShutdownSwitch,
     _folder: tempfile::TempDir,
-}
-
-fn certificate(folder: &Path, name: &str) -> Acceptor {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec![name.into()]).unwrap().self_signed(&key).unwrap();
-    let site = SiteFiles { certificate: folder.join("cert.pem"), key: folder.join("key.pem") };
-    std::fs::write(&site.certificate, certificate.pem()).unwrap();
-    std::fs::write(&site.key, key.serialize_pem()).unwrap();
-    Acceptor::load(&[site]).unwrap()
 }
 
 /// A system that has the account `who`, and sends mail for `route` on to the address beside it.
@@ -54,7 +44,10 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
         settings.routes.push(FixedRoute { domain: from.map(domain), next_hop, login: None });
     }
     let (switch, shutdown) = Shutdown::new();
-    let acceptor = certificate(folder.path(), name);
+    // Opportunistic TLS takes every certificate, so nobody has to trust this one.
+    certify(folder.path(), name);
+    let site = SiteFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
+    let acceptor = Acceptor::load(&[site]).unwrap();
     let shared = Arc::new(Shared::new(store.clone(), Arc::new(SystemClock), settings, Some(acceptor), shutdown));
     let listener = Listener::bind(Service::Smtp, "127.0.0.1:0".parse().unwrap()).unwrap();
     let at = listener.address().unwrap();

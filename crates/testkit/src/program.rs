@@ -12,10 +12,10 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ClientConfig;
 
-use crate::socket::{Socket, trusting};
+use crate::authority::certify;
+use crate::socket::Socket;
 
 /// How long a start or an end may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,7 +42,7 @@ impl Program {
     pub fn start(program: &str, domain: &str, accounts: &[(&str, &str)], more: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let home = folder.path().join("home");
-        let tls = certificate(folder.path(), &format!("mail.{domain}"));
+        let tls = certify(folder.path(), &format!("mail.{domain}"));
         let ports = free_ports();
         let mut this = Self { program: PathBuf::from(program), home, ports, server: None, tls, folder };
         let home = this.home.to_string_lossy().into_owned();
@@ -187,20 +187,4 @@ fn words(done: &Output) -> String {
 fn free_ports<const N: usize>() -> [u16; N] {
     let held: Vec<TcpListener> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
     std::array::from_fn(|n| held[n].local_addr().expect("a bound port").port())
-}
-
-/// Writes ca.pem, cert.pem and key.pem for a host and `localhost`; returns a client that trusts the CA.
-fn certificate(folder: &Path, host: &str) -> Arc<ClientConfig> {
-    let write = |name: &str, text: String| std::fs::write(folder.join(name), text).expect("the folder is writable");
-    let ca_key = KeyPair::generate().expect("a key");
-    let mut ca = CertificateParams::new(Vec::<String>::new()).expect("no names");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    write("ca.pem", ca.self_signed(&ca_key).expect("a root certificate").pem());
-    let issuer = Issuer::new(ca, ca_key);
-    let key = KeyPair::generate().expect("a key");
-    let names = [host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).expect("good names").signed_by(&key, &issuer);
-    write("cert.pem", certificate.expect("a certificate").pem());
-    write("key.pem", key.serialize_pem());
-    trusting(&folder.join("ca.pem"))
 }
