@@ -5,6 +5,8 @@ import asyncio, collections, random, re
 
 ACCOUNTS = [f"u{n}@ours.example" for n in range(6)]
 ELSEWHERE = "sink.example"
+#: UIDs in one command of a client.
+AT_ONCE = 500
 
 
 class Ledger:
@@ -117,12 +119,13 @@ def new_message(rng, name):
 
 
 class Load:
-    """The sessions. `stop()` lets them end after what they are doing."""
+    """The sessions. `stop()` lets them end after what they are doing. `clearing`: how often an owner's next
+    step is to throw most of the mailbox away (segments of the log become sparse then)."""
 
-    def __init__(self, ports, ledger, seed, senders=12, relay=True):
+    def __init__(self, ports, ledger, seed, senders=12, relay=True, clearing=0.01):
         self.ports, self.ledger, self.senders, self.relay = ports, ledger, senders, relay
         self.rng, self.stopping, self.counter, self.errors = random.Random(seed), False, 0, []
-        self.seed = seed
+        self.seed, self.clearing = seed, clearing
 
     def name(self):
         self.counter += 1
@@ -179,6 +182,8 @@ class Load:
         validity = int(re.search(rb"UIDVALIDITY (\d+)", b" ".join(lines))[1])
         while not self.stopping:
             action = self.rng.choice(("append", "read", "read", "flag", "expunge", "expunge"))
+            if self.rng.random() < self.clearing:
+                action = "clear"
             known = [uid for uid in ledger.seen[account] if (account, uid) not in ledger.maybe_expunged]
             if action == "append":
                 name = self.name()
@@ -196,12 +201,14 @@ class Load:
                 ledger.maybe_flagged.add((account, uid))
                 await imap.command(rf"UID STORE {uid} +FLAGS (\Flagged)")
                 ledger.flagged.add((account, uid))
-            elif action == "expunge" and known:
-                uid = self.rng.choice(known)
-                ledger.maybe_expunged.add((account, uid))
-                await imap.command(rf"UID STORE {uid} +FLAGS (\Deleted)")
-                await imap.command(f"UID EXPUNGE {uid}")
-                ledger.expunged.add((account, uid))
+            elif action in ("expunge", "clear") and known:
+                share = 1 if action == "expunge" else len(known) * 9 // 10
+                some = self.rng.sample(known, max(1, min(share, AT_ONCE)))
+                ledger.maybe_expunged.update((account, uid) for uid in some)
+                uids = ",".join(map(str, some))
+                await imap.command(rf"UID STORE {uids} +FLAGS.SILENT (\Deleted)")
+                await imap.command(f"UID EXPUNGE {uids}")
+                ledger.expunged.update((account, uid) for uid in some)
         imap.close()
 
 

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod lines;
 mod serve;
+mod sizes;
 
 use std::process::ExitCode;
 

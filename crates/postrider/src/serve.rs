@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mail::limits;
 use sd_notify::NotifyState;
@@ -17,18 +17,21 @@ use server::smtp::{Extras, Reception};
 use server::tls::{Acceptor, SiteFiles};
 use server::{Connection, Shared, Shutdown, SystemClock};
 use store::Store;
+use store_local::LocalStore;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-use crate::cli::ask::{explain, open};
+use crate::cli::ask::explain;
 use crate::config::Config;
+use crate::sizes::Sizes;
 
 /// Runs a mail system until the sign to stop; ends within 10 s of it. `ready` is called once all listeners are bound.
 /// The error is a sentence: why it did not start, or why it had to stop.
 pub(crate) async fn run(config: Config, ready: impl FnOnce(), stop: Shutdown) -> Result<(), String> {
     let acceptor = config.acceptor().map_err(|error| format!("{}: [tls]: {error}", config.file.display()))?;
-    let store = open(&config).map_err(|error| explain(&error).0)?;
-    let result = run_on(store.clone(), config, acceptor, ready, stop).await;
+    let Sizes { options, care } = Sizes::from_environment()?;
+    let store = LocalStore::open(&config.data_dir, options).map_err(|error| explain(&error).0)?;
+    let result = run_on(store.clone(), config, care, acceptor, ready, stop).await;
     store.close().await;
     result
 }
@@ -36,6 +39,7 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(), stop: Shutdown) ->
 async fn run_on(
     store: Arc<dyn Store>,
     config: Config,
+    care_interval: Duration,
     acceptor: Option<Acceptor>,
     ready: impl FnOnce(),
     stop: Shutdown,
@@ -68,7 +72,7 @@ async fn run_on(
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(server::control::serve(control, Context::running(shared.clone(), smtp_at), shutdown.clone()));
     tasks.spawn(reload_on_change(config, shared.clone(), outbound.clone()));
-    tasks.spawn(care(shared.clone()));
+    tasks.spawn(care(shared.clone(), care_interval));
     let relaying = tokio::spawn(outbound.run());
     let listening = tokio::spawn(server::listen::serve(listeners, shared, handler(reception)));
     notify(&[NotifyState::Ready]);
@@ -191,11 +195,11 @@ fn changed_at(sites: &[SiteFiles]) -> Vec<(PathBuf, Option<SystemTime>)> {
 }
 
 /// Forgets old journeys and gives space back, now and then.
-async fn care(shared: Arc<Shared>) {
+async fn care(shared: Arc<Shared>, interval: Duration) {
     loop {
         tokio::select! {
             () = shared.shutdown.wait() => return,
-            () = shared.clock.sleep(limits::CARE_INTERVAL) => {}
+            () = shared.clock.sleep(interval) => {}
         }
         let lifetime = i64::try_from(shared.settings().journey_lifetime.as_millis()).unwrap_or(i64::MAX);
         let before = mail::Timestamp::from_millis(shared.clock.now().millis().saturating_sub(lifetime));

@@ -51,7 +51,7 @@ pub(crate) async fn tell(config: &Config, request: Request) -> Result<(), Failur
 }
 
 /// Opens the store of a configuration.
-pub(crate) fn open(config: &Config) -> Result<Arc<LocalStore>, OpenError> {
+fn open(config: &Config) -> Result<Arc<LocalStore>, OpenError> {
     LocalStore::open(&config.data_dir, Options { create: false, ..Options::default() })
 }
 
