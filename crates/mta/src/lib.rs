@@ -11,6 +11,7 @@
 
 pub mod accept;
 pub mod bounce;
+pub mod directory;
 pub mod misbehave;
 pub mod queue;
 pub mod relay;

@@ -34,14 +34,16 @@ impl std::fmt::Debug for FixedRoute {
 /// What routing depends on besides DNS.
 #[derive(Clone, Debug)]
 pub struct Routing {
-    /// Our own name, as it may stand in MX records.
-    pub hostname: String,
+    /// Our own name: as it may stand in MX records, and a domain whose postmaster is ours.
+    pub hostname: Domain,
     /// Where we listen for SMTP ourselves.
     pub listening: Vec<SocketAddr>,
     /// Where an MX listens.
     pub port: u16,
     /// Fixed routes.
     pub routes: Vec<FixedRoute>,
+    /// Gets mail for every address and domain that nobody has; nothing leaves the machine. Only in `local`.
+    pub catch_all: Option<Address>,
 }
 
 impl Routing {
@@ -218,7 +220,7 @@ impl Finder<'_> {
             .collect();
         // RFC 5321 §5.1: a server that finds itself among the MX drops itself and all that are not better,
         // by name or by address, or mail would go round in circles.
-        let own_name = records.iter().filter(|mx| mx.exchange.eq_ignore_ascii_case(&self.routing.hostname));
+        let own_name = records.iter().filter(|mx| mx.exchange.eq_ignore_ascii_case(self.routing.hostname.as_str()));
         let own_address = hosts
             .iter()
             .filter(|(_, host)| host.addresses.iter().any(|to| self.routing.is_self(self.world, *to)))

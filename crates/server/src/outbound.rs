@@ -74,5 +74,6 @@ pub fn routing(settings: &Settings, listening: &[SocketAddr]) -> Routing {
         listening: listening.to_vec(),
         port: settings.relay.port,
         routes: settings.routes.clone(),
+        catch_all: settings.local.catch_all.clone(),
     }
 }

@@ -53,7 +53,7 @@ impl Session {
     async fn run(&mut self, connection: &mut Connection) -> io::Result<()> {
         let acceptor = self.shared.acceptor();
         let offer = wire::pop3::Settings {
-            hostname: self.settings.hostname.clone(),
+            hostname: self.settings.hostname.to_string(),
             starttls: acceptor.is_some(),
             plaintext: connection.is_loopback() && self.settings.plaintext_auth == PlaintextAuth::Loopback,
             scram: self.settings.offer_scram,

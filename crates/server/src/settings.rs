@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mail::{Address, limits};
+use mail::{Address, Domain, limits};
 use mta::queue::Schedule;
 use mta::route::FixedRoute;
 
@@ -16,7 +16,7 @@ use crate::listen::IpNetwork;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// In greetings, EHLO and Received.
-    pub hostname: String,
+    pub hostname: Domain,
     /// Whether POP3 and IMAP may log in without TLS on loopback. Elsewhere never.
     pub plaintext_auth: PlaintextAuth,
     /// Whether SCRAM is offered, on every protocol. Clients prefer it where it is, and fail with an account that keeps
@@ -40,9 +40,9 @@ pub struct Settings {
 
 impl Settings {
     /// All defaults, with this hostname.
-    pub fn new(hostname: impl Into<String>) -> Self {
+    pub fn new(hostname: Domain) -> Self {
         Self {
-            hostname: hostname.into(),
+            hostname,
             plaintext_auth: PlaintextAuth::Loopback,
             offer_scram: false,
             limits: Limits::default(),

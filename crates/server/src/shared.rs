@@ -44,7 +44,7 @@ impl Shared {
     ) -> Self {
         Self {
             auth: Auth::new(store.clone(), clock.clone()),
-            imap: Arc::new(imap::Service::new(store.clone(), settings.hostname.clone())),
+            imap: Arc::new(imap::Service::new(store.clone(), settings.hostname.as_str())),
             store,
             clock,
             metrics: Metrics::new(),

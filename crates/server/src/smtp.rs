@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use mail::{Domain, Envelope, Reply, Timestamp};
+use mail::{Envelope, Reply, Timestamp};
 use mta::accept::{Client, Desk, Ending, Identity, Incoming, MakeReporter, Policy, Transaction, VerifyRecipient};
 use mta::misbehave::Misbehave;
 use mta::world::Random;
@@ -53,23 +53,21 @@ impl Reception {
     }
 
     /// Acceptance by the settings of this moment; made anew when they have changed.
-    pub fn desk(&self, shared: &Shared) -> Option<(Arc<Settings>, Arc<Desk>)> {
+    pub fn desk(&self, shared: &Shared) -> (Arc<Settings>, Arc<Desk>) {
         let settings = shared.settings();
         if let Some(known) = self.desk.load_full()
             && Arc::ptr_eq(&known.0, &settings)
         {
-            return Some((*known).clone());
+            return (*known).clone();
         }
         let desk = Desk {
             store: shared.store.clone(),
             clock: shared.clock.clone(),
             random: self.extras.random.clone(),
             policy: Policy {
-                hostname: Domain::from_ascii(&settings.hostname).ok()?,
                 hops: settings.limits.hops,
                 show_client: settings.smtp.show_client,
                 routing: Arc::new(outbound::routing(&settings, &self.extras.listening)),
-                catch_all: settings.local.catch_all.clone(),
             },
             verify: self.extras.verify.clone(),
             misbehave: self.extras.misbehave.clone().filter(|_| settings.local.misbehave),
@@ -77,16 +75,12 @@ impl Reception {
         };
         let made = (settings, Arc::new(desk));
         self.desk.store(Some(Arc::new(made.clone())));
-        Some(made)
+        made
     }
 
     /// Serves one connection to its end.
     pub async fn serve(self: Arc<Self>, mut connection: Connection, service: Service, shared: Arc<Shared>) {
-        let Some((settings, desk)) = self.desk(&shared) else {
-            // The program checks the name before it starts.
-            tracing::error!(hostname = shared.settings().hostname, "the host name is no domain");
-            return;
-        };
+        let (settings, desk) = self.desk(&shared);
         let peer = connection.peer();
         let mut session = Session::new(&connection, service, shared, settings, desk);
         match session.run(&mut connection).await {
@@ -126,7 +120,7 @@ impl Session {
         let role = if service == Service::Smtp { Role::Mx } else { Role::Submission };
         let limits = &settings.limits;
         let config = Config {
-            hostname: desk.policy.hostname.clone(),
+            hostname: desk.policy.routing.hostname.clone(),
             role,
             scram: settings.offer_scram,
             message_size: limits.message_size,

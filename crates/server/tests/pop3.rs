@@ -48,7 +48,7 @@ impl World {
 
     /// A server with settings of its own; `tls`: it can start TLS.
     fn serve(&mut self, change: impl FnOnce(&mut Settings), tls: bool) -> SocketAddr {
-        let mut settings = Settings::new("mail.red.example");
+        let mut settings = Settings::new(domain("mail.red.example"));
         change(&mut settings);
         let path = self.folder.path();
         let site = SiteFiles { certificate: path.join("cert.pem"), key: path.join("key.pem") };

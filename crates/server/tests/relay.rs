@@ -31,10 +31,11 @@ struct House {
 
 fn routing() -> Routing {
     Routing {
-        hostname: "mail.red.example".into(),
+        hostname: domain("mail.red.example"),
         listening: vec!["127.0.0.1:25".parse().unwrap()],
         port: 25,
         routes: Vec::new(),
+        catch_all: None,
     }
 }
 
@@ -271,6 +272,26 @@ async fn what_is_refused_comes_back_with_the_words() {
         assert!(report.contains(part), "{part:?} is not in {report}");
     }
     assert!(!report.contains("bob@blue.example"));
+    house.end().await;
+}
+
+/// A report goes where mail to that sender would go, by every rule of the directory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_finds_every_sender_of_ours() {
+    let outside = blue();
+    outside.server("192.0.2.1", |_, line| match line {
+        line if line.starts_with("RCPT") => Say::Line("550 no"),
+        line => good(0, line),
+    });
+    let house = house(outside).await;
+    let senders = ["alice+shop@red.example", "abuse@red.example", "postmaster@mail.red.example"];
+    for (n, sender) in senders.into_iter().enumerate() {
+        let id = house.send_as(sender, &["bob@blue.example"], |_| {}).await;
+        assert_eq!(house.until(id, 1, bounced).await, [("550 no".to_owned(), true)]);
+        let mail = house.mailbox().await;
+        assert_eq!(mail.len(), n + 1);
+        assert!(mail[n].contains(&format!("To: <{sender}>\r\n")), "{}", mail[n]);
+    }
     house.end().await;
 }
 

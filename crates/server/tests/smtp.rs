@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use mail::{Address, Reply, ReversePath, Timestamp, Uid};
 use mta::accept::VerifyRecipient;
 use mta::bounce::Reporter;
-use mta::route::{FixedRoute, Routing};
+use mta::route::FixedRoute;
 use rustls::ClientConfig;
 use server::connect::{Network, SystemRandom};
 use server::dns::Resolver;
@@ -53,7 +53,8 @@ fn reporter() -> Reporter {
         dns: Arc::new(Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap()),
         connect: Arc::new(Network::new()),
     };
-    let routing = Routing { hostname: "mail.red.example".into(), listening: Vec::new(), port: 25, routes: Vec::new() };
+    let settings = Settings::new(domain("mail.red.example"));
+    let routing = server::outbound::routing(&settings, &[]);
     Reporter { world, routing: Arc::new(routing), lifetime: mail::limits::QUEUE_LIFETIME }
 }
 
@@ -77,7 +78,7 @@ impl World {
     }
 
     fn serve(&mut self, service: Service, tls: bool, change: impl FnOnce(&mut Settings)) -> SocketAddr {
-        let mut settings = Settings::new("mail.red.example");
+        let mut settings = Settings::new(domain("mail.red.example"));
         settings.routes.push(FixedRoute {
             domain: Some(domain("branch.example")),
             next_hop: vec![("192.0.2.1".into(), 25)],

@@ -38,7 +38,7 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
     store.add_domain(who.domain()).await.unwrap().into_inner();
     let account = NewAccount { address: who, password: PasswordHash(String::new()), scram: None, quota: None };
     store.add_account(account, SystemClock.now()).await.unwrap().into_inner();
-    let mut settings = Settings::new(name);
+    let mut settings = Settings::new(domain(name));
     if let Some((from, to)) = route {
         let next_hop = vec![(to.ip().to_string(), to.port())];
         settings.routes.push(FixedRoute { domain: from.map(domain), next_hop, login: None });

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mail::{AccountId, Address, Domain, Reply, ReversePath};
+use mail::{AccountId, Address, Reply, ReversePath};
 use store::Store;
 use wire::smtp::server::Role;
 
@@ -43,16 +43,12 @@ pub trait VerifyRecipient: Send + Sync + 'static {
 /// What of the configuration matters here.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Our name: `by` of the trace field, and a domain whose postmaster is ours.
-    pub hostname: Domain,
     /// Received fields before a message counts as looping.
     pub hops: usize,
     /// Whether the Received field of a submission shows the client's address.
     pub show_client: bool,
-    /// Gateway domains, and what mail for elsewhere is scheduled under.
+    /// Our name, gateway domains, and what mail for elsewhere is scheduled under.
     pub routing: Arc<Routing>,
-    /// Gets mail for every address and domain that nobody has; nothing leaves the machine. Only in `local`.
-    pub catch_all: Option<Address>,
 }
 
 /// What acceptance works with. One for each system; changes with the configuration.

@@ -11,8 +11,9 @@ use message::header::{Header, HeaderEnd};
 use store::{Acceptance, Event, LocalDelivery, QueueRelay, Stage, StoreResult, What};
 use wire::smtp::server::{Hello, Role, Sender};
 
-use super::resolve::{Expansion, Place, Refusal, Resolved, Target};
+use super::resolve::{Place, Refusal, Resolved, Target};
 use super::{Client, Desk, Identity, replies, submission, success, trace};
+use crate::directory::Expansion;
 use crate::misbehave::AtEnd;
 
 /// A message that somebody begins to send.
@@ -186,7 +187,7 @@ impl Incoming {
         let received = trace::Received {
             hello: &self.hello,
             ip: show.then_some(client.ip),
-            by: &desk.policy.hostname,
+            by: &desk.policy.routing.hostname,
             protocol: self.protocol,
             tls: client.tls.as_ref(),
             id: self.id,
@@ -202,7 +203,7 @@ impl Incoming {
         let rest = if is_submission {
             let domain = match &client.identity {
                 Identity::Account(_, address) => address.domain(),
-                Identity::Stranger => &desk.policy.hostname,
+                Identity::Stranger => &desk.policy.routing.hostname,
             };
             let (header, id) = submission::put_right(&header, domain, &*desk.random, now);
             top.extend_from_slice(&header);

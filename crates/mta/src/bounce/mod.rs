@@ -12,12 +12,12 @@ mod compose;
 
 use std::sync::Arc;
 
-use mail::{Address, BodyType, Envelope, Flags, Recipient, ReversePath, Timestamp, limits};
+use mail::{Address, BodyType, Envelope, Flags, Recipient, ReversePath, Timestamp};
 use store::{
-    Acceptance, DirectoryEntry, Event, LocalDelivery, NewDsn, QueueMessage, QueueRecipient, QueueRelay, Store,
-    StoreResult, What,
+    Acceptance, Event, LocalDelivery, NewDsn, QueueMessage, QueueRecipient, QueueRelay, Store, StoreResult, What,
 };
 
+use crate::directory::{Expansion, Step, Walk};
 use crate::route::Routing;
 use crate::world::World;
 
@@ -122,7 +122,7 @@ impl Reporter {
             }
         };
         let report = compose::Report {
-            hostname: &self.routing.hostname,
+            hostname: self.routing.hostname.as_str(),
             token: self.world.random.token(),
             now,
             sender,
@@ -172,44 +172,25 @@ impl Reporter {
         Ok(Some(NewDsn { body, acceptance }))
     }
 
-    /// Where mail for the sender goes.
+    /// Where mail for the sender goes: by the same rules as mail that comes in, but into full mailboxes too.
     async fn place(&self, store: &dyn Store, sender: &Address, now: Timestamp) -> StoreResult<Placed> {
         let mut placed = Placed::default();
-        let mut open = vec![(sender.clone(), 0)];
-        let mut seen = std::collections::HashSet::new();
-        while let Some((address, depth)) = open.pop() {
-            if depth > limits::ALIAS_DEPTH || seen.len() > limits::ALIAS_TARGETS || !seen.insert(address.folded()) {
-                continue;
-            }
-            if store.domain(address.domain()).await?.is_none() {
-                placed.relay(&self.routing, address, now);
-                continue;
-            }
-            match local_entry(store, &address).await? {
-                Some(DirectoryEntry::Account(account)) => placed.deliver(account.id, account.address, &address, now),
-                Some(DirectoryEntry::Alias(alias)) => {
-                    let targets = alias.targets.iter().map(ToString::to_string).collect();
-                    let what = What::Expanded { rule: "alias".to_owned(), targets };
+        let mut walk = Walk::new(store, &self.routing, sender);
+        while let Some(step) = walk.next().await? {
+            match step {
+                Step::Account(account, at, _) => placed.deliver(account.id, account.address, &at, now),
+                Step::Elsewhere(at, _) => placed.relay(&self.routing, at, now),
+                Step::Others(Expansion { address, rule, targets }) => {
+                    let targets = targets.iter().map(ToString::to_string).collect();
+                    let what = What::Expanded { rule: rule.to_owned(), targets };
                     placed.events.push(Event::about(now, address.to_string(), what));
-                    open.extend(alias.targets.into_iter().map(|target| (target, depth + 1)));
                 }
-                None => {}
+                // Nobody is there to tell.
+                Step::TooMany | Step::Nobody(_) => {}
             }
         }
         Ok(placed)
     }
-}
-
-/// What an address of ours stands for: itself, itself without its detail, or the catch-all.
-async fn local_entry(store: &dyn Store, address: &Address) -> StoreResult<Option<DirectoryEntry>> {
-    let catch_all = Address::new("*", address.domain().clone()).ok();
-    let candidates = [Some(address.folded()), address.without_detail('+').map(|bare| bare.folded()), catch_all];
-    for candidate in candidates.into_iter().flatten() {
-        if let Some(entry) = store.entry(&candidate).await? {
-            return Ok(Some(entry));
-        }
-    }
-    Ok(None)
 }
 
 #[derive(Default)]

@@ -162,7 +162,7 @@ impl<'a> Try<'a> {
     async fn hosts(&mut self, route: &Route, tried: &[SocketAddr], connection: &mut Option<Connection>) {
         let Verdict::Hosts(hosts) = &route.verdict else { return };
         let routing = self.relay.routing();
-        let greeting = Greeting { helo: &routing.hostname, login: route.login.as_ref() };
+        let greeting = Greeting { helo: routing.hostname.as_str(), login: route.login.as_ref() };
         let ways = ways(hosts, tried);
         for (name, to) in ways {
             if self.pending.is_empty() {

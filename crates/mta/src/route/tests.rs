@@ -91,10 +91,11 @@ fn routing() -> Routing {
         login: None,
     };
     Routing {
-        hostname: "mail.red.example".into(),
+        hostname: Domain::from_ascii("mail.red.example").unwrap(),
         listening: vec!["[::]:25".parse().unwrap(), "0.0.0.0:25".parse().unwrap()],
         port: 25,
         routes: vec![route("branch.example", "10.0.0.5"), route("named.example", "hop.example")],
+        catch_all: None,
     }
 }
 

@@ -98,7 +98,7 @@ impl Config {
     pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let mut problems = Problems::new(text);
         let config = match DeTable::parse(text) {
-            Ok(root) => Some(Self::read(file, root.get_ref(), &mut problems)),
+            Ok(root) => Self::read(file, root.get_ref(), &mut problems),
             Err(error) => {
                 let span = error.span().unwrap_or(0..0);
                 problems.error(&span, format!("this is not TOML: {}", error.message().replace('\n', "; ")));
@@ -116,7 +116,8 @@ impl Config {
         }
     }
 
-    fn read(file: &Path, root: &DeTable<'_>, problems: &mut Problems<'_>) -> Self {
+    /// `None` only with a problem: without a host name.
+    fn read(file: &Path, root: &DeTable<'_>, problems: &mut Problems<'_>) -> Option<Self> {
         let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let top = Top::read(root, "", SECTIONS, problems);
         if top.hostname.is_none() && !root.contains_key("hostname") {
@@ -137,12 +138,11 @@ impl Config {
         let local = local::Local::read(table(root, "local", &empty, problems), "local", &[], problems);
         needs_certificate(&listen, &sites, root, problems);
         unwise(&listen, &routes, problems);
-        let hostname = top.hostname.map_or_else(String::new, |name| name.to_string());
-        Self {
+        Some(Self {
             file: file.into(),
             data_dir: dir.join(top.data_dir),
             settings: Settings {
-                hostname,
+                hostname: top.hostname?,
                 plaintext_auth: listen.plaintext_auth,
                 offer_scram: auth.scram,
                 limits: limits.settings(),
@@ -157,7 +157,7 @@ impl Config {
             sites,
             log,
             advice: Vec::new(),
-        }
+        })
     }
 
     /// TLS as configured; none where no certificate is. The error names the file.

@@ -25,13 +25,7 @@ pub(super) async fn rehearse(context: &Context, address: Address) -> Result<Rout
         store: context.store.clone(),
         clock: context.clock.clone(),
         random: world.random.clone(),
-        policy: Policy {
-            hostname: Domain::from_ascii(&settings.hostname).map_err(|error| error.to_string())?,
-            hops: settings.limits.hops,
-            show_client: settings.smtp.show_client,
-            routing: routing.clone(),
-            catch_all: settings.local.catch_all.clone(),
-        },
+        policy: Policy { hops: settings.limits.hops, show_client: settings.smtp.show_client, routing: routing.clone() },
         // It would talk to the next hop.
         verify: None,
         reporter: None,

@@ -120,10 +120,10 @@ async fn look_for(configs: &[Config], query: &str, found: &mut Found) -> Result<
         let request = Request::Trace { query: query.to_owned() };
         let (journeys, running) = ask_server::<Vec<Journey>>(config, request).await?;
         found.running |= running;
-        let system = &config.settings.hostname;
+        let system = config.settings.hostname.as_str();
         for journey in journeys {
-            if !found.legs.iter().any(|leg| leg.system == *system && leg.journey.id == journey.id) {
-                found.legs.push(Leg { system: system.clone(), journey });
+            if !found.legs.iter().any(|leg| leg.system == system && leg.journey.id == journey.id) {
+                found.legs.push(Leg { system: system.to_owned(), journey });
             }
         }
     }
