@@ -226,7 +226,27 @@ fn open_database(dir: &Path, path: &Path) -> Result<Connection, OpenError> {
          PRAGMA cache_size = -65536; PRAGMA locking_mode = NORMAL;",
     )
     .map_err(failed)?;
+    fold(&conn).map_err(failed)?;
     Ok(conn)
+}
+
+/// Folds what a crash left in SQLite's log into the database, written and synced anew. After a sync that failed the log
+/// may be whole in the kernel's cache and not on the disk; what is committed behind it would be lost with it.
+fn fold(conn: &Connection) -> rusqlite::Result<()> {
+    let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    match busy {
+        Ok(0) => Ok(()),
+        Ok(_) => {
+            tracing::warn!("somebody reads the database: its log can't be folded up at the start");
+            Ok(())
+        }
+        // Deleting must work on a full disk.
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) => {
+            tracing::warn!(%error, "no space to fold up the database's log");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether there are files of messages.

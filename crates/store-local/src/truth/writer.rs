@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::limits;
+use rusqlite::config::DbConfig;
 use store::{StoreError, StoreResult};
 
 use super::{Effect, Truth, schema};
@@ -81,6 +82,9 @@ impl Writer {
         }
         if self.published.poison.reason().is_none() {
             let _ = self.truth.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        } else {
+            // After a failed sync nothing is synced again as if it could be trusted; the next start folds it up.
+            let _ = self.truth.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
     }
 
