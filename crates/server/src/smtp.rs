@@ -199,7 +199,7 @@ impl Session {
             self.phase = Phase::None;
             self.engine.refuse_body(reply);
         }
-        if taken.used == 0 {
+        if taken.used == 0 && taken.body.is_empty() {
             return Err(io::Error::other("the engine takes nothing"));
         }
         connection.consume(taken.used);

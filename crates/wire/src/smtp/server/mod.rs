@@ -202,7 +202,8 @@ pub enum Step {
 /// What [`Server::input`] took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Taken<'a> {
-    /// Octets of the input. 0: ask [`Server::step`] first.
+    /// Octets of the input. 0, and no body: ask [`Server::step`] first. 0 with a body: a CR that was held back, since it
+    /// might have been the end's.
     pub used: usize,
     /// Bytes of the message, to be stored before the next call.
     pub body: &'a [u8],
