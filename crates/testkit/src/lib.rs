@@ -5,7 +5,8 @@
 //! real connection, plain or TLS; [`authority`] makes its certificates. [`random`] is the seeded source of every
 //! cut, printed on failure.
 //! [`program`] is the real program in a temporary folder on free ports; it ends by asking the program to
-//! check its own store, so that no test can forget the invariants.
+//! check its own store, so that no test can forget the invariants. [`allocation`] counts what code allocates: how
+//! tests say that something is bounded, without a clock.
 //!
 //! **Does not:** know what a right answer is; that stands in the transcripts and tests.
 //!
@@ -13,6 +14,7 @@
 //! can read: which file, which line, what was expected, what came, and under which cut.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests: a panic is the report")]
 
+pub mod allocation;
 pub mod authority;
 pub mod program;
 pub mod random;
