@@ -1,3 +1,3 @@
-//! `cargo +nightly fuzz run --features libfuzzer address`; what it checks stands in `src/lib.rs`.
+//! `fuzz/run address`; what it checks stands in `src/`.
 #![no_main]
 libfuzzer_sys::fuzz_target!(|data: &[u8]| postrider_fuzz::address(data));

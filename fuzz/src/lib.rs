@@ -1,18 +1,60 @@
-//! What every parser must do with any input: end, stay in its bounds, and answer alike however the input is cut.
+//! What everything that reads a stranger's bytes must do with any of them: end, stay in its bounds, and answer
+//! alike however they are cut.
 //!
-//! Each function is a target: it takes bytes and panics when the parser does, or when one of its promises does
-//! not hold. They run under libFuzzer (`fuzz_targets/`, nightly) and, over the seeds and seeded mutations of
-//! them, on stable in every `./test` (`tests/seeds.rs`). The seeds are the transcripts and the message corpus.
+//! Each function of [`TARGETS`] takes bytes and panics when the code under it does, or when one of its promises does
+//! not hold. They run under libFuzzer (`fuzz_targets/`; `fuzz/run` does it) and, over the seeds and seeded mutations
+//! of them, on stable in every `./test` (`tests/seeds.rs`). Seeds are the transcripts, the message corpus and `corpus/`.
+//!
+//! [`session`] are whole sessions: real commands on a real store in memory, from the greeting to the end.
 
-use mail::{Durable, Uid, UidValidity};
-use message::envelope::Envelope;
-use message::header::Header;
-use message::structure::{Section, Structure};
-use wire::dot::{Piece, Stuffing, Unstuffing};
-use wire::imap::frame::{Framed, Limits, Reader};
-use wire::line::{Line, LineReader};
-use wire::pop3::{Answer, Engine, Listing, LoginFailure, Question, Settings, Step};
-use wire::smtp::client::ReplyReader;
+#[allow(dead_code, unused_imports, missing_docs, clippy::all, reason = "the program's own file; the rest is used there")]
+#[rustfmt::skip]
+#[path = "../../crates/postrider/src/config/mod.rs"]
+mod config;
+#[allow(dead_code, clippy::all, reason = "likewise")]
+#[rustfmt::skip]
+#[path = "../../crates/mua/src/imap/value.rs"]
+mod value;
+
+mod bounce;
+mod parsers;
+mod program;
+pub mod seeds;
+pub mod session;
+mod store_log;
+
+pub use parsers::{address, dot, imap, line, message, pop3, smtp_client};
+pub use program::{config, mua, report, sasl, zones};
+pub use session::imap::imap_session;
+pub use session::pop3::pop3_session;
+pub use session::smtp_client::smtp_client_session;
+pub use session::smtp_server::{smtp_server, smtp_session};
+pub use store_log::log;
+
+/// A target: its name, what it does with bytes, and folders of the repository that hold seeds besides `fuzz/corpus/NAME`.
+pub type Target = (&'static str, fn(&[u8]), &'static [&'static str]);
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    ("address", address, &[]),
+    ("config", config, &[]),
+    ("dot", dot, &["tests/transcripts/smtp", "crates/message/tests/corpus"]),
+    ("imap", imap, &["tests/transcripts/imap"]),
+    ("imap_session", imap_session, &["tests/transcripts/imap"]),
+    ("line", line, &["tests/transcripts/smtp", "tests/transcripts/pop3"]),
+    ("log", log, &[]),
+    ("message", message, &["crates/message/tests/corpus"]),
+    ("mua", mua, &["tests/transcripts/imap"]),
+    ("pop3", pop3, &["tests/transcripts/pop3"]),
+    ("pop3_session", pop3_session, &["tests/transcripts/pop3"]),
+    ("report", report, &[]),
+    ("sasl", sasl, &[]),
+    ("smtp_client", smtp_client, &["tests/transcripts/smtp"]),
+    ("smtp_client_session", smtp_client_session, &["tests/transcripts/smtp"]),
+    ("smtp_server", smtp_server, &["tests/transcripts/smtp"]),
+    ("smtp_session", smtp_session, &["tests/transcripts/smtp"]),
+    ("zones", zones, &[]),
+];
 
 /// Cuts of an input: whole, byte by byte, in thirds.
 fn cuts(data: &[u8]) -> [Vec<&[u8]>; 3] {
@@ -25,233 +67,4 @@ fn alike<T: PartialEq + std::fmt::Debug>(data: &[u8], run: impl Fn(&[&[u8]]) -> 
     assert_eq!(whole, bytes);
     assert_eq!(whole, thirds);
     whole
-}
-
-/// The line reader: alike under every cut, no line over its limit.
-pub fn line(data: &[u8]) {
-    const LIMIT: usize = 64;
-    alike(data, |pieces| {
-        let mut reader = LineReader::new(LIMIT);
-        let mut lines = Vec::new();
-        for piece in pieces {
-            let mut rest = *piece;
-            while !rest.is_empty() {
-                let (taken, line) = reader.read(rest);
-                if let Some(line) = line {
-                    if let Line::Text(text) = line {
-                        assert!(text.len() <= LIMIT);
-                    }
-                    lines.push(format!("{line:?}"));
-                }
-                assert!(taken > 0, "neither took nor gave");
-                rest = &rest[taken..];
-            }
-        }
-        lines
-    });
-}
-
-/// Dot-stuffing: reading is alike under every cut, and reads back what was written.
-pub fn dot(data: &[u8]) {
-    alike(data, |pieces| unstuff(pieces));
-    let mut written = Vec::new();
-    let mut stuffing = Stuffing::default();
-    for piece in data.chunks(7) {
-        stuffing.push(piece, &mut written);
-    }
-    stuffing.end(&mut written);
-    let (read, ended, rest) = unstuff(&[&written]);
-    assert!(ended && rest == 0);
-    // The end of a body is a line's end: one is added where it lacks.
-    // A named quirk of `Stuffing`: a dot after a bare LF is doubled too.
-    let has_quirk = data.windows(3).any(|w| w[0] != b'\r' && &w[1..] == b"\n.") || data.starts_with(b"\n.");
-    assert!(
-        has_quirk || read == data || (read.starts_with(data) && read.len() <= data.len() + 2),
-        "{read:?} from {data:?}"
-    );
-}
-
-fn unstuff(pieces: &[&[u8]]) -> (Vec<u8>, bool, usize) {
-    let mut reader = Unstuffing::new();
-    let (mut body, mut left) = (Vec::new(), 0);
-    let mut ended = false;
-    for piece in pieces {
-        let mut rest = *piece;
-        while !ended {
-            match reader.next(&mut rest) {
-                Some(Piece::Bytes(bytes)) => body.extend_from_slice(bytes),
-                Some(Piece::End) => ended = true,
-                None => break,
-            }
-        }
-        left += rest.len();
-    }
-    (body, ended, left)
-}
-
-/// Addresses and paths: what is read can be written and read again.
-pub fn address(data: &[u8]) {
-    let _ = wire::address::reverse_path(data);
-    let _ = wire::address::forward_path(data);
-    let Ok(text) = std::str::from_utf8(data) else { return };
-    let _ = wire::address::domain(text);
-    if let Ok(address) = wire::address::mailbox(text) {
-        let again = wire::address::mailbox(&address.to_string());
-        assert_eq!(again.as_ref(), Ok(&address), "{text:?}");
-        assert_eq!(address.folded().folded(), address.folded());
-    }
-}
-
-/// The POP3 engine with a maildrop of two messages: alike under every cut, and always ends.
-pub fn pop3(data: &[u8]) {
-    alike(data, |pieces| {
-        let settings = Settings { hostname: "mail.example".into(), starttls: true, plaintext: true, scram: false };
-        let mut engine = Engine::new(settings, None);
-        let (mut said, mut unread) = (Vec::new(), Vec::new());
-        // The greeting comes before anything is sent.
-        for piece in [&[] as &[u8]].iter().chain(pieces) {
-            unread.extend_from_slice(piece);
-            if pop3_runs(&mut engine, &mut unread, &mut said) {
-                break;
-            }
-        }
-        said
-    });
-}
-
-/// Runs the engine until it waits; whether it is over.
-fn pop3_runs(engine: &mut Engine, unread: &mut Vec<u8>, said: &mut Vec<u8>) -> bool {
-    const MESSAGE: &[u8] = b"Subject: x\r\n\r\n.dot\r\n";
-    loop {
-        match engine.step() {
-            Step::Send(bytes) => said.extend(bytes),
-            Step::Ask(Question::LogIn { user, .. }) if user.starts_with('a') => {
-                let messages = [1, 2].into_iter().filter_map(Uid::new).map(|uid| (uid, MESSAGE.len() as u32)).collect();
-                engine.answer(Answer::Opened(Listing { uid_validity: UidValidity(7), messages }));
-            }
-            Step::Ask(Question::Read { range, .. }) => {
-                let end = MESSAGE.len().min(range.end as usize);
-                engine.answer(Answer::Piece(&MESSAGE[range.start as usize..end]));
-            }
-            Step::Ask(Question::Update(uids)) => {
-                engine.answer(Answer::Updated((!uids.is_empty()).then(|| Durable::attest(uids))));
-            }
-            Step::Ask(_) => engine.answer(Answer::Refused(LoginFailure::Credentials)),
-            Step::StartTls | Step::Close => return true,
-            Step::Read => {
-                let taken = engine.input(unread);
-                unread.drain(..taken);
-                if taken == 0 {
-                    return false;
-                }
-            }
-        }
-    }
-}
-
-/// Replies that an SMTP client reads: alike under every cut.
-pub fn smtp_client(data: &[u8]) {
-    for plain in [false, true] {
-        alike(data, |pieces| {
-            let mut reader = ReplyReader::default();
-            let mut replies = Vec::new();
-            for piece in pieces {
-                reader.push(piece);
-                loop {
-                    match reader.next(plain) {
-                        Ok(Some(reply)) => replies.push(format!("{reply:?}")),
-                        Ok(None) => break,
-                        Err(_) => {
-                            replies.push("not a reply".to_owned());
-                            return replies;
-                        }
-                    }
-                }
-            }
-            replies
-        });
-    }
-}
-
-/// IMAP: where commands end is alike under every cut, and each can be parsed.
-pub fn imap(data: &[u8]) {
-    for limits in [Limits::UNAUTHENTICATED, Limits::AUTHENTICATED] {
-        alike(data, |pieces| imap_frames(pieces, &limits));
-    }
-    let _ = wire::imap::command::command(data);
-    if let Some(name) = wire::imap::mutf7::decode(data) {
-        assert_eq!(wire::imap::mutf7::decode(wire::imap::mutf7::encode(&name).as_bytes()).as_deref(), Some(&*name));
-    }
-}
-
-/// What was framed; pieces of messages joined, since where they are cut is the network's affair.
-fn imap_frames(pieces: &[&[u8]], limits: &Limits) -> (Vec<String>, Vec<u8>) {
-    let mut reader = Reader::default();
-    let (mut input, mut frames, mut message) = (Vec::new(), Vec::new(), Vec::new());
-    for piece in pieces {
-        input.extend_from_slice(piece);
-        loop {
-            let framed = reader.next(&input, limits);
-            let taken = match &framed {
-                Framed::More => break,
-                Framed::Continue => {
-                    frames.push("continue".to_owned());
-                    continue;
-                }
-                Framed::Piece(n) => {
-                    message.extend_from_slice(&input[..*n]);
-                    *n
-                }
-                Framed::Drop(n) => *n,
-                Framed::Command(n) => {
-                    frames.push(format!("{:?}", wire::imap::command::command(&input[..*n])));
-                    *n
-                }
-                Framed::Message(n, literal) => {
-                    frames.push(format!("{:?} {literal:?}", wire::imap::command::command(&input[..*n])));
-                    *n
-                }
-                Framed::End(n) => {
-                    frames.push("end".to_owned());
-                    *n
-                }
-                Framed::Refused(n, refusal) => {
-                    frames.push(format!("{refusal:?}"));
-                    if refusal.fatal {
-                        return (frames, message);
-                    }
-                    *n
-                }
-            };
-            input.drain(..taken);
-        }
-    }
-    (frames, message)
-}
-
-/// Messages: header, structure, envelope, dates and text of any bytes; all ranges are within them.
-pub fn message(data: &[u8]) {
-    let header = Header::of(data);
-    let fields: usize = header.fields().count();
-    assert!(fields <= data.len() + 1);
-    let _ = (header.message_id(), header.date(), header.subject(), header.from(), header.received_count());
-    let _ = Envelope::of(&header);
-    for field in header.fields() {
-        let _ = message::envelope::addresses(field.raw_value());
-        let _ = message::date::parse(field.raw_value());
-        let _ = message::text::decode_words(field.raw_value());
-    }
-    let structure = Structure::of(data);
-    let length = data.len() as u64;
-    for (path, part) in structure.leaves() {
-        let path: Vec<u32> = path.split('.').filter_map(|n| n.parse().ok()).collect();
-        for section in [Section::Whole, Section::Mime, Section::Header, Section::Text] {
-            let Some(range) = structure.section(&path, section) else { continue };
-            assert!(range.start <= range.end && range.end <= length, "{range:?} of {length}");
-        }
-        if let Some(range) = structure.section(&path, Section::Whole) {
-            let _ = message::text::readable(part, &data[range.start as usize..range.end as usize]);
-        }
-        let _ = part.file_name();
-    }
 }

@@ -1,19 +1,17 @@
-//! The fuzz targets on stable: every seed, and seeded mutations of the seeds. `POSTRIDER_FUZZ=N` runs N times as
-//! many; `POSTRIDER_SEED` chooses others. A failure prints the input as an escaped string: add it to `regressions`.
+//! The fuzz targets on stable: every seed, what was found before, and seeded mutations of them. `POSTRIDER_LONG=1`
+//! runs a hundred times as many, `POSTRIDER_FUZZ=N` N times; `POSTRIDER_SEED` chooses others. A failure prints the
+//! input as an escaped string: keep it in `corpus/TARGET/`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::panic::catch_unwind;
 use std::path::Path;
 
+use postrider_fuzz::TARGETS;
+use postrider_fuzz::seeds::{files, seeds};
 use testkit::random::Random;
-use testkit::transcript::{Step, Transcript};
 
-/// Mutations of every target, unless the environment asks for more.
+/// Mutations of every target, unless the environment asks for more; of whole sessions, which cost more, a tenth.
 const MUTATIONS: usize = 3000;
-
-/// Inputs that broke something once.
-const REGRESSIONS: &[&[u8]] =
-    &[b"", b"\r\n", b".", b"\r\n.\r\n", b"\0", b"\xff\xff", b"{0}\r\n", b"a {99999999999999999999}\r\n"];
 
 fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
     const TOKENS: [&[u8]; 20] = [
@@ -58,92 +56,50 @@ fn mutate(random: &mut Random, seeds: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-fn seeds(folders: &[&str]) -> Vec<Vec<u8>> {
-    let mut seeds: Vec<Vec<u8>> = REGRESSIONS.iter().map(|seed| seed.to_vec()).collect();
-    for folder in folders {
-        let Ok(entries) = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)) else {
-            continue;
-        };
-        let mut files: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
-        files.sort();
-        for file in files {
-            if file.extension().is_some_and(|ending| ending == "txt") {
-                let Ok(transcript) = Transcript::read(&file) else { continue };
-                seeds.push(sent(&transcript));
-                seeds.push(said(&transcript));
-            } else if let Ok(bytes) = std::fs::read(&file) {
-                seeds.push(bytes);
-            }
-        }
-    }
-    seeds
+/// How many times as many mutations the environment asks for.
+fn times() -> usize {
+    let long = std::env::var_os("POSTRIDER_LONG").is_some();
+    let times = std::env::var("POSTRIDER_FUZZ").ok().and_then(|n| n.parse().ok());
+    times.unwrap_or(if long { 100 } else { 1 })
 }
 
-fn sent(transcript: &Transcript) -> Vec<u8> {
-    let steps = transcript.steps.iter();
-    steps.flat_map(|(_, _, step)| if let Step::Send(bytes) = step { bytes.clone() } else { Vec::new() }).collect()
-}
-
-fn said(transcript: &Transcript) -> Vec<u8> {
-    let steps = transcript.steps.iter();
-    steps
-        .flat_map(
-            |(_, _, step)| if let Step::Line(text) = step { format!("{text}\r\n").into_bytes() } else { Vec::new() },
-        )
-        .collect()
-}
-
-fn fuzz(target: fn(&[u8]), folders: &[&str]) {
-    let times: usize = std::env::var("POSTRIDER_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+fn fuzz(name: &str) {
+    let (_, target, folders) = TARGETS.iter().find(|(known, ..)| *known == name).unwrap();
     let mut random = Random::from_environment(0xf0);
-    let seeds = seeds(folders);
-    let mutations: Vec<Vec<u8>> = (0..MUTATIONS * times).map(|_| mutate(&mut random, &seeds)).collect();
-    for input in seeds.iter().chain(&mutations) {
+    let seeds = seeds(name, folders);
+    let check = |input: &[u8]| {
         if catch_unwind(|| target(input)).is_err() {
             panic!("the input was b\"{}\"", input.escape_ascii());
         }
+    };
+    seeds.iter().for_each(|seed| check(seed));
+    let share = if name.ends_with("_session") { 10 } else { 1 };
+    for _ in 0..MUTATIONS * times() / share {
+        check(&mutate(&mut random, &seeds));
     }
 }
 
-#[test]
-fn line() {
-    fuzz(postrider_fuzz::line, &["tests/transcripts/smtp", "tests/transcripts/pop3"]);
-}
+/// A test for each target, and one that none is forgotten.
+macro_rules! targets {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            fuzz(stringify!($name));
+        })*
 
-#[test]
-fn dot() {
-    fuzz(postrider_fuzz::dot, &["tests/transcripts/smtp", "crates/message/tests/corpus"]);
-}
-
-#[test]
-fn address() {
-    let mut short = vec![b"a@b.example".to_vec(), b"\"a b\"@[127.0.0.1]".to_vec(), b"<@x,@y:u@v.example> A=b".to_vec()];
-    short.extend(["grüße@bücher.example", "a+b@xn--bcher-kva.example", "<postmaster>", "<>"].map(|text| text.into()));
-    let mut random = Random::from_environment(0xf0);
-    for _ in 0..MUTATIONS * 10 {
-        let input = mutate(&mut random, &short);
-        if catch_unwind(|| postrider_fuzz::address(&input)).is_err() {
-            panic!("the input was b\"{}\"", input.escape_ascii());
+        #[test]
+        fn every_target_is_tried_here_and_has_its_binary() {
+            let here = [$(stringify!($name)),*];
+            let known: Vec<_> = TARGETS.iter().map(|(name, ..)| *name).collect();
+            assert_eq!(here.as_slice(), known);
+            let binaries = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets"));
+            let binaries: Vec<_> = binaries.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+            assert_eq!(binaries, known);
         }
-    }
+    };
 }
 
-#[test]
-fn pop3() {
-    fuzz(postrider_fuzz::pop3, &["tests/transcripts/pop3"]);
-}
-
-#[test]
-fn smtp_client() {
-    fuzz(postrider_fuzz::smtp_client, &["tests/transcripts/smtp"]);
-}
-
-#[test]
-fn imap() {
-    fuzz(postrider_fuzz::imap, &["tests/transcripts/imap"]);
-}
-
-#[test]
-fn message() {
-    fuzz(postrider_fuzz::message, &["crates/message/tests/corpus"]);
+targets! {
+    address config dot imap imap_session line log message mua pop3 pop3_session report sasl smtp_client
+    smtp_client_session smtp_server smtp_session zones
 }

@@ -1,0 +1,144 @@
+//! A store in memory with Alice in it, new for every session.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use mail::{AccountId, Address, Domain, Flags, MailboxId, Timestamp};
+use store::{AppendMessage, NewAccount, PasswordHash, Store};
+use store_local::{LocalStore, Options};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// Sessions that one store sees: its files grow.
+const SESSIONS: usize = 2000;
+pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+pub(crate) const PASSWORD: &str = "secret";
+/// Alice's mail.
+pub(crate) const MESSAGES: [&[u8]; 3] = [
+    b"From: Bob <bob@blue.example>\r\nTo: alice@red.example\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\
+      Date: Tue, 24 Nov 2026 09:30:00 +0000\r\nMessage-ID: <1@blue.example>\r\n\r\n.dots\r\n..\r\nend\r\n",
+    b"Subject: parts\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b\r\n\
+      Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nx\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\
+      Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment; filename*0*=utf-8''a%20; filename*1=b\r\n\r\n\
+      PHA+\r\n--b--\r\n",
+    b"bare\nlines without an end",
+];
+
+/// A folder in memory, where the machine has one.
+pub(crate) fn memory() -> PathBuf {
+    let shared = PathBuf::from("/dev/shm");
+    if shared.is_dir() { shared } else { std::env::temp_dir() }
+}
+
+pub(crate) struct World {
+    pub(crate) store: Arc<LocalStore>,
+    sessions: usize,
+    _dir: TempDir,
+}
+
+/// Who lives here for one session.
+#[derive(Clone, Copy)]
+pub(crate) struct Alice {
+    pub(crate) account: AccountId,
+    pub(crate) inbox: MailboxId,
+}
+
+thread_local! {
+    static RUNTIME: Runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
+}
+
+/// Runs a session to its end.
+pub(crate) fn block_on<T>(session: impl Future<Output = T>) -> T {
+    RUNTIME.with(|runtime| runtime.block_on(session))
+}
+
+pub(crate) fn red() -> Domain {
+    Domain::from_ascii("red.example").expect("a domain")
+}
+
+/// Runs a session with a store in which Alice is new. Her account goes afterwards, and what remains is checked.
+pub(crate) fn with<T>(session: impl AsyncFnOnce(&Arc<LocalStore>, Alice) -> T) -> T {
+    WORLD.with_borrow_mut(|kept| {
+        if kept.as_ref().is_none_or(|world| world.sessions >= SESSIONS) {
+            drop(kept.take());
+            *kept = Some(block_on(World::new()));
+        }
+        let world = kept.as_mut().expect("just made");
+        world.sessions += 1;
+        let check = world.sessions % 64 == 0;
+        let store = world.store.clone();
+        block_on(async {
+            let alice = add_alice(&store).await;
+            let result = session(&store, alice).await;
+            let balance = store.balance().await.expect("a balance");
+            assert!(balance.holds(), "{balance:?}");
+            if check {
+                let findings = store.check(true).await.expect("a check");
+                assert!(!findings.iter().any(|finding| finding.error), "{findings:?}");
+            }
+            let _ = store.remove_account(alice.account).await.expect("an account that is there");
+            result
+        })
+    })
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir_in(memory()).expect("a folder");
+        let options = Options { reserve: 0, readers: 1, segment_len: 1 << 20, ..Options::default() };
+        let store = LocalStore::open(dir.path(), options).expect("a store");
+        let _ = store.add_domain(&red()).await.expect("a new domain");
+        Self { store, sessions: 0, _dir: dir }
+    }
+}
+
+async fn add_alice(store: &LocalStore) -> Alice {
+    let account = NewAccount {
+        address: Address::new("alice", red()).expect("an address"),
+        password: PasswordHash("none".into()),
+        scram: None,
+        quota: Some(1 << 20),
+    };
+    let account = store.add_account(account, NOW).await.expect("a new account").into_inner();
+    let inbox = store.mailbox(account, "INBOX").await.expect("a store").expect("an INBOX");
+    let mut messages = Vec::new();
+    for message in MESSAGES {
+        let mut stage = store.stage(None).await.expect("room");
+        stage.write(message).await.expect("room");
+        messages.push((stage, AppendMessage { flags: Flags::NONE, keywords: Vec::new(), internal_date: NOW }));
+    }
+    let _ = store.append(inbox, messages, NOW).await.expect("an INBOX");
+    Alice { account, inbox }
+}
+
+/// Time stands still, and chance is always the same.
+pub(crate) struct Still;
+
+#[async_trait]
+impl mta::world::Clock for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    async fn sleep(&self, _: Duration) {}
+}
+
+impl mta::world::Random for Still {
+    fn next(&self) -> u64 {
+        7
+    }
+}
+
+/// Whether every line ends with CRLF, and has neither a control character nor a line end within it.
+pub(crate) fn assert_lines(said: &[u8]) {
+    assert!(said.is_empty() || said.ends_with(b"\r\n"), "{}", said.escape_ascii());
+    for line in said.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.strip_suffix(b"\r\n").unwrap_or(line);
+        assert!(!text.iter().any(|byte| byte.is_ascii_control()), "{}", line.escape_ascii());
+    }
+}
