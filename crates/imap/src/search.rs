@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use mail::{Flags, Timestamp, Uid, limits};
 use message::date::{Day, parse_imap_day, utc_day};
 use message::header::Header;
-use message::structure::{Part, Structure};
+use message::structure::Part;
 use message::text::{decode_words, fold, from_charset, is_known_charset, readable};
 use message::transfer::{Decoder, Encoding};
 use store::{MessageRow, StoreResult};
@@ -217,15 +217,17 @@ async fn body_has(message: &mut Message<'_>, text: &str) -> StoreResult<bool> {
                 return Ok(true);
             }
         }
-        if is_text(&structure, part) && part_has(message, part, text).await? {
+        if is_text(part) && part_has(message, part, text).await? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn is_text(_: &Structure, part: &Part) -> bool {
-    matches!(part.kind, message::structure::Kind::Leaf) && part.is_type("text")
+/// What people read as text: also the fields of a report (message/delivery-status), where the address and the words
+/// stand that they look for.
+fn is_text(part: &Part) -> bool {
+    matches!(part.kind, message::structure::Kind::Leaf) && (part.is_type("text") || part.is_type("message"))
 }
 
 /// A part at once where it is small; else in pieces that overlap by more than the text is long.
