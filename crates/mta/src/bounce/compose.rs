@@ -156,7 +156,9 @@ impl Report<'_> {
             if let (Some(host), true) = (&line.host, line.remote) {
                 out += &format!("    {} said:\r\n", clean(host));
             }
-            wrap(&mut out, "    ", &clean(&line.words));
+            if !line.words.is_empty() {
+                wrap(&mut out, "    ", &clean(&line.words));
+            }
         }
         out += match self.kind {
             Kind::Failed => "\r\nNo further attempts will be made. What the servers said is repeated below.\r\n",
@@ -193,8 +195,11 @@ impl Report<'_> {
             if let Some(host) = &line.host {
                 field(&mut out, "Remote-MTA", &format!("dns; {}", ascii(host)));
             }
-            let source = if line.remote { "smtp" } else { "X-Postrider" };
-            field(&mut out, "Diagnostic-Code", &format!("{source}; {}", ascii(&line.words)));
+            // RFC 3464 §2.3.6: optional; where nobody said anything (a delivery to a mailbox of ours) it is left out.
+            if !line.words.is_empty() {
+                let source = if line.remote { "smtp" } else { "X-Postrider" };
+                field(&mut out, "Diagnostic-Code", &format!("{source}; {}", ascii(&line.words)));
+            }
             field(&mut out, "Last-Attempt-Date", &date::rfc5322(self.now));
             if self.kind == Kind::Delayed {
                 field(&mut out, "Will-Retry-Until", &date::rfc5322(self.retry_until));

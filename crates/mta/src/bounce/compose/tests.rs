@@ -94,6 +94,14 @@ fn a_report_has_its_three_parts() {
 }
 
 #[test]
+fn where_nobody_said_anything_no_words_are_reported() {
+    let (bytes, _) = write(&[address("bob")], "", "mx", b"Subject: x\r\n", false);
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains("Status: 5.1.1\r\n") && !text.contains("Diagnostic-Code"), "{text}");
+    assert!(!text.contains("\r\n    \r\n"), "{text}");
+}
+
+#[test]
 fn a_report_about_utf8_addresses_is_global() {
     let (bytes, utf8) = write(&[address("jürgen")], "550 nö", "mx", "Subject: ö\r\n".as_bytes(), false);
     let text = String::from_utf8(bytes).unwrap();
