@@ -1,9 +1,10 @@
 """neomutt: sends with an attachment in batch mode; reads, flags and moves with keys pushed into a terminal."""
 
-import email, os, pathlib, pty, select, subprocess, tempfile, time
+import email, os, pathlib, tempfile, time
 
-from letters import BODIES, arrives, find, imap, letter, submit
-from postrider import Local as scene, run, until
+from letters import BODIES, arrives, find, found, imap, letter, submit
+from postrider import Local as scene, run
+from terminal import Terminal
 
 ALICE, BOB = "alice@red.example", "bob@blue.example"
 
@@ -36,33 +37,6 @@ set send_charset = "utf-8"
     return config
 
 
-def in_a_terminal(command, seconds=60):
-    """Runs a program that wants a terminal, and returns what it drew."""
-    master, slave = pty.openpty()
-    process = subprocess.Popen([str(c) for c in command], stdin=slave, stdout=slave, stderr=slave, close_fds=True,
-                               env={**os.environ, "TERM": "xterm", "LINES": "40", "COLUMNS": "120"})
-    os.close(slave)
-    screen, end = b"", time.monotonic() + seconds
-    try:
-        while time.monotonic() < end:
-            ready, _, _ = select.select([master], [], [], 0.2)
-            if ready:
-                try:
-                    screen += os.read(master, 65536)
-                except OSError:
-                    break
-            elif process.poll() is not None:
-                break
-        else:
-            raise AssertionError(f"{command[0]} did not end; it drew:\n{screen[-3000:].decode(errors='replace')}")
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        os.close(master)
-    return screen
-
-
 def test_sends_with_an_attachment(net):
     with tempfile.TemporaryDirectory() as folder:
         config = settings(net, folder)
@@ -72,12 +46,7 @@ def test_sends_with_an_attachment(net):
         run("neomutt", "-n", "-F", config, "-s", subject, "-a", attachment, "--", BOB,
             input=BODIES["utf8"].replace(b"\r\n", b"\n"), env={**os.environ, "HOME": folder, "LC_ALL": "C.UTF-8"})
         with imap(net.blue, BOB) as reader:
-            def found():
-                reader.select("INBOX")
-                uids = reader.uid("SEARCH", "SUBJECT", f'"{subject}"')[1][0]
-                return uids and uids.split()[-1]
-            uid = until(subject, found)
-            message = email.message_from_bytes(reader.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1])
+            message = email.message_from_bytes(found(reader, "SUBJECT", subject))
         text, binary = message.get_payload()
         assert text.get_payload(decode=True).replace(b"\r\n", b"\n") == BODIES["utf8"].replace(b"\r\n", b"\n")
         assert binary.get_payload(decode=True) == attachment.read_bytes()
@@ -93,8 +62,9 @@ def test_reads_copies_and_deletes(net):
         config, saved = settings(net, folder), pathlib.Path(folder) / "saved"
         keys = (f"<search>~s 'keep this'<enter><copy-message><kill-line>{saved}<enter>"
                 "<search>~s 'delete this'<enter><delete-message><sync-mailbox><quit>")
-        in_a_terminal(["neomutt", "-n", "-F", config, "-f", f"imaps://localhost:{net.blue.imaps}/INBOX", "-e",
-                       f'push "{keys}"'])
+        with Terminal("neomutt", "-n", "-F", config, "-f", f"imaps://localhost:{net.blue.imaps}/INBOX",
+                      "-e", f'push "{keys}"') as terminal:
+            terminal.ends()
         text = saved.read_bytes()
         assert keep_id.encode() in text and b"Hello Bob,\n\nthis is it.\n" in text, text
         assert find(reader, gone_id) is None, "the message is still there"

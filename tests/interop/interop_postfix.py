@@ -2,7 +2,7 @@
 
 import contextlib
 
-from letters import BODIES, arrives, imap, letter, submit
+from letters import BODIES, arrives, found, imap, letter, submit
 from peers import Peer
 from postrider import Serve, until
 
@@ -44,11 +44,7 @@ def test_an_unknown_user_at_postfix_bounces(both):
     message_id, message = letter("alice@ours.example", "nobody@peer.example", b"who?\r\n")
     submit(both.ours, "alice@ours.example", "nobody@peer.example", message)
     with imap(both.ours, "alice@ours.example") as reader:
-        def report():
-            reader.select("INBOX")
-            found = reader.uid("SEARCH", "TEXT", f'"{message_id}"')[1][0]
-            return found and found.split()[-1]
-        dsn = reader.uid("FETCH", until("the DSN", report), "(BODY.PEEK[])")[1][0][1]
+        dsn = found(reader, "TEXT", message_id)
         assert b"550" in dsn and b"multipart/report" in dsn, dsn
 
 

@@ -2,7 +2,7 @@
 
 import imaplib, poplib, re, smtplib
 
-from letters import BODIES, arrives, find, imap, letter, pop, submit
+from letters import BODIES, arrives, find, found, imap, letter, pop, submit
 from postrider import Local as scene, until
 
 ALICE, BOB = "alice@red.example", "bob@blue.example"
@@ -157,12 +157,7 @@ def test_misbehaving_recipients(net):
     bounced_id, bounced = letter(ALICE, "refused@blue.example", b"comes back\r\n")
     submit(net.red, ALICE, "refused@blue.example", bounced)
     with imap(net.red, ALICE) as reader:
-        def report():
-            reader.select("INBOX")
-            found = reader.uid("SEARCH", "TEXT", f'"{bounced_id}"')[1][0]
-            return found and found.split()[-1]
-        uid = until("the DSN", report)
-        dsn = reader.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]
+        dsn = found(reader, "TEXT", bounced_id)
     assert b"multipart/report" in dsn and b"Return-Path: <>" in dsn and b"550" in dsn, dsn
     assert re.search(rb"^Action: failed", dsn, re.M), dsn
     until("the second try", lambda: "250" in net.trace(message_id) and "451" in net.trace(message_id))

@@ -1,8 +1,8 @@
 """Thunderbird (Debian's, without a screen): receives, reads, flags, moves, sends; with IDLE and its own TLS."""
 
-import contextlib
+import contextlib, email
 
-from letters import BODIES, arrives, find, imap, letter, submit
+from letters import BODIES, arrives, find, found, imap, letter, submit
 from postrider import Local, until
 from thunderbird import Thunderbird
 
@@ -52,14 +52,7 @@ def test_sends_and_keeps_a_copy(net):
     subject = "Grüße von Thunderbird"
     net.bird.send(ALICE, subject, "Zeile eins\n.Punkt\nEnde 世界\n")
     with imap(net.red, ALICE) as reader:
-        def found():
-            reader.select("INBOX")
-            reader.literal = subject.encode()
-            uids = reader.uid("SEARCH", "CHARSET", "UTF-8", "SUBJECT")[1][0]
-            return uids and uids.split()[-1]
-        uid = until(subject, found)
-        message = reader.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]
-    import email
+        message = found(reader, "SUBJECT", subject)
     parsed = email.message_from_bytes(message)
     assert parsed.get_payload(decode=True).decode().replace("\r\n", "\n").strip() == "Zeile eins\n.Punkt\nEnde 世界"
     until("the copy in Sent", lambda: subject in net.bird.subjects("Sent"))

@@ -73,3 +73,14 @@ def arrives(connection, message_id, mailbox="INBOX", seconds=30):
                .split(b"RFC822.SIZE ")[1].split()[0].rstrip(b")"))
     assert size == len(message), f"RFC822.SIZE says {size}, the message has {len(message)} octets"
     return message
+
+
+def found(connection, key, text, mailbox="INBOX", seconds=30):
+    """Waits for the message that a search with this key (SUBJECT, TEXT) finds, and returns all its bytes."""
+    def look():
+        connection.select(mailbox)
+        connection.literal = text.encode()
+        uids = connection.uid("SEARCH", "CHARSET", "UTF-8", key)[1][0]
+        return uids and uids.split()[-1]
+    uid = until(f"{key} {text} in {mailbox}", look, seconds)
+    return connection.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1]

@@ -6,8 +6,10 @@ Comes in: a domain and the letters of the tests. Goes out: what Dovecot's LMTP s
 
 import os, pathlib, pwd, shutil, smtplib, ssl, subprocess, tempfile
 
-from postrider import answers, certificate, free_port, run, until
+from postrider import ROOT, answers, certificate, free_port, run, until
 
+#: Where ./test puts programs and libraries that are not installed, only unpacked.
+CLIENTS = pathlib.Path(os.environ.get("POSTRIDER_CLIENTS") or ROOT / "target/clients")
 SENDMAIL_DIRS = "/usr/lib/postfix/sbin"
 
 

@@ -1,0 +1,170 @@
+"""Client libraries that others build on: IMAPClient and aioimaplib (PyPI), nodemailer and ImapFlow (npm), each version
+as ./test pins it. Comes in: POSTRIDER_CLIENTS, the folder into which ./test has put them."""
+
+import asyncio, base64, datetime, email, email.policy, json, os, pathlib, sys, tempfile
+
+from letters import BODIES, arrives, find, imap, letter, submit
+from peers import CLIENTS
+from postrider import Local as scene, ROOT, run
+
+sys.path.append(str(CLIENTS / "python"))
+
+ALICE, BOB, OTHER = "alice@red.example", "bob@blue.example", "alice@blue.example"
+
+
+def delivered(net, reader, to):
+    """Every kind of letter, as it stands in a mailbox: {message id: all bytes}."""
+    whole = {}
+    for name, body in BODIES.items():
+        message_id, message = letter(ALICE, to, body, f"body {name}")
+        submit(net.red, ALICE, to, message)
+        whole[message_id] = arrives(reader, message_id)
+        assert whole[message_id].endswith(b"\r\n" + message)
+    return whole
+
+
+# ---- IMAPClient
+
+
+def test_imapclient_reads_moves_and_idles(net):
+    from imapclient.imapclient import IMAPClient, SENT, TRASH
+    with imap(net.blue, BOB) as reader:
+        whole = delivered(net, reader, BOB)
+    with IMAPClient("localhost", net.blue.imaps, ssl_context=net.blue.tls()) as mail:
+        mail.login(BOB, "bob")
+        assert mail.has_capability("UIDPLUS") and mail.has_capability("MOVE")
+        assert mail.find_special_folder(SENT) == "Sent"
+        mail.id_({"name": "IMAPClient"})
+        assert mail.namespace().personal
+        assert mail.select_folder("INBOX")[b"EXISTS"] >= len(whole)
+        for message_id, message in whole.items():
+            (uid,) = mail.search(["HEADER", "Message-ID", message_id])
+            got = mail.fetch([uid], ["BODY.PEEK[]", "RFC822.SIZE", "FLAGS", "ENVELOPE", "BODYSTRUCTURE"])[uid]
+            assert got[b"BODY[]"] == message and got[b"RFC822.SIZE"] == len(message)
+            assert got[b"ENVELOPE"].message_id == message_id.encode() and b"\\Seen" not in got[b"FLAGS"]
+            assert [word.lower() for word in got[b"BODYSTRUCTURE"][:2]] == [b"text", b"plain"]
+        # Names in modified UTF-7, flags of one's own, a copy, a move, an expunge by UID.
+        name = "Entwürfe/日本語 & mehr"
+        mail.create_folder(name)
+        assert name in [folder for _, _, folder in mail.list_folders()]
+        message = letter(BOB, BOB, BODIES["utf8"])[1]
+        when = datetime.datetime(2026, 7, 1, 10, 11, 12, tzinfo=datetime.timezone.utc)
+        mail.append(name, message, ["\\Flagged", "$Label1"], when)
+        mail.select_folder(name)
+        (uid,) = mail.search("ALL")
+        got = mail.fetch(uid, ["BODY[]", "FLAGS", "INTERNALDATE"])[uid]
+        assert got[b"BODY[]"] == message and {b"\\Flagged", b"$Label1"} <= set(got[b"FLAGS"])
+        assert got[b"INTERNALDATE"].astimezone(datetime.timezone.utc).replace(tzinfo=None) == when.replace(tzinfo=None)
+        mail.copy(uid, "Archive")
+        mail.move([uid], "Trash")
+        assert mail.search("ALL") == [] and mail.folder_status(name, ["MESSAGES"])[b"MESSAGES"] == 0
+        assert mail.find_special_folder(TRASH) == "Trash"
+        mail.select_folder("Trash")
+        (uid,) = mail.search(["KEYWORD", "$Label1"])
+        mail.delete_messages([uid])
+        mail.uid_expunge([uid])
+        assert mail.search("ALL") == []
+        mail.rename_folder(name, "Entwürfe/Ägypten")
+        mail.delete_folder("Entwürfe/Ägypten")
+        mail.select_folder("INBOX")
+        mail.idle()
+        submit(net.red, ALICE, BOB, letter(ALICE, BOB, b"wake up\r\n")[1])
+        said = mail.idle_check(timeout=30)
+        assert any(answer[1] == b"EXISTS" for answer in said), said
+        mail.idle_done()
+        mail.logout()
+
+
+# ---- aioimaplib
+
+
+def test_aioimaplib_reads_appends_and_idles(net):
+    import aioimaplib
+    with imap(net.blue, OTHER) as reader:
+        whole = delivered(net, reader, OTHER)
+
+    async def play():
+        mail = aioimaplib.IMAP4_SSL("localhost", net.blue.imaps, ssl_context=net.blue.tls(), timeout=30)
+        await mail.wait_hello_from_server()
+        assert (await mail.login(OTHER, "alice")).result == "OK"
+        assert (await mail.select("INBOX")).result == "OK"
+        for message_id, message in whole.items():
+            found = await mail.uid_search(f'HEADER Message-ID "{message_id}"')
+            uid = found.lines[0].split()[-1].decode()
+            answer = await mail.uid("fetch", uid, "(UID RFC822.SIZE BODY.PEEK[])")
+            assert answer.result == "OK" and bytes(answer.lines[1]) == message, answer.lines
+        message = letter(OTHER, OTHER, BODIES["dots"])[1]
+        answer = await mail.append(message, mailbox="Drafts", flags=r"\Draft",
+                                   date=datetime.datetime.now(datetime.timezone.utc))
+        assert answer.result == "OK" and b"APPENDUID" in answer.lines[0], answer
+        assert (await mail.select("Drafts")).result == "OK"
+        answer = await mail.fetch("1", "(FLAGS BODY[])")
+        assert bytes(answer.lines[1]) == message and rb"\Draft" in answer.lines[0], answer
+        assert (await mail.uid("move", "1", "Trash")).result == "OK"
+        assert (await mail.select("INBOX")).result == "OK"
+        idle = await mail.idle_start(timeout=60)
+        submit(net.red, ALICE, OTHER, letter(ALICE, OTHER, b"wake up\r\n")[1])
+        said = []
+        while not any(line.endswith(b"EXISTS") for line in said):
+            said += await asyncio.wait_for(mail.wait_server_push(), 30)
+        mail.idle_done()
+        await asyncio.wait_for(idle, 30)
+        await mail.logout()
+
+    asyncio.run(play())
+
+
+# ---- nodemailer and ImapFlow
+
+
+def node(net, script, **what):
+    """Runs a script of tests/interop/node with its task as JSON, and returns what it says as JSON."""
+    environment = {**os.environ, "NODE_PATH": str(CLIENTS / "node/node_modules"), "NODE_EXTRA_CA_CERTS": net.red.ca}
+    said = run("node", ROOT / "tests/interop/node" / script, input=json.dumps(what).encode(), env=environment).stdout
+    return json.loads(said)
+
+
+def test_nodemailer_sends_as_it_is_and_composed(net):
+    with imap(net.blue, BOB) as reader:
+        letters = [letter(ALICE, BOB, body) for body in BODIES.values()]
+        attachment = bytes(range(256)) * 300
+        for secure, port in ((True, net.red.submissions), (False, net.red.submission)):
+            said = node(net, "nodemailer.js", port=port, secure=secure, user=ALICE, password="alice", to=BOB,
+                        raw=[base64.b64encode(message).decode() for _, message in letters],
+                        text="Zeile eins\n.Punkt\nGrüße 世界\n", subject="Größe 世界",
+                        attachment=base64.b64encode(attachment).decode(), name="Größe.bin")
+            assert all(answer.startswith("250") for answer in said["answers"]), said
+            for message_id, message in letters:
+                assert arrives(reader, message_id).endswith(b"\r\n" + message)
+            composed = email.message_from_bytes(arrives(reader, said["id"]), policy=email.policy.default)
+            text, binary = composed.iter_parts()
+            assert composed["Subject"] == "Größe 世界" and binary.get_filename() == "Größe.bin"
+            assert text.get_content().replace("\r\n", "\n").rstrip("\n") == "Zeile eins\n.Punkt\nGrüße 世界"
+            assert binary.get_content() == attachment
+
+
+def test_nodemailer_says_why_it_could_not(net):
+    said = node(net, "nodemailer.js", port=net.red.submissions, secure=True, user=ALICE, password="wrong", to=BOB,
+                raw=[""])
+    assert said["error"]["code"] == "EAUTH" and said["error"]["responseCode"] == 535, said
+
+
+def test_imapflow_reads_flags_moves_and_hears(net):
+    with imap(net.red, ALICE) as reader:
+        whole = {}
+        for body in BODIES.values():
+            message_id, message = letter(ALICE, ALICE, body)
+            submit(net.red, ALICE, ALICE, message)
+            whole[message_id] = arrives(reader, message_id)
+        message = letter(ALICE, ALICE, BODIES["utf8"])[1]
+        with tempfile.TemporaryDirectory() as folder:
+            said = node(net, "imapflow.js", port=net.red.imaps, user=ALICE, password="alice", folder=folder,
+                        ids=list(whole), append=base64.b64encode(message).decode())
+            for number, bytes_ in enumerate(whole.values()):
+                assert (pathlib.Path(folder) / str(number)).read_bytes() == bytes_
+        assert said["special"] == {"Sent": "\\Sent", "Drafts": "\\Drafts", "Junk": "\\Junk", "Trash": "\\Trash",
+                                   "Archive": "\\Archive", "INBOX": "\\Inbox"}, said
+        assert said["heard"] and base64.b64decode(said["appended"]) == message, said
+        moved = find(reader, list(whole)[0], "Archive")
+        assert rb"\Flagged" in reader.uid("FETCH", moved, "(FLAGS)")[1][0]
+        assert find(reader, list(whole)[0]) is None
