@@ -233,10 +233,19 @@ limits! {
     QUEUE_LAST_RETRY: Duration = Duration::from_secs(4 * 3600);
     /// Connections to one destination at once.
     RELAY_PER_DESTINATION: usize = 20;
-    /// Connections to all destinations at once.
+    /// Connections to all destinations at once: half of them at most for destinations that have not answered yet, a
+    /// tenth for those that did not when last asked.
     RELAY_CONNECTIONS: usize = 500;
+    /// A try that takes longer than this no longer counts among `RELAY_CONNECTIONS`: who is slow holds up nobody else.
+    RELAY_SLOW_AFTER: Duration = Duration::from_secs(2);
+    /// Tries that take longer, at once; further ones count among `RELAY_CONNECTIONS`.
+    RELAY_SLOW: usize = 1_000;
     /// A destination that does not answer is left alone for at most this; its mail keeps its own times.
     RELAY_DOWN: Duration = Duration::from_secs(900);
+    /// Messages that one worker claims and reads at once.
+    RELAY_CLAIM: usize = 16;
+    /// A route is asked of DNS again after this at the latest, sooner where DNS says so.
+    ROUTE_BELIEVED: Duration = Duration::from_secs(60);
     /// A connection is kept open so long for the next message to the same destination.
     RELAY_IDLE: Duration = Duration::from_secs(2);
     /// Answers to "does this recipient exist at the next hop" that are remembered.

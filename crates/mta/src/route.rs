@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use mail::{Address, Domain, limits};
@@ -127,6 +128,8 @@ pub struct Route {
     pub steps: Vec<String>,
     /// Log-in at the next hop: user and password. Never shown.
     pub login: Option<(String, String)>,
+    /// How long it may be believed: no answer of DNS that it rests on is older then.
+    pub ttl: Duration,
 }
 
 impl Route {
@@ -141,10 +144,12 @@ impl Route {
 
 /// Decides where mail for `domain` goes.
 pub async fn route(world: &World, routing: &Routing, domain: &Domain) -> Route {
-    let mut finder = Finder { world, routing, steps: Vec::new() };
+    let mut finder = Finder { world, routing, steps: Vec::new(), ttl: limits::ROUTE_BELIEVED };
     let (rule, verdict) = finder.find(domain).await;
     let login = routing.fixed(domain).and_then(|fixed| fixed.login.clone());
-    Route { rule, verdict, steps: finder.steps, login }
+    // What failed may be mended a moment later.
+    let ttl = if matches!(verdict, Verdict::Hosts(_)) { finder.ttl } else { Duration::ZERO };
+    Route { rule, verdict, steps: finder.steps, login, ttl }
 }
 
 type Found = (&'static str, Verdict);
@@ -153,6 +158,8 @@ struct Finder<'a> {
     world: &'a World,
     routing: &'a Routing,
     steps: Vec<String>,
+    /// The shortest time that an answer may be believed.
+    ttl: Duration,
 }
 
 impl Finder<'_> {
@@ -172,7 +179,10 @@ impl Finder<'_> {
             return ("literal", Verdict::Hosts(vec![Host { name: ip.to_string(), addresses: vec![to] }]));
         }
         match self.world.dns.mx(domain.as_str()).await {
-            Answer::Found(records, _) => self.by_mx(domain, records).await,
+            Answer::Found(records, ttl) => {
+                self.ttl = self.ttl.min(ttl);
+                self.by_mx(domain, records).await
+            }
             Answer::NoData => self.implicit(domain).await,
             Answer::NoDomain => {
                 self.note(format!("DNS: there is no domain {domain}"));
@@ -281,7 +291,8 @@ impl Finder<'_> {
         let answers = join_all(names.iter().map(|(name, _)| both(world, name))).await;
         let (mut hosts, mut trouble) = (Vec::new(), None);
         let mut seen = BTreeMap::new();
-        for ((name, port), (ips, failures)) in names.into_iter().zip(answers) {
+        for ((name, port), (ips, failures, ttl)) in names.into_iter().zip(answers) {
+            self.ttl = self.ttl.min(ttl);
             let shown: Vec<String> = ips.iter().map(IpAddr::to_string).collect();
             for failure in failures {
                 self.note(format!("DNS: {failure}"));
@@ -321,22 +332,25 @@ impl Finder<'_> {
     }
 }
 
-/// A and AAAA: what was found, and what failed for now.
-async fn both(world: &World, name: &str) -> (Vec<IpAddr>, Vec<String>) {
+/// A and AAAA: what was found, what failed for now, and how long what was found may be believed.
+async fn both(world: &World, name: &str) -> (Vec<IpAddr>, Vec<String>, Duration) {
     if let Ok(ip) = name.parse() {
-        return (vec![ip], Vec::new());
+        return (vec![ip], Vec::new(), Duration::MAX);
     }
     let (six, four) = futures_util::future::join(world.dns.ipv6(name), world.dns.ipv4(name)).await;
-    let (mut ips, mut failures) = (Vec::new(), Vec::new());
+    let (mut ips, mut failures, mut believed) = (Vec::new(), Vec::new(), Duration::MAX);
     let answers = [("AAAA", six.map(IpAddr::V6)), ("A", four.map(IpAddr::V4))];
     for (kind, answer) in answers {
         match answer {
-            Answer::Found(found, _) => ips.extend(found),
+            Answer::Found(found, ttl) => {
+                ips.extend(found);
+                believed = believed.min(ttl);
+            }
             Answer::NoData | Answer::NoDomain => {}
             Answer::Temporary(why) => failures.push(format!("{kind} of {name}: {why}")),
         }
     }
-    (ips, failures)
+    (ips, failures, believed)
 }
 
 #[cfg(test)]

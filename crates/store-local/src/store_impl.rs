@@ -12,8 +12,8 @@ use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CheckFinding, CopyOutcome,
     DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
-    MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, ScramKeys, Settlement,
-    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
+    MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
+    Settlement, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -361,6 +361,15 @@ impl Store for LocalStore {
         let log = self.log.clone();
         let found = self.read_bodies(move |conn| read::queue_body(conn, &log, id, recipient)).await?;
         found.into_iter().next().map(|(_, body)| body).ok_or(StoreError::NoQueueEntry(id))
+    }
+
+    async fn queue_work(&self, ids: Vec<QueueId>) -> StoreResult<Vec<(QueueId, StoreResult<QueueWork>)>> {
+        let (ids, log) = (Arc::<[QueueId]>::from(ids), self.log.clone());
+        let found = self.read_bodies(move |conn| read::queue_work(conn, &log, &ids)).await?;
+        let work = |((id, message), body): ((QueueId, StoreResult<QueueMessage>), _)| {
+            (id, message.map(|message| QueueWork { message, body }))
+        };
+        Ok(found.into_iter().map(work).collect())
     }
 
     async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>> {

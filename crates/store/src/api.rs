@@ -8,7 +8,7 @@ use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Time
 use crate::{
     Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CopyOutcome, DirectoryEntry,
     DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount,
-    PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, ScramKeys, Settlement, SpecialUse, Stage,
+    PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SpecialUse, Stage,
     StoreOutcome, StoreResult,
 };
 
@@ -168,6 +168,9 @@ pub trait Store: Send + Sync + 'static {
     async fn queue_message(&self, id: QueueId) -> StoreResult<Option<QueueMessage>>;
     /// The bytes of a queued message, with the recipient's prefix on top.
     async fn queue_body(&self, id: QueueId, recipient: u32) -> StoreResult<Arc<dyn Body>>;
+    /// Messages that are to be tried now, in one look; those no longer queued are left out. One that can't be read
+    /// says so for itself.
+    async fn queue_work(&self, ids: Vec<QueueId>) -> StoreResult<Vec<(QueueId, StoreResult<QueueWork>)>>;
     /// Ends a try. A recipient that is no longer queued (dropped meanwhile) is passed over.
     async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>>;
     /// Holds or releases all recipients of a message, or makes them due at `next_attempt`; with its event.

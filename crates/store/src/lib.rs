@@ -33,6 +33,6 @@ pub use mailbox::{
 };
 pub use queue::{
     Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueFeed, QueueItem, QueueMessage,
-    QueueNews, QueueRecipient, QueueRelay, QueueState, Settlement,
+    QueueNews, QueueRecipient, QueueRelay, QueueState, QueueWork, Settlement,
 };
 pub use snapshot::{MailboxWatch, MessageRow, Snapshot};

@@ -1,8 +1,10 @@
 //! Mail that is accepted, waits, and leaves.
 
+use std::sync::Arc;
+
 use mail::{AccountId, Address, Domain, Envelope, Flags, Notify, QueueId, Recipient, Timestamp};
 
-use crate::{Event, Stage};
+use crate::{Body, Event, Stage};
 
 /// All that is promised with one 250: local deliveries and queue entries of one message, with its
 /// journey so far. Happens whole or not at all.
@@ -173,6 +175,21 @@ pub struct QueueMessage {
     pub size: u64,
     /// Those still queued.
     pub recipients: Vec<QueueRecipient>,
+}
+
+/// A queued message with its bytes, ready to be tried.
+#[derive(Clone)]
+pub struct QueueWork {
+    /// The message.
+    pub message: QueueMessage,
+    /// The bytes that its recipients share; each one's prefix goes before them.
+    pub body: Arc<dyn Body>,
+}
+
+impl std::fmt::Debug for QueueWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.message.fmt(f)
+    }
 }
 
 /// Accepted = delivered + relayed + bounced + expired + discarded + queued: recipients counted since

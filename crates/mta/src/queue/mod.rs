@@ -2,18 +2,21 @@
 //!
 //! **Does:** keeps every queued recipient in memory, small; says which message is due for which
 //! destination ([`Scheduler::start`], [`Scheduler::next_for`]), fresh mail first; bounds connections; keeps
-//! a destination that does not answer from costing connections ([`Scheduler::failed`]).
+//! a destination that does not answer from costing connections ([`Scheduler::failed`]), and those that answer from
+//! waiting for those that don't: half of the connections are for destinations that have answered, at most a tenth
+//! for those that have failed, and tries that drag on count apart ([`Scheduler::slow`]).
 //!
 //! **Does not:** store anything. The store's queue is the truth; claims live here alone, so that after a
 //! crash everything is simply due. It reads no clock: `now` is passed in.
 //!
 //! **Data** comes in from the store at the start and from its feed, and goes out as [`Job`]s.
 
+mod destination;
 mod operator;
 mod schedule;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -21,6 +24,7 @@ use mail::{Domain, QueueId, Timestamp, limits};
 use store::{QueueItem, QueueNews, QueueState};
 use tokio::sync::oneshot;
 
+use destination::{Destination, Health, Standing};
 pub use operator::{bounce, discard, hold, release, retry};
 pub use schedule::Schedule;
 
@@ -74,39 +78,6 @@ enum Handed {
     Nobody,
 }
 
-#[derive(Debug, Default)]
-enum Health {
-    #[default]
-    Unproven,
-    Good,
-    Down {
-        until: Timestamp,
-        failures: u32,
-        words: String,
-    },
-    /// Was down; one job finds out.
-    Probing {
-        failures: u32,
-        words: String,
-    },
-}
-
-#[derive(Debug)]
-struct Destination {
-    name: Domain,
-    fresh: BTreeSet<Key>,
-    retries: BTreeSet<Key>,
-    /// Entries in all.
-    entries: usize,
-    workers: usize,
-    /// Workers that hold a connection and wait for a job. One that is tired of waiting has dropped its end.
-    idle: Vec<oneshot::Sender<Job>>,
-    jobs: u32,
-    health: Health,
-    /// Stands in `runnable`.
-    listed: bool,
-}
-
 /// All queued recipients by when and where they are due.
 #[derive(Debug)]
 pub struct Scheduler {
@@ -119,9 +90,15 @@ pub struct Scheduler {
     waiting: BinaryHeap<Reverse<(Timestamp, Key)>>,
     /// When destinations that are down may be tried.
     revive: BinaryHeap<Reverse<(Timestamp, usize)>>,
-    /// Destinations that may have a job, each in its turn.
-    runnable: VecDeque<usize>,
+    /// Destinations that may have a job, each in its turn, by standing. One that is listed elsewhere by now is void.
+    runnable: [VecDeque<usize>; Standing::COUNT],
+    /// Whose turn it is among them.
+    turn: usize,
     workers: usize,
+    /// Workers by the standing of their destination, without those that are slow.
+    busy: [usize; Standing::COUNT],
+    /// Workers whose try drags on.
+    slow: usize,
 }
 
 impl Scheduler {
@@ -135,8 +112,11 @@ impl Scheduler {
             names: HashMap::new(),
             waiting: BinaryHeap::new(),
             revive: BinaryHeap::new(),
-            runnable: VecDeque::new(),
+            runnable: Default::default(),
+            turn: 0,
             workers: 0,
+            busy: [0; Standing::COUNT],
+            slow: 0,
         }
     }
 
@@ -277,10 +257,18 @@ impl Scheduler {
     /// A job that needs a new worker, within the bounds; the destinations take turns. What an idle worker can do
     /// over its open connection goes to it instead.
     pub fn start(&mut self, now: Timestamp) -> Option<Job> {
-        while let Some(slot) = self.runnable.front().copied() {
-            let (full, limit) = (self.workers >= self.schedule.connections, self.limit(slot));
-            let Some(destination) = self.slots[slot].as_mut() else {
-                self.runnable.pop_front();
+        (0..Standing::COUNT).find_map(|_| {
+            self.turn = (self.turn + 1) % Standing::COUNT;
+            self.start_among(self.turn, now)
+        })
+    }
+
+    fn start_among(&mut self, standing: usize, now: Timestamp) -> Option<Job> {
+        while let Some(slot) = self.runnable[standing].front().copied() {
+            let (full, limit) = (self.is_full(standing), self.limit(slot));
+            let listed = |destination: &&mut Destination| destination.listed == Some(standing);
+            let Some(destination) = self.slots[slot].as_mut().filter(listed) else {
+                self.runnable[standing].pop_front();
                 continue;
             };
             destination.idle.retain(|worker| !worker.is_closed());
@@ -290,25 +278,57 @@ impl Scheduler {
             }
             let job = if destination.idle.is_empty() && !may_start { None } else { self.take(slot, now) };
             let Some(job) = job else {
-                self.runnable.pop_front();
+                self.runnable[standing].pop_front();
                 if let Some(destination) = self.slots[slot].as_mut() {
-                    destination.listed = false;
+                    destination.listed = None;
                 }
                 continue;
             };
-            self.runnable.rotate_left(1);
+            self.runnable[standing].rotate_left(1);
             match self.hand_over(job, may_start && !full) {
                 Handed::Over | Handed::Nobody => {}
                 Handed::Back(job) => {
                     if let Some(destination) = self.slots[slot].as_mut() {
                         destination.workers += 1;
                     }
+                    self.busy[standing] += 1;
                     self.workers += 1;
                     return Some(job);
                 }
             }
         }
         None
+    }
+
+    /// Whether destinations of this standing may have no further worker.
+    fn is_full(&self, standing: usize) -> bool {
+        let all = self.schedule.connections;
+        let [good, untried, failing] = self.busy;
+        good + untried + failing >= all
+            || (standing != Standing::GOOD && untried + failing >= (all / 2).max(1))
+            || (standing == Standing::FAILING && failing >= (all / 10).max(1))
+    }
+
+    /// The worker's try drags on: it no longer counts among the connections, so that others may begin, up to a bound
+    /// of its own. False: that bound is reached. True: [`Self::quick`] must follow.
+    pub fn slow(&mut self, job: &Job) -> bool {
+        if self.slow >= limits::RELAY_SLOW {
+            return false;
+        }
+        let Some(destination) = self.slots[job.slot].as_mut() else { return false };
+        destination.slow += 1;
+        self.slow += 1;
+        self.busy[destination.standing()] -= 1;
+        true
+    }
+
+    /// The slow try has ended.
+    pub fn quick(&mut self, job: &Job) {
+        if let Some(destination) = self.slots[job.slot].as_mut() {
+            destination.slow -= 1;
+            self.slow -= 1;
+            self.busy[destination.standing()] += 1;
+        }
     }
 
     /// Gives a job to an idle worker of its destination.
@@ -327,8 +347,8 @@ impl Scheduler {
         Handed::Nobody
     }
 
-    /// A job that nobody took: due as before.
-    fn give_back(&mut self, job: &Job) {
+    /// A job that was not tried: due as before.
+    pub fn give_back(&mut self, job: &Job) {
         for recipient in &job.recipients {
             let key = (job.id, *recipient);
             if let Some(entry) = self.entries.get_mut(&key) {
@@ -339,9 +359,43 @@ impl Scheduler {
         }
     }
 
-    /// The next job for the worker that had `job`, over the same connection.
-    pub fn next_for(&mut self, job: &Job, now: Timestamp) -> Option<Job> {
-        self.take(job.slot, now)
+    /// The next jobs for the worker that had `job`, over the same connection: its share of what is due.
+    pub fn next_for(&mut self, job: &Job, now: Timestamp) -> Vec<Job> {
+        let share = self.share(job.slot, now);
+        std::iter::from_fn(|| self.take(job.slot, now)).take(share).collect()
+    }
+
+    /// The job, and what its worker may take on with it.
+    pub fn and_more(&mut self, job: Job, now: Timestamp) -> Vec<Job> {
+        let (slot, share) = (job.slot, self.share(job.slot, now) - 1);
+        let mut jobs = vec![job];
+        jobs.extend(std::iter::from_fn(|| self.take(slot, now)).take(share));
+        jobs
+    }
+
+    /// Messages that a worker may claim at once: read together they cost less. Never so many that another worker of
+    /// the destination would have none.
+    fn share(&self, slot: usize, now: Timestamp) -> usize {
+        let Some(destination) = self.slots[slot].as_ref() else { return 1 };
+        let due = destination.fresh.len() + destination.retries.len();
+        match &destination.health {
+            Health::Good => (due / self.schedule.per_destination.max(1)).clamp(1, limits::RELAY_CLAIM),
+            Health::Down { until, .. } if *until > now => limits::RELAY_CLAIM,
+            Health::Down { .. } | Health::Probing { .. } | Health::Unproven => 1,
+        }
+    }
+
+    /// Those of the job's recipients that may still be tried: not dropped, not held since. The claims on the others
+    /// end.
+    pub fn still_due(&mut self, job: &Job) -> Vec<u32> {
+        let due = |n: &u32| match self.entries.get_mut(&(job.id, *n)) {
+            Some(entry) => {
+                entry.claimed = !entry.held;
+                entry.claimed
+            }
+            None => false,
+        };
+        job.recipients.iter().copied().filter(due).collect()
     }
 
     /// The worker has nothing to do but keeps its connection for a while; a job may come meanwhile. Who is tired
@@ -360,6 +414,7 @@ impl Scheduler {
         self.workers -= 1;
         if let Some(destination) = self.slots[job.slot].as_mut() {
             destination.workers -= 1;
+            self.busy[destination.standing()] -= 1;
             destination.idle.retain(|worker| !worker.is_closed());
         }
         self.list(job.slot);
@@ -399,17 +454,20 @@ impl Scheduler {
         }
     }
 
-    /// The destination took a message, or refused one: it answers.
-    pub fn answered(&mut self, job: &Job) {
-        if let Some(destination) = self.slots[job.slot].as_mut() {
-            destination.health = Health::Good;
+    /// The destination took a message, or refused one: it answers. True: that is news.
+    pub fn answered(&mut self, job: &Job) -> bool {
+        match &self.slots[job.slot] {
+            Some(Destination { health: Health::Good, .. }) | None => false,
+            Some(_) => {
+                self.set_health(job.slot, Health::Good);
+                true
+            }
         }
-        self.list(job.slot);
     }
 
     /// No server of the destination could be talked to: it is left alone for a while.
     pub fn failed(&mut self, job: &Job, words: &str, now: Timestamp) {
-        let Some(destination) = self.slots[job.slot].as_mut() else { return };
+        let Some(destination) = self.slots[job.slot].as_ref() else { return };
         let failures = match &destination.health {
             Health::Probing { failures, .. } => failures + 1,
             // Others that failed at the same time say nothing new.
@@ -417,20 +475,26 @@ impl Scheduler {
             Health::Unproven | Health::Good => 1,
         };
         let until = now.plus(self.schedule.pause(failures).min(limits::RELAY_DOWN));
-        destination.health = Health::Down { until, failures, words: words.to_owned() };
+        self.set_health(job.slot, Health::Down { until, failures, words: words.to_owned() });
         self.revive.push(Reverse((until, job.slot)));
-        self.list(job.slot);
     }
 
     /// The try said nothing about the destination: whoever is due next finds out.
     pub fn unlearnt(&mut self, job: &Job) {
-        if let Some(destination) = self.slots[job.slot].as_mut() {
-            destination.health = match std::mem::take(&mut destination.health) {
-                Health::Probing { failures, words } => Health::Down { until: Timestamp::default(), failures, words },
-                other => other,
-            };
+        if let Some(Destination { health: Health::Probing { failures, words }, .. }) = &self.slots[job.slot] {
+            let (failures, words) = (*failures, words.clone());
+            self.set_health(job.slot, Health::Down { until: Timestamp::default(), failures, words });
         }
-        self.list(job.slot);
+    }
+
+    /// Its workers count by the destination's standing.
+    fn set_health(&mut self, slot: usize, health: Health) {
+        let Some(destination) = self.slots[slot].as_mut() else { return };
+        let busy = destination.workers - destination.slow;
+        self.busy[destination.standing()] -= busy;
+        destination.health = health;
+        self.busy[destination.standing()] += busy;
+        self.list(slot);
     }
 
     /// The destination's last words, where it does not answer.
@@ -443,8 +507,10 @@ impl Scheduler {
 
     fn limit(&self, slot: usize) -> usize {
         match self.slots[slot].as_ref().map(|destination| &destination.health) {
+            Some(Health::Good) | None => self.schedule.per_destination,
             Some(Health::Unproven) => UNPROVEN.min(self.schedule.per_destination),
-            _ => self.schedule.per_destination,
+            // One finds out, or writes down that nobody was asked.
+            Some(Health::Down { .. } | Health::Probing { .. }) => 1,
         }
     }
 
@@ -486,17 +552,7 @@ impl Scheduler {
         if let Some(slot) = self.names.get(name) {
             return *slot;
         }
-        let destination = Destination {
-            name: name.clone(),
-            fresh: BTreeSet::new(),
-            retries: BTreeSet::new(),
-            entries: 0,
-            workers: 0,
-            idle: Vec::new(),
-            jobs: 0,
-            health: Health::default(),
-            listed: false,
-        };
+        let destination = Destination::new(name.clone());
         let slot = match self.free.pop() {
             Some(slot) => {
                 self.slots[slot] = Some(destination);
@@ -514,10 +570,10 @@ impl Scheduler {
     /// Lets a destination have its turn.
     fn list(&mut self, slot: usize) {
         if let Some(destination) = self.slots.get_mut(slot).and_then(Option::as_mut)
-            && !destination.listed
+            && destination.listed != Some(destination.standing())
         {
-            destination.listed = true;
-            self.runnable.push_back(slot);
+            destination.listed = Some(destination.standing());
+            self.runnable[destination.standing()].push_back(slot);
         }
     }
 

@@ -44,8 +44,8 @@ fn a_week(seed: u64) {
     let schedule = Schedule { connections: 40, per_destination: 5, ..Schedule::default() };
     let mut scheduler = Scheduler::new(schedule);
     let mut mails: HashMap<Key, Mail> = HashMap::new();
-    // Tries under way by when they end.
-    let mut under_way: BTreeMap<(Timestamp, u64), Job> = BTreeMap::new();
+    // Tries under way by when they end, each with what its worker has claimed besides.
+    let mut under_way: UnderWay = BTreeMap::new();
     let mut claimed: BTreeSet<Key> = BTreeSet::new();
     let (mut now, mut next_id, mut tries, mut ended) = (START, 1u64, 0u64, 0u64);
     let week = START.plus(Duration::from_secs(7 * 86_400));
@@ -65,10 +65,11 @@ fn a_week(seed: u64) {
         }
         scheduler.tick(now);
         while let Some(job) = scheduler.start(now) {
-            begin(&mut under_way, &mut claimed, job, now, &random, &mut tries);
+            let jobs = scheduler.and_more(job, now);
+            begin(&mut under_way, &mut claimed, jobs, now, &random, &mut tries);
         }
         assert!(scheduler.workers() <= schedule.connections);
-        while let Some((key, job)) = under_way.first_key_value().map(|(key, job)| (*key, job.clone())) {
+        while let Some((key, (job, mut rest))) = under_way.first_key_value().map(|(key, jobs)| (*key, jobs.clone())) {
             if key.0 > now {
                 break;
             }
@@ -103,7 +104,11 @@ fn a_week(seed: u64) {
             }
             if job.down.is_none() {
                 connections += 1;
-                if up { scheduler.answered(&job) } else { scheduler.failed(&job, "refused", now) }
+                if up {
+                    scheduler.answered(&job);
+                } else {
+                    scheduler.failed(&job, "refused", now);
+                }
             }
             // The store may tell of it before or after the worker does.
             let early = random.below(2) == 0;
@@ -126,9 +131,22 @@ fn a_week(seed: u64) {
             if !early {
                 news(&mut scheduler);
             }
-            match scheduler.next_for(&job, now) {
-                Some(next) => begin(&mut under_way, &mut claimed, next, now, &random, &mut tries),
-                None => scheduler.leave(&job),
+            if !up && job.down.is_none() {
+                // Who finds nobody there gives back what else it has claimed.
+                for other in rest.drain(..) {
+                    other.recipients.iter().for_each(|n| assert!(claimed.remove(&(other.id, *n))));
+                    scheduler.give_back(&other);
+                }
+            }
+            if !rest.is_empty() {
+                again(&mut under_way, rest, now, &random, &mut tries);
+                continue;
+            }
+            let next = scheduler.next_for(&job, now);
+            if next.is_empty() {
+                scheduler.leave(&job);
+            } else {
+                begin(&mut under_way, &mut claimed, next, now, &random, &mut tries);
             }
         }
         assert_eq!(scheduler.len(), mails.len());
@@ -146,19 +164,29 @@ fn a_week(seed: u64) {
     assert!(ended > 2_000);
 }
 
+type UnderWay = BTreeMap<(Timestamp, u64), (Job, Vec<Job>)>;
+
 fn begin(
-    under_way: &mut BTreeMap<(Timestamp, u64), Job>,
+    under_way: &mut UnderWay,
     claimed: &mut BTreeSet<Key>,
-    job: Job,
+    jobs: Vec<Job>,
     now: Timestamp,
     random: &Seed,
     tries: &mut u64,
 ) {
-    for n in &job.recipients {
-        assert!(claimed.insert((job.id, *n)), "claimed twice");
+    for job in &jobs {
+        for n in &job.recipients {
+            assert!(claimed.insert((job.id, *n)), "claimed twice");
+        }
     }
+    again(under_way, jobs, now, random, tries);
+}
+
+/// A worker goes on with the first of what it has claimed.
+fn again(under_way: &mut UnderWay, mut jobs: Vec<Job>, now: Timestamp, random: &Seed, tries: &mut u64) {
     *tries += 1;
-    under_way.insert((now.plus(Duration::from_millis(50 + random.below(30_000))), *tries), job);
+    let job = jobs.remove(0);
+    under_way.insert((now.plus(Duration::from_millis(50 + random.below(30_000))), *tries), (job, jobs));
 }
 
 #[test]
@@ -193,7 +221,7 @@ fn an_idle_worker_gets_the_job_and_one_that_left_does_not() {
     scheduler.changed(item(1, 0, "blue.example", START), START);
     let first = scheduler.start(START).unwrap();
     scheduler.settled(&first, &[(0, Settled::Gone)], START);
-    assert!(scheduler.next_for(&first, START).is_none());
+    assert!(scheduler.next_for(&first, START).is_empty());
     let mut waiting = scheduler.idle(&first);
     scheduler.changed(item(2, 0, "blue.example", START), START);
     assert!(scheduler.start(START).is_none());
@@ -235,5 +263,105 @@ fn a_large_queue_starts_no_more_than_it_may() {
     while scheduler.start(START).is_some() {
         started += 1;
     }
-    assert_eq!(started, limits::RELAY_CONNECTIONS);
+    assert_eq!(started, limits::RELAY_CONNECTIONS / 2, "of nobody is known whether it answers");
+}
+
+/// How a destination of the simulation below behaves.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    Takes,
+    Refuses,
+    /// Takes no connection and refuses none.
+    BlackHole,
+}
+
+/// What happens next to a worker: its try has become slow, or has ended.
+#[derive(Clone, Copy)]
+enum Turn {
+    Slow,
+    End,
+}
+
+/// 100 messages for each destination, all due: how long until the living have theirs, by the clock of the simulation.
+fn time_for_the_living(manners: &[Manner]) -> Duration {
+    let schedule = Schedule::default();
+    let mut scheduler = Scheduler::new(schedule);
+    let mut left = vec![100u32; manners.len()];
+    for n in 0..100 * manners.len() as u64 {
+        scheduler.changed(item(n, 0, &format!("d{}.example", n as usize % manners.len()), START), START);
+    }
+    let of = |job: &Job| (job.id.as_u64() as usize) % manners.len();
+    let takes = |job: &Job| match (&job.down, manners[of(job)]) {
+        (Some(_), _) | (None, Manner::Refuses) => Duration::from_millis(5),
+        (None, Manner::Takes) => Duration::from_millis(20),
+        (None, Manner::BlackHole) => limits::SMTP_CONNECT_WAIT,
+    };
+    let mut workers: Vec<(Job, Vec<Job>, bool)> = Vec::new();
+    let mut turns: BTreeMap<(Timestamp, usize), Turn> = BTreeMap::new();
+    let mut now = START;
+    loop {
+        scheduler.tick(now);
+        while let Some(job) = scheduler.start(now) {
+            let mut jobs = scheduler.and_more(job, now);
+            let job = jobs.remove(0);
+            let time = takes(&job);
+            let slow = time > limits::RELAY_SLOW_AFTER;
+            let at = now.plus(if slow { limits::RELAY_SLOW_AFTER } else { time });
+            turns.insert((at, workers.len()), if slow { Turn::Slow } else { Turn::End });
+            workers.push((job, jobs, false));
+        }
+        assert!(scheduler.workers() <= schedule.connections + limits::RELAY_SLOW);
+        if (0..manners.len()).all(|n| manners[n] != Manner::Takes || left[n] == 0) {
+            return now.since(START);
+        }
+        let ((at, number), turn) = turns.pop_first().expect("the living still wait");
+        now = at;
+        let (job, mut rest, slow) = workers[number].clone();
+        if let Turn::Slow = turn {
+            workers[number].2 = scheduler.slow(&job);
+            turns.insert((at.plus(takes(&job) - limits::RELAY_SLOW_AFTER), number), Turn::End);
+            continue;
+        }
+        if slow {
+            scheduler.quick(&job);
+        }
+        let taken = job.down.is_none() && manners[of(&job)] == Manner::Takes;
+        let result = if taken { Settled::Gone } else { Settled::Later(now.plus(schedule.first_retry)) };
+        if taken {
+            scheduler.answered(&job);
+            left[of(&job)] -= 1;
+        } else if job.down.is_none() {
+            scheduler.failed(&job, "no answer", now);
+            rest.drain(..).for_each(|other| scheduler.give_back(&other));
+        }
+        scheduler.settled(&job, &[(0, result)], now);
+        if rest.is_empty() {
+            rest = scheduler.next_for(&job, now);
+        }
+        if rest.is_empty() {
+            scheduler.leave(&job);
+            continue;
+        }
+        let next = rest.remove(0);
+        let time = takes(&next);
+        let slow = time > limits::RELAY_SLOW_AFTER;
+        let at = now.plus(if slow { limits::RELAY_SLOW_AFTER } else { time });
+        turns.insert((at, number), if slow { Turn::Slow } else { Turn::End });
+        workers[number] = (next, rest, false);
+    }
+}
+
+#[test]
+fn the_living_do_not_wait_for_the_dead() {
+    let random = Seed(7.into());
+    let mut manners = [[Manner::Takes; 500].as_slice(), &[Manner::Refuses; 250], &[Manner::BlackHole; 250]].concat();
+    for end in (1..manners.len()).rev() {
+        manners.swap(end, random.below(end as u64 + 1) as usize);
+    }
+    let beside_the_dead = time_for_the_living(&manners);
+    let alone = time_for_the_living(&[Manner::Takes; 500]);
+    // 100,000 messages to 1,000 destinations. Nobody can know at first who is dead: that costs the time after which a
+    // try counts as slow, twice at most, and never the time after which it fails.
+    let most = alone + 2 * limits::RELAY_SLOW_AFTER;
+    assert!(beside_the_dead <= most, "{beside_the_dead:?} beside the dead, {alone:?} without");
 }

@@ -5,14 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mail::{Envelope, ReversePath, Timestamp, limits};
-use store::{Attempt, Body, Event, Outcome, QueueMessage, QueueRecipient, Settlement, StoreResult, What};
+use store::{Attempt, Body, Event, Outcome, QueueMessage, QueueRecipient, QueueWork, Settlement, StoreResult, What};
 use wire::smtp::client::{Cause, Failure, Stage, Transaction, Verdict as Word};
 
 use super::Relay;
-use super::connection::{Connection, Greeting};
+use super::connection::{Connection, Content, Greeting};
+use super::worker::{Hands, Settling};
 use crate::bounce::{Kind, Line};
 use crate::queue::{Job, Settled};
-use crate::route::{self, Host, Route, Verdict};
+use crate::route::{self, Host, Route, Routing, Verdict};
 
 /// What became of a recipient in this try.
 struct Reached {
@@ -25,47 +26,73 @@ struct Reached {
     took: u64,
 }
 
-/// What a try tells the scheduler.
-pub(super) struct Done {
-    pub(super) results: Vec<(u32, Settled)>,
-    /// Whether a server of the destination answered at all; the words, where none did. None: none was asked.
-    pub(super) answered: Option<Result<(), String>>,
+/// Where a destination's mail goes, for as long as DNS may be believed and the configuration stays.
+pub(super) struct KnownRoute {
+    domain: mail::Domain,
+    routing: Arc<Routing>,
+    until: Timestamp,
+    route: Arc<Route>,
 }
 
 /// A try under way.
-pub(super) struct Try<'a> {
-    relay: &'a Relay,
-    job: &'a Job,
+pub(super) struct Try {
+    relay: Arc<Relay>,
+    job: Job,
     message: QueueMessage,
+    body: Arc<dyn Body>,
     events: Vec<Event>,
     results: BTreeMap<u32, Reached>,
     /// Not yet taken or refused for good.
     pending: Vec<u32>,
+    /// Whether a server of the destination answered at all; the words, where none did. None: none was asked.
     answered: Option<Result<(), String>>,
 }
 
-impl<'a> Try<'a> {
-    /// Tries the job over `connection`, or a new one, which stays there for the next if it may.
-    pub(super) async fn run(relay: &'a Relay, job: &'a Job, connection: &mut Option<Connection>) -> StoreResult<Done> {
-        let Some(message) = relay.store.queue_message(job.id).await? else {
-            return Ok(Done { results: Vec::new(), answered: None });
-        };
+impl Try {
+    /// Of those of the job's recipients that are still queued.
+    pub(super) fn new(relay: Arc<Relay>, job: Job, work: QueueWork) -> Self {
+        let QueueWork { message, body } = work;
         let still = |n: &u32| message.recipients.iter().any(|recipient| recipient.index == *n);
-        let pending: Vec<u32> = job.recipients.iter().copied().filter(still).collect();
+        let pending = job.recipients.iter().copied().filter(still).collect();
         let (events, results) = (Vec::new(), BTreeMap::new());
-        let mut this = Self { relay, job, message, events, results, pending, answered: None };
-        if !this.pending.is_empty() {
-            match &job.down {
-                Some((_, words)) => this.not_tried(words),
-                None => {
-                    store::failpoint("relay.begin");
-                    this.deliver(connection).await;
-                    // The window of invariant 6: the other side may have taken it, and we have not yet said so.
-                    store::failpoint("relay.after-remote");
-                }
+        Self { relay, job, message, body, events, results, pending, answered: None }
+    }
+
+    pub(super) const fn job(&self) -> &Job {
+        &self.job
+    }
+
+    pub(super) const fn answered(&self) -> Option<&Result<(), String>> {
+        self.answered.as_ref()
+    }
+
+    /// Sends it over the connection in these hands, or a new one, which stays there for the next if it may.
+    pub(super) async fn deliver(&mut self, hands: &mut Hands) {
+        if self.pending.is_empty() {
+            return;
+        }
+        match &self.job.down {
+            Some((_, words)) => self.not_tried(&words.clone()),
+            None => {
+                store::failpoint("relay.begin");
+                self.deliver_groups(hands).await;
+                // The window of invariant 6: the other side may have taken it, and we have not yet said so.
+                store::failpoint("relay.after-remote");
             }
         }
-        this.settle().await
+    }
+
+    /// Commits what became of it, and ends the claim; false: it could not be committed.
+    pub(super) async fn record(self) -> bool {
+        let (relay, job) = (self.relay.clone(), self.job.clone());
+        match self.settle().await {
+            Ok(results) => relay.settled(&job, &results),
+            Err(why) => {
+                relay.not_settled(&job, &why);
+                return false;
+            }
+        }
+        true
     }
 
     fn recipient(&self, index: u32) -> Option<&QueueRecipient> {
@@ -91,7 +118,7 @@ impl<'a> Try<'a> {
         }
     }
 
-    async fn deliver(&mut self, connection: &mut Option<Connection>) {
+    async fn deliver_groups(&mut self, hands: &mut Hands) {
         let routing = self.relay.routing();
         // The configuration may have changed since they were queued: who goes elsewhere now gets a route of its own.
         let mut groups: BTreeMap<mail::Domain, Vec<u32>> = BTreeMap::new();
@@ -110,17 +137,31 @@ impl<'a> Try<'a> {
                 continue;
             }
             if let Some(domain) = last.replace(domain) {
-                self.deliver_group(&domain, connection).await;
+                self.deliver_group(&domain, hands).await;
             }
             self.pending = indices;
         }
         if let Some(domain) = last {
-            self.deliver_group(&domain, connection).await;
+            self.deliver_group(&domain, hands).await;
         }
     }
 
-    async fn deliver_group(&mut self, domain: &mail::Domain, connection: &mut Option<Connection>) {
-        let route = self.relay.route(domain).await;
+    /// The route, as known or as DNS says now.
+    async fn route(&self, domain: &mail::Domain, known: &mut Option<KnownRoute>) -> Arc<Route> {
+        let (routing, now) = (self.relay.routing(), self.now());
+        let fits =
+            |known: &KnownRoute| known.domain == *domain && known.until > now && Arc::ptr_eq(&known.routing, &routing);
+        if let Some(known) = known.as_ref().filter(|known| fits(known)) {
+            return known.route.clone();
+        }
+        let route = Arc::new(route::route(&self.relay.world, &routing, domain).await);
+        let until = now.plus(route.ttl);
+        *known = Some(KnownRoute { domain: domain.clone(), routing, until, route: route.clone() });
+        route
+    }
+
+    async fn deliver_group(&mut self, domain: &mail::Domain, hands: &mut Hands) {
+        let route = self.route(domain, &mut hands.route).await;
         let what = What::Routed { rule: route.rule.to_owned(), hosts: route.hosts() };
         self.events.push(Event::new(self.now(), what));
         let hosts = match &route.verdict {
@@ -144,22 +185,22 @@ impl<'a> Try<'a> {
         let fits =
             |old: &Connection| hosts.iter().any(|host| host.name == old.name && host.addresses.contains(&old.to));
         let mut tried = Vec::new();
-        if let Some(mut old) = connection.take() {
+        if let Some(mut old) = hands.connection.take() {
             if fits(&old) && old.is_usable() {
                 let to = old.to;
-                if self.over(old, connection, true).await {
+                if self.over(old, hands, true).await {
                     tried.push(to);
                 }
             } else {
                 tokio::spawn(old.quit());
             }
         }
-        self.hosts(&route, &tried, connection).await;
+        self.hosts(&route, &tried, hands).await;
         self.pending.clear();
     }
 
     /// Tries the hosts in order until nobody is pending (RFC 5321 §5.1).
-    async fn hosts(&mut self, route: &Route, tried: &[SocketAddr], connection: &mut Option<Connection>) {
+    async fn hosts(&mut self, route: &Route, tried: &[SocketAddr], hands: &mut Hands) {
         let Verdict::Hosts(hosts) = &route.verdict else { return };
         let routing = self.relay.routing();
         let greeting = Greeting { helo: routing.hostname.as_str(), login: route.login.as_ref() };
@@ -175,7 +216,7 @@ impl<'a> Try<'a> {
             }
             match opened {
                 Ok(new) => {
-                    self.over(new, connection, false).await;
+                    self.over(new, hands, false).await;
                 }
                 Err(unreachable) => {
                     self.note_failure(&host, &unreachable.failure, unreachable.tls.as_ref());
@@ -190,13 +231,13 @@ impl<'a> Try<'a> {
 
     /// Sends to all that are pending over an open connection, and keeps it if it may be used again. False: it was
     /// an old one that had gone stale, which says nothing about the server.
-    async fn over(&mut self, mut new: Connection, keep: &mut Option<Connection>, old: bool) -> bool {
+    async fn over(&mut self, mut new: Connection, hands: &mut Hands, old: bool) -> bool {
         let host = (new.name.clone(), new.to);
         for group in self.groups() {
             let mut left = group;
             while !left.is_empty() && new.is_usable() {
                 let before = left.len();
-                let stale = self.transaction(&mut new, &host, &left, old).await;
+                let stale = self.transaction(&mut new, &host, &left, old, &mut hands.settling).await;
                 if stale {
                     return false;
                 }
@@ -222,7 +263,7 @@ impl<'a> Try<'a> {
         let results = &self.results;
         self.pending.retain(|index| results.get(index).is_none_or(|r| !permanent(&r.word) && !unclear(&r.word)));
         if new.is_usable() {
-            *keep = Some(new);
+            hands.connection = Some(new);
         } else {
             tokio::spawn(new.quit());
         }
@@ -248,20 +289,13 @@ impl<'a> Try<'a> {
         host: &(String, SocketAddr),
         group: &[u32],
         old: bool,
+        settling: &mut Settling,
     ) -> bool {
-        let Some(first) = group.first() else { return false };
-        let body = match self.relay.store.queue_body(self.job.id, *first).await {
-            Ok(body) => body,
-            Err(why) => {
-                // Nothing was said to the server yet. A damaged message stays queued, and `check` tells of it.
-                let cause = Cause::Broken(format!("the stored message can't be read: {why}"));
-                self.fail_pending(&Failure { stage: Stage::Mail, cause }, None, None);
-                return false;
-            }
-        };
-        let transaction = self.envelope(group, &body).await;
+        let Some(first) = group.first().and_then(|index| self.recipient(*index)) else { return false };
+        let content = Content { prefix: &first.prefix, body: self.body.as_ref() };
+        let transaction = self.envelope(group, &content).await;
         let began = self.now();
-        let report = connection.send(transaction, body.as_ref()).await;
+        let report = connection.send(transaction, &content, settling).await;
         let stale = |word: &Word| {
             word.as_ref().err().is_some_and(|failure| {
                 let closed = matches!(failure.cause, Cause::Closed | Cause::Broken(_));
@@ -291,7 +325,7 @@ impl<'a> Try<'a> {
         false
     }
 
-    async fn envelope(&self, group: &[u32], body: &Arc<dyn Body>) -> Transaction {
+    async fn envelope(&self, group: &[u32], content: &Content<'_>) -> Transaction {
         let Envelope { reverse_path, body: kind, smtputf8, dsn_return, envelope_id, .. } = &self.message.envelope;
         let recipients: Vec<mail::Recipient> = group
             .iter()
@@ -305,11 +339,11 @@ impl<'a> Try<'a> {
         let addresses = matches!(reverse_path, ReversePath::Address(address) if address.needs_utf8())
             || recipients.iter().any(|recipient| recipient.address.needs_utf8());
         // RFC 6531 §3.6: a message that turned out to need no SMTPUTF8 may go where there is none.
-        let utf8 = addresses || (*smtputf8 && header_is_utf8(body.as_ref()).await);
+        let utf8 = addresses || (*smtputf8 && header_is_utf8(content).await);
         Transaction {
             sender: reverse_path.clone(),
             recipients,
-            size: body.size(),
+            size: content.size(),
             body: *kind,
             utf8,
             dsn_return: *dsn_return,
@@ -329,7 +363,7 @@ impl<'a> Try<'a> {
     }
 
     /// Commits what became of everybody, with the reports that are due, in one transaction.
-    async fn settle(mut self) -> StoreResult<Done> {
+    async fn settle(mut self) -> StoreResult<Vec<(u32, Settled)>> {
         let mut outcomes = Vec::new();
         let mut settled = Vec::new();
         let (mut relayed, mut failed, mut expired, mut late) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -450,7 +484,7 @@ impl<'a> Try<'a> {
                 tracing::info!(id = %self.job.id, recipient, words, "{outcome}");
             }
         }
-        Ok(Done { results: settled, answered: self.answered })
+        Ok(settled)
     }
 }
 
@@ -506,10 +540,10 @@ fn bounded(mut words: String) -> String {
 }
 
 /// Whether the header has bytes that are not ASCII (RFC 6532). One that can't be read counts as having some.
-async fn header_is_utf8(body: &dyn Body) -> bool {
+async fn header_is_utf8(content: &Content<'_>) -> bool {
     let mut header = Vec::new();
-    while (header.len() as u64) < body.size() && header.len() < limits::HEADER_LEN {
-        match body.read(header.len() as u64..body.size()).await {
+    while (header.len() as u64) < content.size() && header.len() < limits::HEADER_LEN {
+        match content.read(header.len() as u64).await {
             Ok(piece) if !piece.is_empty() => header.extend_from_slice(&piece),
             _ => return true,
         }

@@ -4,14 +4,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use mail::limits;
-use store::{Body, Tls};
+use store::{Body, StoreResult, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use wire::smtp::client::{
     Capabilities, Cause, Client, Config, Credentials, Failure, Report, Stage, Step, TlsUse, Transaction,
 };
 
+use super::worker::Settling;
 use crate::world::{Stream, Trust, World};
 
 /// A server that is ready for messages.
@@ -29,6 +31,27 @@ pub(super) struct Connection {
     pub(super) messages: usize,
 }
 
+/// A message as one group of recipients gets it: their header lines, then the stored bytes.
+pub(super) struct Content<'a> {
+    pub(super) prefix: &'a [u8],
+    pub(super) body: &'a dyn Body,
+}
+
+impl Content<'_> {
+    pub(super) fn size(&self) -> u64 {
+        self.prefix.len() as u64 + self.body.size()
+    }
+
+    /// The octets from `at` on, as many as come at once.
+    pub(super) async fn read(&self, at: u64) -> StoreResult<Bytes> {
+        let ahead = self.prefix.len() as u64;
+        match usize::try_from(at).ok().and_then(|at| self.prefix.get(at..)) {
+            Some(rest) if !rest.is_empty() => Ok(Bytes::copy_from_slice(rest)),
+            _ => self.body.read(at - ahead..self.body.size()).await,
+        }
+    }
+}
+
 /// How to begin.
 #[derive(Clone, Debug)]
 pub(super) struct Greeting<'a> {
@@ -43,6 +66,9 @@ pub(super) struct Unreachable {
     pub(super) failure: Failure,
     pub(super) tls: Option<Tls>,
 }
+
+/// What is to be sent, and what must be recorded before its end is.
+type Message<'a> = (&'a Content<'a>, &'a mut Settling);
 
 /// What a turn of the engine ended with.
 enum Turn {
@@ -144,12 +170,18 @@ impl Connection {
         self.messages < limits::RELAY_MESSAGES_PER_CONNECTION && self.client.step() == Step::Ready
     }
 
-    /// Sends a message; the report has a verdict for every recipient.
-    pub(super) async fn send(&mut self, transaction: Transaction, body: &dyn Body) -> Report {
+    /// Sends a message, its end not before the outcome of the one before is recorded; the report has a verdict for
+    /// every recipient.
+    pub(super) async fn send(
+        &mut self,
+        transaction: Transaction,
+        content: &Content<'_>,
+        settling: &mut Settling,
+    ) -> Report {
         let count = transaction.recipients.len();
         self.messages += 1;
         self.client.begin(transaction);
-        self.report(count, Some(body)).await
+        self.report(count, Some((content, settling))).await
     }
 
     /// Asks whether a recipient would be taken.
@@ -159,8 +191,8 @@ impl Connection {
         self.report(count, None).await
     }
 
-    async fn report(&mut self, count: usize, body: Option<&dyn Body>) -> Report {
-        match self.turn(body).await {
+    async fn report(&mut self, count: usize, message: Option<Message<'_>>) -> Report {
+        match self.turn(message).await {
             Turn::Done(report) => report,
             Turn::Over(Some(failure)) => Report { verdicts: vec![Err(failure); count] },
             Turn::Over(None) | Turn::Ready | Turn::StartTls => {
@@ -179,17 +211,25 @@ impl Connection {
     }
 
     /// Drives the engine until it wants something that is not I/O.
-    async fn turn(&mut self, body: Option<&dyn Body>) -> Turn {
+    async fn turn(&mut self, mut message: Option<Message<'_>>) -> Turn {
         let mut at = 0;
         loop {
             match self.client.step() {
                 Step::Send => self.write().await,
                 Step::Receive(wait) => self.read(wait).await,
                 Step::StartTls => return Turn::StartTls,
-                Step::Body => match body {
+                Step::Body => match &mut message {
                     None => self.client.body_end(),
-                    Some(body) if at == body.size() => self.client.body_end(),
-                    Some(body) => match body.read(at..body.size()).await {
+                    Some((content, settling)) if at == content.size() => {
+                        // The window of invariant 6 is one commit wide: no second message enters it.
+                        if settling.recorded().await {
+                            self.client.body_end();
+                        } else {
+                            let why = "the outcome of the message before could not be recorded";
+                            self.client.broken(Cause::Broken(why.to_owned()));
+                        }
+                    }
+                    Some((content, _)) => match content.read(at).await {
                         Ok(piece) if !piece.is_empty() => {
                             at += piece.len() as u64;
                             self.client.body(&piece);
@@ -262,3 +302,6 @@ fn in_words(why: &io::Error) -> String {
         _ => why.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

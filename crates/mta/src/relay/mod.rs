@@ -2,7 +2,7 @@
 //!
 //! **Does:** loads the queue, hears of news from the store, and keeps workers busy ([`Relay::run`]): one
 //! worker holds one connection and sends message after message over it. Each try ends with one commit of
-//! outcomes, events and reports; between the other side's 250 and that commit nothing else is done.
+//! outcomes, events and reports; the next message's end is not sent before it.
 //!
 //! **Does not:** decide when ([`crate::queue`]) or where ([`crate::route`]).
 //!
@@ -12,6 +12,7 @@
 mod attempt;
 mod connection;
 mod verify;
+mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -20,19 +21,16 @@ use store::{QueueFeed, Store, StoreError};
 use tokio::sync::Notify;
 
 use crate::bounce::Reporter;
-use crate::queue::{Job, Schedule, Scheduler};
+use crate::queue::{Schedule, Scheduler};
 use crate::route::Routing;
 use crate::world::World;
-use attempt::{Done, Try};
-use connection::Connection;
 pub use verify::{Answer, Verifier};
+use worker::Worker;
 
 /// Recipients loaded at once at the start.
 const PAGE: usize = 10_000;
 /// Commits whose news are taken at once.
 const NEWS: usize = 256;
-/// After the store failed to take an outcome, the try is repeated then. Not sooner: its disk may be full.
-const AFTER_STORE_ERROR: Duration = Duration::from_secs(60);
 
 /// Mail out of one mail system.
 pub struct Relay {
@@ -163,91 +161,8 @@ impl Relay {
         let mut scheduler = self.scheduler();
         scheduler.tick(now);
         while let Some(job) = scheduler.start(now) {
-            tokio::spawn(self.clone().work(job, stopping.clone()));
+            tokio::spawn(Worker::new(self.clone(), stopping.clone()).run(job));
         }
         scheduler.deadline().map(|at| at.since(now).max(Duration::from_millis(1)))
-    }
-
-    /// A worker's life: job after job for one destination.
-    async fn work(self: Arc<Self>, first: Job, mut stopping: tokio::sync::watch::Receiver<bool>) {
-        let mut connection = None;
-        let mut job = first;
-        loop {
-            self.try_job(&job, &mut connection).await;
-            let next = self.next_job(&job, &mut connection, &mut stopping).await;
-            match next {
-                Some(next) => job = next,
-                None => break,
-            }
-        }
-        if let Some(connection) = connection {
-            connection.quit().await;
-        }
-        self.left.notify_one();
-    }
-
-    async fn try_job(&self, job: &Job, connection: &mut Option<Connection>) {
-        let tried = Try::run(self, job, connection).await;
-        let now = self.world.clock.now();
-        let mut scheduler = self.scheduler();
-        match tried {
-            Ok(Done { results, answered }) => {
-                match answered {
-                    Some(Ok(())) => scheduler.answered(job),
-                    Some(Err(words)) => scheduler.failed(job, &words, now),
-                    // Nothing was learnt; a probe that learns nothing must not block the others for ever.
-                    None if job.down.is_none() => scheduler.unlearnt(job),
-                    None => {}
-                }
-                scheduler.settled(job, &results, now);
-            }
-            Err(why) => {
-                tracing::error!(id = %job.id, %why, "a try could not be recorded; it is repeated");
-                scheduler.unlearnt(job);
-                scheduler.unsettled(job, now.plus(AFTER_STORE_ERROR), now);
-            }
-        }
-        drop(scheduler);
-        self.bell.notify_one();
-    }
-
-    /// The worker's next job; none: it has left.
-    async fn next_job(
-        &self,
-        job: &Job,
-        connection: &mut Option<Connection>,
-        stopping: &mut tokio::sync::watch::Receiver<bool>,
-    ) -> Option<Job> {
-        let mut coming = {
-            let mut scheduler = self.scheduler();
-            if *stopping.borrow() {
-                scheduler.leave(job);
-                return None;
-            }
-            if let Some(next) = scheduler.next_for(job, self.world.clock.now()) {
-                return Some(next);
-            }
-            if connection.is_none() {
-                scheduler.leave(job);
-                return None;
-            }
-            scheduler.idle(job)
-        };
-        let next = tokio::select! {
-            biased;
-            next = &mut coming => next.ok(),
-            () = self.world.clock.sleep(crate::queue::IDLE) => None,
-            _ = stopping.wait_for(|stop| *stop) => None,
-        };
-        // A job may have come in this very moment: it is claimed for us and must not be lost.
-        let next = next.or_else(|| {
-            coming.close();
-            coming.try_recv().ok()
-        });
-        if next.is_none() {
-            self.scheduler().leave(job);
-            self.bell.notify_one();
-        }
-        next
     }
 }

@@ -205,6 +205,23 @@ pub(crate) fn queue_body(
     all(conn, sql, params![id.as_u64(), recipient], |row| Ok(((), body(row, log)?)))
 }
 
+/// Messages with the bytes that their recipients share. Rows that make no sense are an error of their own.
+#[allow(clippy::type_complexity, reason = "the key that `read_bodies` hands through")]
+pub(crate) fn queue_work(
+    conn: &Connection,
+    log: &Arc<Log>,
+    ids: &[QueueId],
+) -> StoreResult<Vec<((QueueId, StoreResult<QueueMessage>), Found)>> {
+    let sql = "SELECT b.id, b.segment, b.offset, b.length, NULL, q.id, q.received_at, q.envelope, q.message_id, q.size
+               FROM queue q JOIN bodies b ON b.id = q.body WHERE q.id = ?1";
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row = |row: &Row<'_>| Ok(((*id, queue_head(conn, row, 5)), body(row, log)?));
+        found.extend(all(conn, sql, [id.as_u64()], row)?);
+    }
+    Ok(found)
+}
+
 pub(crate) fn queue_items(
     conn: &Connection,
     after: Option<(QueueId, u32)>,
@@ -227,14 +244,15 @@ pub(crate) fn queue_items(
 
 const QUEUE: &str = "SELECT id, received_at, envelope, message_id, size FROM queue";
 
-fn queue_head(conn: &Connection, row: &Row<'_>) -> StoreResult<QueueMessage> {
-    let id = QueueId::from_u64(get(row, 0)?);
+/// A message whose columns, those of [`QUEUE`], begin at `first`.
+fn queue_head(conn: &Connection, row: &Row<'_>, first: usize) -> StoreResult<QueueMessage> {
+    let id = QueueId::from_u64(get(row, first)?);
     Ok(QueueMessage {
         id,
-        received_at: Timestamp::from_millis(get(row, 1)?),
-        envelope: codec::envelope(&get::<String>(row, 2)?)?,
-        message_id: get(row, 3)?,
-        size: get(row, 4)?,
+        received_at: Timestamp::from_millis(get(row, first + 1)?),
+        envelope: codec::envelope(&get::<String>(row, first + 2)?)?,
+        message_id: get(row, first + 3)?,
+        size: get(row, first + 4)?,
         recipients: queue_recipients(conn, id)?,
     })
 }
@@ -267,11 +285,11 @@ pub(crate) fn queue_messages(
 ) -> StoreResult<Vec<QueueMessage>> {
     let after = after.map_or(-1, |id| id.as_u64().cast_signed());
     let sql = format!("{QUEUE} WHERE id > ?1 ORDER BY id LIMIT ?2");
-    all(conn, &sql, params![after, limit], |row| queue_head(conn, row))
+    all(conn, &sql, params![after, limit], |row| queue_head(conn, row, 0))
 }
 
 pub(crate) fn queue_message(conn: &Connection, id: QueueId) -> StoreResult<Option<QueueMessage>> {
-    let found = all(conn, &format!("{QUEUE} WHERE id = ?1"), [id.as_u64()], |row| queue_head(conn, row))?;
+    let found = all(conn, &format!("{QUEUE} WHERE id = ?1"), [id.as_u64()], |row| queue_head(conn, row, 0))?;
     Ok(found.into_iter().next())
 }
 

@@ -53,6 +53,13 @@ pub async fn relays_are_queued_and_settled(store: Arc<impl Store>) {
     assert_eq!(queued.recipients[0].address, address("c@far.example"));
     let body = store.queue_body(id, 1).await.unwrap();
     assert_eq!(read(&body).await, b"Delivered-To: list@x.example\r\nSubject: x\r\n\r\nx");
+    let nobody = QueueId::after(id, NOW);
+    let mut work = store.queue_work(vec![nobody, id]).await.unwrap();
+    assert_eq!(work.len(), 1);
+    let (found, work) = work.remove(0);
+    let work = work.unwrap();
+    assert_eq!((found, Some(work.message)), (id, store.queue_message(id).await.unwrap()));
+    assert_eq!(read(&work.body).await, b"Subject: x\r\n\r\nx", "without any recipient's prefix");
 
     let attempt = Attempt { at: NOW, host: Some("mx".into()), words: "451 no".into(), status: (4, 3, 0) };
     let next_attempt = Timestamp::from_secs(1_900_000_000);
