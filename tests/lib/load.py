@@ -19,14 +19,39 @@ class Ledger:
         self.flagged, self.maybe_flagged = set(), set()   # (account, uid) with \Flagged
         self.expunged, self.maybe_expunged = set(), set() # (account, uid)
         self.seen = collections.defaultdict(dict)         # account -> uid -> message id
+        self.present = collections.defaultdict(set)       # account -> uids seen that nobody tried to expunge
         self.uidl = collections.defaultdict(dict)         # account -> message id -> unique ids
         self.validity = {}                                # account -> UIDVALIDITY
         self.next_uid = collections.defaultdict(int)      # account -> the highest UIDNEXT that was told
-        self.modseq = collections.defaultdict(int)        # account -> the highest HIGHESTMODSEQ that was told
+
+
+    def forget_settled(self, taken):
+        """Forgets what was compared and can't change any more (expunged everywhere, taken elsewhere): long runs stay
+        as fast as short ones. That no UID comes back is still seen: `next_uid` only grows."""
+        where = collections.defaultdict(dict)
+        for account, seen in self.seen.items():
+            for uid, name in seen.items():
+                where[name][account] = uid
+        for name, recipients in list(self.acknowledged.items()):
+            places = where[name]
+            if not all((name, r) in taken if r.endswith(ELSEWHERE) else (r, places.get(r)) in self.expunged
+                       for r in recipients):
+                continue
+            del self.acknowledged[name]
+            for account, uid in places.items():
+                del self.seen[account][uid]
+                self.uidl[account].pop(name, None)
+                self.appended.pop((account, self.validity[account], uid), None)
+                for marks in (self.expunged, self.maybe_expunged, self.flagged, self.maybe_flagged):
+                    marks.discard((account, uid))
 
 
 class Gone(Exception):
     """The server is no longer there: the end of a session, not an error."""
+
+
+class Refused(Exception):
+    """4xx or NO: for now, or for ever, but nothing was promised."""
 
 
 class Lines:
@@ -80,6 +105,8 @@ class Smtp(Lines):
         code, line = await self.reply()
         if code == 421:
             raise Gone
+        if code // 100 == 4:
+            raise Refused(line.decode())
         assert code == expected, f"{text!r}: {line!r}"
         return line
 
@@ -98,6 +125,8 @@ class Imap(Lines):
         await self.send(tag + b" " + text.encode() + b"\r\n")
         if literal is not None:
             while not (line := await self.line()).startswith(b"+"):
+                if line.startswith(tag + b" NO"):
+                    raise Refused(line.decode())
                 assert not line.startswith(tag), line
             await self.send(literal + b"\r\n")
         lines = []
@@ -107,6 +136,8 @@ class Imap(Lines):
                 line = line + b"\n" + await self.exactly(int(mark[1])) + await self.line()
             if line.startswith(b"* BYE"):
                 raise Gone
+            if line.startswith(tag + b" NO"):
+                raise Refused(line.decode())
             if line.startswith(tag + b" "):
                 assert line.split()[1] == b"OK", f"{text}: {line!r}"
                 return lines, line
@@ -120,12 +151,14 @@ def new_message(rng, name):
 
 class Load:
     """The sessions. `stop()` lets them end after what they are doing. `clearing`: how often an owner's next
-    step is to throw most of the mailbox away (segments of the log become sparse then)."""
+    step is to throw most of the mailbox away (segments of the log become sparse then); `keep`: messages in a
+    mailbox above which it always is."""
 
-    def __init__(self, ports, ledger, seed, senders=12, relay=True, clearing=0.01):
+    def __init__(self, ports, ledger, seed, senders=12, relay=True, clearing=0.01, keep=None):
         self.ports, self.ledger, self.senders, self.relay = ports, ledger, senders, relay
         self.rng, self.stopping, self.counter, self.errors = random.Random(seed), False, 0, []
-        self.seed, self.clearing = seed, clearing
+        self.refused, self.last_no = collections.Counter(), None
+        self.seed, self.clearing, self.keep = seed, clearing, keep
 
     def name(self):
         self.counter += 1
@@ -153,63 +186,73 @@ class Load:
         await smtp.reply()
         await smtp.command(b"EHLO client.example", 250)
         while not self.stopping:
-            name = self.name()
-            recipients = self.rng.sample(ACCOUNTS, self.rng.randint(1, 3))
-            if self.relay and self.rng.random() < 0.4:
-                recipients.append(f"r{self.counter}@{ELSEWHERE}")
-            message = new_message(self.rng, name)
-            await smtp.command(b"MAIL FROM:<x@client.example>", 250)
-            for recipient in recipients:
-                await smtp.command(f"RCPT TO:<{recipient}>".encode(), 250)
-            await smtp.command(b"DATA", 354)
-            self.ledger.attempted[name] = recipients
-            await smtp.send(message + b".\r\n")
-            code, line = await smtp.reply()
-            if code == 250:
-                self.ledger.acknowledged[name] = recipients
-            elif code == 421:
-                raise Gone
-            else:
-                assert code // 100 == 4, line
+            try:
+                await self.send(smtp)
+            except Refused as refused:
+                self.refused[str(refused)[:3]] += 1
+                await smtp.command(b"RSET", 250)
         await smtp.command(b"QUIT", 221)
         smtp.close()
 
+    async def send(self, smtp):
+        name = self.name()
+        recipients = self.rng.sample(ACCOUNTS, self.rng.randint(1, 3))
+        if self.relay and self.rng.random() < 0.4:
+            recipients.append(f"r{self.counter}@{ELSEWHERE}")
+        message = new_message(self.rng, name)
+        await smtp.command(b"MAIL FROM:<x@client.example>", 250)
+        for recipient in recipients:
+            await smtp.command(f"RCPT TO:<{recipient}>".encode(), 250)
+        await smtp.command(b"DATA", 354)
+        self.ledger.attempted[name] = recipients
+        await smtp.command(message + b".", 250)
+        self.ledger.acknowledged[name] = recipients
+
     async def owner(self, account):
         """Reads, flags, appends and expunges in an INBOX, one thing after another."""
-        ledger, imap = self.ledger, await Imap.open(self.ports["imap"])
+        imap = await Imap.open(self.ports["imap"])
         await imap.login(account, "secret")
         lines, _ = await imap.command("SELECT INBOX")
         validity = int(re.search(rb"UIDVALIDITY (\d+)", b" ".join(lines))[1])
         while not self.stopping:
-            action = self.rng.choice(("append", "read", "read", "flag", "expunge", "expunge"))
-            if self.rng.random() < self.clearing:
-                action = "clear"
-            known = [uid for uid in ledger.seen[account] if (account, uid) not in ledger.maybe_expunged]
-            if action == "append":
-                name = self.name()
-                message = new_message(self.rng, name)
-                ledger.attempted[name] = [account]
-                _, line = await imap.command("APPEND INBOX {%d}" % len(message), message)
-                uid = re.search(rb"\[APPENDUID (\d+) (\d+)\]", line)
-                assert uid and int(uid[1]) == validity, line
-                ledger.appended[account, validity, int(uid[2])] = name
-                ledger.acknowledged[name] = [account]
-            elif action == "read":
-                await look(imap, ledger, account)
-            elif action == "flag" and known:
-                uid = self.rng.choice(known)
-                ledger.maybe_flagged.add((account, uid))
-                await imap.command(rf"UID STORE {uid} +FLAGS (\Flagged)")
-                ledger.flagged.add((account, uid))
-            elif action in ("expunge", "clear") and known:
-                share = 1 if action == "expunge" else len(known) * 9 // 10
-                some = self.rng.sample(known, max(1, min(share, AT_ONCE)))
-                ledger.maybe_expunged.update((account, uid) for uid in some)
-                uids = ",".join(map(str, some))
-                await imap.command(rf"UID STORE {uids} +FLAGS.SILENT (\Deleted)")
-                await imap.command(f"UID EXPUNGE {uids}")
-                ledger.expunged.update((account, uid) for uid in some)
+            try:
+                await self.use(imap, account, validity)
+            except Refused as refused:
+                self.refused["NO"] += 1
+                self.last_no = str(refused)
         imap.close()
+
+    async def use(self, imap, account, validity):
+        ledger = self.ledger
+        known = sorted(ledger.present[account])
+        action = self.rng.choice(("append", "read", "read", "flag", "expunge", "expunge"))
+        if self.rng.random() < self.clearing or (self.keep and len(known) > self.keep):
+            action = "clear"
+        if action == "append":
+            name = self.name()
+            message = new_message(self.rng, name)
+            ledger.attempted[name] = [account]
+            _, line = await imap.command("APPEND INBOX {%d}" % len(message), message)
+            uid = re.search(rb"\[APPENDUID (\d+) (\d+)\]", line)
+            assert uid and int(uid[1]) == validity, line
+            ledger.appended[account, validity, int(uid[2])] = name
+            ledger.acknowledged[name] = [account]
+        elif action == "read":
+            await look(imap, ledger, account)
+        elif action == "flag" and known:
+            uid = self.rng.choice(known)
+            ledger.maybe_flagged.add((account, uid))
+            await imap.command(rf"UID STORE {uid} +FLAGS (\Flagged)")
+            ledger.flagged.add((account, uid))
+        elif action in ("expunge", "clear") and known:
+            share = 1 if action == "expunge" else len(known) * 9 // 10
+            some = self.rng.sample(known, max(1, min(share, AT_ONCE)))
+            ledger.maybe_expunged.update((account, uid) for uid in some)
+            ledger.present[account].difference_update(some)
+            uids = ",".join(map(str, some))
+            await imap.command(rf"UID STORE {uids} +FLAGS.SILENT (\Deleted)")
+            await imap.command(f"UID EXPUNGE {uids}")
+            ledger.expunged.update((account, uid) for uid in some)
 
 
 async def look(imap, ledger, account, everything=False):
@@ -225,6 +268,8 @@ async def look(imap, ledger, account, everything=False):
         before = ledger.seen[account].get(uid)
         assert before in (None, name), f"UID {uid} of {account} was {before} and is {name}"
         ledger.seen[account][uid] = name
+        if (account, uid) not in ledger.maybe_expunged:
+            ledger.present[account].add(uid)
         found[uid] = (name, rb"\Flagged" in line)
     return found
 

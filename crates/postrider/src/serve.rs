@@ -92,7 +92,10 @@ async fn run_on(
         None => Ok(()),
         Some(why) => {
             error!(%why, "the store has failed");
-            Err(format!("the store has failed, so nothing more can be accepted: {why}"))
+            Err(format!(
+                "the store has failed, so nothing more can be accepted: {why}; see what the system's log says of the \
+                 disk, then start again: what was acknowledged is kept"
+            ))
         }
     }
 }

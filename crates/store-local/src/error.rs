@@ -56,6 +56,11 @@ pub(crate) fn db(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::DiskFull,
         Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::Busy,
+        // The extended code says what kind of call failed: a read, a write, a sync.
+        Some(rusqlite::ErrorCode::SystemIoFailure) => {
+            let code = error.sqlite_error().map_or(0, |error| error.extended_code);
+            StoreError::Failed(format!("database: {error} (SQLite's code {code})"))
+        }
         _ => StoreError::Failed(format!("database: {error}")),
     }
 }

@@ -76,7 +76,8 @@ impl Writer {
             self.truth.journeys = 0;
             self.answer(&mut batch, &mut results, outcome);
             self.truth.trim();
-            if WAL_PAGES.get() >= self.checkpoint_at {
+            // A checkpoint that failed has stopped the store, and is not tried again.
+            if WAL_PAGES.get() >= self.checkpoint_at && self.published.poison.reason().is_none() {
                 self.checkpoint();
             }
         }
@@ -212,7 +213,7 @@ impl Writer {
             Err(error) if matches!(db_kind(&error), Some(rusqlite::ErrorCode::DiskFull)) => {
                 tracing::warn!(%error, "no space to fold up the database's log");
             }
-            Err(error) => self.published.poison.set(format!("a checkpoint failed: {error}")),
+            Err(error) => self.published.poison.set(format!("a checkpoint failed: {}", db(error))),
         }
         store::failpoint("checkpoint.after");
     }
