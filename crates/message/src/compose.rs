@@ -197,7 +197,7 @@ fn phrase(name: &str) -> String {
     let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
     if !name.is_ascii() || name.contains("=?") || name.len() > 60 {
         encoded_words(&name)
-    } else if name.chars().all(atom) {
+    } else if name.chars().all(atom) && !name.contains("  ") {
         name
     } else {
         format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
@@ -320,6 +320,12 @@ mod tests {
         let message = write(subject.trim(), "", "", None);
         assert!(message.split(|b| *b == b'\n').all(|line| line.len() <= 79));
         assert_eq!(Header::of(&message).subject().as_deref(), Some(subject.trim()));
+    }
+
+    #[test]
+    fn spaces_within_a_name_stay() {
+        let message = write("", "a  b c", "", None);
+        assert_eq!(Header::of(&message).from().as_deref(), Some("\"a  b c\" <from@red.example>"));
     }
 
     proptest! {
