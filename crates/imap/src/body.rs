@@ -32,6 +32,8 @@ impl<'s> Message<'s> {
 
     /// The octets of `range`, at least one and at most `limits::READ_CHUNK`, unless the range is empty.
     pub(crate) async fn read(&mut self, range: Range<u64>) -> StoreResult<Bytes> {
+        // What is in memory comes without waiting: others have their turn all the same.
+        tokio::task::consume_budget().await;
         let size = self.size();
         if self.whole.is_none() && size <= limits::READ_CHUNK as u64 {
             let bytes = read_all(self.body.as_ref(), 0..size).await?;
@@ -96,6 +98,11 @@ impl<'s> Message<'s> {
         }
         Ok(0..size)
     }
+}
+
+/// As much of a header as is looked at.
+pub(crate) fn looked_at(header: Range<u64>) -> Range<u64> {
+    header.start..header.end.min(header.start.saturating_add(limits::HEADER_LEN as u64))
 }
 
 fn not_empty(bytes: Bytes) -> StoreResult<Bytes> {

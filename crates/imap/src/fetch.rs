@@ -11,7 +11,7 @@ use wire::imap::fetch::{Fetch, Item, Section, Text};
 use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 
-use crate::body::Message;
+use crate::body::{Message, looked_at};
 use crate::host::End;
 use crate::io::Io;
 use crate::refusal::refusal;
@@ -310,7 +310,7 @@ async fn section(
     };
     match &section.text {
         Text::Fields(names) | Text::FieldsNot(names) => {
-            let header = match message.read_whole(range).await {
+            let header = match message.read_whole(looked_at(range)).await {
                 Ok(header) => header,
                 Err(error) => return Ok(Err(error)),
             };

@@ -25,21 +25,18 @@ pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId,
         Ok(names) => Names::new(names),
         Err(error) => return Ok(refusal(&error)),
     };
+    let holders = if command.recursive { holders(command, &names.0).await } else { HashSet::new() };
     for (at, info) in names.0.iter().enumerate() {
+        let_others_in(at).await;
         if !is_wanted(command, &info.name) {
             continue;
         }
         let has_children = names.has_children(at);
-        let selected = (!command.subscribed || info.subscribed) && (!command.special_use || info.special_use.is_some());
+        let selected = is_selected(command, info);
         let exists = info.id.is_some() || has_children;
         let shown = selected && (exists || command.subscribed);
         // RFC 5258 §3.5: a parent that is not selected itself is shown for what is below it and selected.
-        let below = command.recursive
-            && names.children(at).iter().any(|child| {
-                (!command.subscribed || child.subscribed)
-                    && (!command.special_use || child.special_use.is_some())
-                    && !is_wanted(command, &child.name)
-            });
+        let below = holders.contains(info.name.as_str());
         if !shown && !below {
             continue;
         }
@@ -55,6 +52,29 @@ pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId,
         io.relieve().await?;
     }
     Ok(Reply::ok("That is all"))
+}
+
+fn is_selected(command: &List, info: &MailboxInfo) -> bool {
+    (!command.subscribed || info.subscribed) && (!command.special_use || info.special_use.is_some())
+}
+
+/// The parents of what is selected, but not shown for its own name.
+async fn holders<'n>(command: &List, names: &'n [MailboxInfo]) -> HashSet<&'n str> {
+    let mut holders = HashSet::new();
+    for (at, info) in names.iter().enumerate() {
+        let_others_in(at).await;
+        if is_selected(command, info) && !is_wanted(command, &info.name) {
+            holders.extend(info.name.match_indices('/').map(|(at, _)| &info.name[..at]));
+        }
+    }
+    holders
+}
+
+/// An account may have thousands of names, and each is compared with each pattern: others have their turn now and then.
+async fn let_others_in(at: usize) {
+    if at % 64 == 63 {
+        tokio::task::yield_now().await;
+    }
 }
 
 fn is_wanted(command: &List, name: &str) -> bool {
@@ -102,8 +122,9 @@ pub(crate) async fn lsub(service: &Service, io: &mut Io<'_>, account: AccountId,
         Ok(names) => Names::new(names),
         Err(error) => return Ok(refusal(&error)),
     };
-    let mut shown: Vec<String> = Vec::new();
-    for info in names.0.iter().filter(|info| info.subscribed) {
+    let mut shown: HashSet<&str> = HashSet::new();
+    for (at, info) in names.0.iter().filter(|info| info.subscribed).enumerate() {
+        let_others_in(at).await;
         if is_wanted(command, &info.name) {
             io.out.extend_from_slice(if info.id.is_some() {
                 b"* LSUB () \"/\" "
@@ -112,7 +133,7 @@ pub(crate) async fn lsub(service: &Service, io: &mut Io<'_>, account: AccountId,
             });
             write::mailbox(&mut io.out, &info.name);
             io.out.extend_from_slice(b"\r\n");
-            shown.push(info.name.clone());
+            shown.insert(&info.name);
             io.relieve().await?;
         }
     }
@@ -120,11 +141,11 @@ pub(crate) async fn lsub(service: &Service, io: &mut Io<'_>, account: AccountId,
     for info in names.0.iter().filter(|info| info.subscribed && !is_wanted(command, &info.name)) {
         for (at, _) in info.name.match_indices('/') {
             let parent = &info.name[..at];
-            if is_wanted(command, parent) && !shown.iter().any(|name| name == parent) {
+            if !shown.contains(parent) && is_wanted(command, parent) {
                 io.out.extend_from_slice(b"* LSUB (\\Noselect) \"/\" ");
                 write::mailbox(&mut io.out, parent);
                 io.out.extend_from_slice(b"\r\n");
-                shown.push(parent.to_owned());
+                shown.insert(parent);
                 io.relieve().await?;
             }
         }
@@ -145,11 +166,5 @@ impl Names {
 
     fn has_children(&self, at: usize) -> bool {
         self.1.contains(&self.0[at].name)
-    }
-
-    fn children(&self, at: usize) -> Vec<&MailboxInfo> {
-        let parent = &self.0[at].name;
-        let below = |name: &str| name.strip_prefix(parent.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        self.0.iter().filter(|info| below(&info.name)).collect()
     }
 }

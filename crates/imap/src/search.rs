@@ -14,7 +14,7 @@ use wire::imap::reply::{Code, Reply};
 use wire::imap::search::{DateOf, Key, Return, Search, When};
 use wire::imap::write;
 
-use crate::body::Message;
+use crate::body::{Message, looked_at};
 use crate::host::End;
 use crate::io::Io;
 use crate::refusal::refusal;
@@ -159,18 +159,18 @@ impl Test {
                 || Box::pin(b.by_message(view, n, row, message)).await?),
             Self::Not(test) => Ok(!Box::pin(test.by_message(view, n, row, message)).await?),
             Self::Date(_, when, day) => {
-                let range = message.header().await?;
+                let range = looked_at(message.header().await?);
                 let header = message.read_whole(range).await?;
                 // RFC 3501 §6.4.4: disregarding time and timezone.
                 Ok(Header::of(&header).date().is_some_and(|date| compare(date.day(), *when, *day)))
             }
             Self::HeaderHas(name, text) => {
-                let range = message.header().await?;
+                let range = looked_at(message.header().await?);
                 let header = message.read_whole(range).await?;
                 Ok(header_has(&Header::of(&header), Some(name), text))
             }
             Self::TextHas(text) => {
-                let range = message.header().await?;
+                let range = looked_at(message.header().await?);
                 let header = message.read_whole(range).await?;
                 Ok(header_has(&Header::of(&header), None, text) || body_has(message, text).await?)
             }
@@ -212,7 +212,7 @@ async fn body_has(message: &mut Message<'_>, text: &str) -> StoreResult<bool> {
     let structure = message.structure().await?;
     for (at, part) in structure.parts().iter().enumerate() {
         if at > 0 && part.envelope.is_some() {
-            let header = message.read_whole(part.header.clone()).await?;
+            let header = message.read_whole(looked_at(part.header.clone())).await?;
             if header_has(&Header::of(&header), None, text) {
                 return Ok(true);
             }

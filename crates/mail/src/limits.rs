@@ -151,8 +151,10 @@ limits! {
     IMAP_TAG_LEN: usize = 256;
     /// Octets of an unwanted literal that are read and dropped; one that is announced bigger ends the connection.
     IMAP_DISCARDED_LITERAL: usize = 256 * MIB;
-    /// Octets of a LIST pattern: matching takes time of pattern times name.
+    /// Octets of a LIST's patterns together, its reference counted with each: matching takes time of pattern times name.
     IMAP_PATTERN_LEN: usize = 1024;
+    /// Strings that one SEARCH looks for in messages: each may read and decode every message of the mailbox.
+    IMAP_SEARCH_STRINGS: usize = 256;
     /// Commands in a row that are not grammatical before BYE.
     IMAP_ERRORS: usize = 20;
     /// Failed log-ins on one connection before BYE.

@@ -81,6 +81,14 @@ impl StatusItem {
     ];
 }
 
+impl List {
+    /// Each pattern, with the reference before it, is tried on every name.
+    fn check_patterns(&self) -> Result<(), Bad> {
+        let octets: usize = self.patterns.iter().map(|pattern| self.reference.len() + pattern.len()).sum();
+        if octets > limits::IMAP_PATTERN_LEN { Err(Bad("The patterns are too long")) } else { Ok(()) }
+    }
+}
+
 impl Cursor<'_> {
     /// `select = "SELECT" SP mailbox [SP "(" select-param *(SP select-param) ")"]` (RFC 4466 §2.1)
     pub(super) fn select(&mut self, read_only: bool) -> Result<Select, Bad> {
@@ -146,6 +154,7 @@ impl Cursor<'_> {
         } else {
             list.patterns = vec![self.list_mailbox()?];
         }
+        list.check_patterns()?;
         if self.take(b' ') && self.take_word("RETURN") {
             list.extended = true;
             self.sp()?;
@@ -181,7 +190,8 @@ impl Cursor<'_> {
     pub(super) fn lsub(&mut self) -> Result<List, Bad> {
         let reference = self.list_mailbox()?;
         self.sp()?;
-        Ok(List { subscribed: true, reference, patterns: vec![self.list_mailbox()?], ..List::default() })
+        let list = List { subscribed: true, reference, patterns: vec![self.list_mailbox()?], ..List::default() };
+        list.check_patterns().map(|()| list)
     }
 
     /// `list-mailbox = 1*list-char / string`, `list-char = ATOM-CHAR / list-wildcards / resp-specials`
@@ -190,9 +200,6 @@ impl Cursor<'_> {
             Some(b'{' | b'"') => self.string()?.into_owned(),
             _ => self.run(|b| is_atom_char(b) || matches!(b, b'*' | b'%' | b']')).to_vec(),
         };
-        if wire.len() > limits::IMAP_PATTERN_LEN {
-            return Err(Bad("The pattern is too long"));
-        }
         mutf7::decode(&wire).ok_or(Bad("The pattern is not modified UTF-7"))
     }
 
@@ -211,6 +218,10 @@ impl Cursor<'_> {
 /// (RFC 3501 §6.3.8). INBOX matches in any case. Takes time of pattern times name at most.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
+    // What stands for itself must have its place in the name.
+    if pattern.iter().filter(|p| !matches!(p, b'*' | b'%')).count() > name.len() {
+        return false;
+    }
     let inbox = name.get(..5).is_some_and(|head| head == b"INBOX") && matches!(name.get(5), None | Some(b'/'));
     // `reached[i]`: the pattern so far matches the first i octets of the name.
     let mut reached = vec![false; name.len() + 1];
@@ -280,6 +291,27 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, name), is, "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn patterns_are_bounded_all_together() {
+        let refused = |text: String| {
+            let tagged = command(format!("a {text}\r\n").as_bytes()).unwrap();
+            tagged.command == Err(Bad("The patterns are too long"))
+        };
+        let most = limits::IMAP_PATTERN_LEN;
+        assert!(!refused(format!("LIST \"\" {}", "*".repeat(most))));
+        assert!(refused(format!("LIST \"\" {}", "*".repeat(most + 1))));
+        assert!(refused(format!("LSUB \"\" {}", "%".repeat(most + 1))));
+        // A short pattern after a long reference is long, and so are many short ones.
+        assert!(refused(format!("LIST {} *", "a".repeat(most))));
+        assert!(!refused(format!("LIST \"\" ({})", vec!["ab"; most / 2].join(" "))));
+        assert!(refused(format!("LIST \"\" ({})", vec!["ab"; most / 2 + 1].join(" "))));
+        assert!(refused(format!("LIST r ({})", vec!["ab"; most / 2].join(" "))));
+        // The slowest that is let through: every octet of the pattern meets every octet of the longest name.
+        let slow = "*a".repeat(limits::MAILBOX_NAME_LEN) + &"*".repeat(most - 2 * limits::MAILBOX_NAME_LEN);
+        assert!(!matches(&slow, &"b".repeat(limits::MAILBOX_NAME_LEN)));
+        assert!(matches(&slow, &"a".repeat(limits::MAILBOX_NAME_LEN)));
     }
 
     proptest! {

@@ -96,6 +96,20 @@ pub enum Key {
     ThreadId(Vec<u8>),
 }
 
+/// What a SEARCH may still have.
+struct Budget {
+    keys: usize,
+    strings: usize,
+}
+
+impl Budget {
+    /// A key that is looked for in messages.
+    fn string(&mut self) -> Result<(), Bad> {
+        self.strings = self.strings.checked_sub(1).ok_or(Bad("The SEARCH looks for too many strings"))?;
+        Ok(())
+    }
+}
+
 fn not(key: Key) -> Key {
     Key::Not(Box::new(key))
 }
@@ -115,7 +129,7 @@ impl Cursor<'_> {
             charset = Some(self.astring()?.into_owned());
             self.sp()?;
         }
-        let mut budget = limits::IMAP_ITEMS;
+        let mut budget = Budget { keys: limits::IMAP_ITEMS, strings: limits::IMAP_SEARCH_STRINGS };
         let key = self.search_keys(&mut budget)?;
         Ok(Search { uid, wanted, charset, key })
     }
@@ -140,7 +154,7 @@ impl Cursor<'_> {
     }
 
     /// `search-key *(SP search-key)`: all must match
-    fn search_keys(&mut self, budget: &mut usize) -> Result<Key, Bad> {
+    fn search_keys(&mut self, budget: &mut Budget) -> Result<Key, Bad> {
         let first = self.search_key(budget)?;
         let mut keys = vec![first];
         while self.peek() == Some(b' ') && !matches!(self.rest().get(1), Some(b'\r' | b'\n') | None) {
@@ -151,8 +165,8 @@ impl Cursor<'_> {
     }
 
     /// `search-key = "ALL" / "ANSWERED" / … / sequence-set / "(" search-key *(SP search-key) ")"`
-    fn search_key(&mut self, budget: &mut usize) -> Result<Key, Bad> {
-        *budget = budget.checked_sub(1).ok_or(Bad("The SEARCH has too many keys"))?;
+    fn search_key(&mut self, budget: &mut Budget) -> Result<Key, Bad> {
+        budget.keys = budget.keys.checked_sub(1).ok_or(Bad("The SEARCH has too many keys"))?;
         match self.peek() {
             Some(b'(') => {
                 self.take(b'(');
@@ -207,7 +221,7 @@ impl Cursor<'_> {
         self.key_with_argument(&word, budget)
     }
 
-    fn key_with_argument(&mut self, word: &str, budget: &mut usize) -> Result<Key, Bad> {
+    fn key_with_argument(&mut self, word: &str, budget: &mut Budget) -> Result<Key, Bad> {
         Ok(match word {
             "NOT" => {
                 self.deeper()?;
@@ -226,12 +240,19 @@ impl Cursor<'_> {
             "KEYWORD" => self.keyword_key()?,
             "UNKEYWORD" => not(self.keyword_key()?),
             "HEADER" => {
+                budget.string()?;
                 let name = self.astring()?.into_owned();
                 self.sp()?;
                 Key::Header(name, self.astring()?.into_owned())
             }
-            "BODY" => Key::Body(self.astring()?.into_owned()),
-            "TEXT" => Key::Text(self.astring()?.into_owned()),
+            "BODY" => {
+                budget.string()?;
+                Key::Body(self.astring()?.into_owned())
+            }
+            "TEXT" => {
+                budget.string()?;
+                Key::Text(self.astring()?.into_owned())
+            }
             "LARGER" => Key::Larger(self.number()?),
             "SMALLER" => Key::Smaller(self.number()?),
             "UID" => Key::Uid(self.sequence_set()?),
@@ -241,7 +262,10 @@ impl Cursor<'_> {
             "EMAILID" => Key::EmailId(self.astring()?.into_owned()),
             "THREADID" => Key::ThreadId(self.astring()?.into_owned()),
             // BCC, CC, FROM, SUBJECT, TO: RFC 3501 §6.4.4 has the envelope's field, which is the header's.
-            name => Key::Header(name.as_bytes().to_vec(), self.astring()?.into_owned()),
+            name => {
+                budget.string()?;
+                Key::Header(name.as_bytes().to_vec(), self.astring()?.into_owned())
+            }
         })
     }
 
