@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use imap::{End, Host, Identity, Input, LoginRefused, Patience, Security, Service, Session};
-use mail::{AccountId, Timestamp};
+use mail::{AccountId, ModSeq, Timestamp};
+use store::{MailboxInfo, Store};
+use store_local::LocalStore;
 use wire::sasl::ChannelBinding;
 use wire::sasl::scram::Keys;
 
 use super::Shape;
-use super::world::{self, NOW, PASSWORD};
+use super::world::{self, Alice, Left, NOW, PASSWORD};
 
 /// It ends, says nothing but responses, and nobody reads mail without a log-in.
 pub fn imap_session(data: &[u8]) {
@@ -31,6 +33,7 @@ pub fn imap_session(data: &[u8]) {
             logged_in: false,
             left: 100_000,
         };
+        let before = seen(store, alice).await;
         Session::new(service).run(&mut host).await;
         responses(&host.said);
         if !host.logged_in {
@@ -38,8 +41,19 @@ pub fn imap_session(data: &[u8]) {
             for secret in [&b"* FLAGS ("[..], b"* LIST (", b" FETCH ("] {
                 assert!(memchr::memmem::find(&host.said, secret).is_none(), "{}", host.said.escape_ascii());
             }
+            assert!(seen(store, alice).await == before, "changed by a stranger");
+            return Left::AsItWas;
         }
+        if seen(store, alice).await == before { Left::AsItWas } else { Left::Changed }
     });
+}
+
+/// Alice's mailboxes, and the state of the one with messages.
+async fn seen(store: &LocalStore, alice: Alice) -> (Vec<MailboxInfo>, Option<(usize, ModSeq)>) {
+    let mailboxes = store.mailboxes(alice.account).await.expect("an account");
+    // Her INBOX may have been renamed; then the list differs already.
+    let inbox = store.status(alice.inbox).await.ok();
+    (mailboxes, inbox.map(|status| (status.messages as usize, status.highest_modseq)))
 }
 
 /// RFC 3501 §9 `response`, as far as it matters: lines that begin with a tag, `*` or `+`; literals are counted; nothing

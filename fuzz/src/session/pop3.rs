@@ -6,7 +6,7 @@ use wire::pop3::{Answer, Engine, LoginFailure, Question, Settings, Step};
 use wire::sasl::ChannelBinding;
 
 use super::Shape;
-use super::world::{self, Alice, MESSAGES, PASSWORD, assert_lines};
+use super::world::{self, Alice, Left, MESSAGES, PASSWORD, assert_lines};
 
 /// What it says is lines; what it says is removed is removed, and nothing else; messages come whole.
 pub fn pop3_session(data: &[u8]) {
@@ -64,6 +64,7 @@ pub fn pop3_session(data: &[u8]) {
         }
         drop(maildrop);
         check(store, alice, &said, removed).await;
+        if removed == 0 { Left::AsItWas } else { Left::Changed }
     });
 }
 

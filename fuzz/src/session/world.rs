@@ -37,6 +37,8 @@ pub(crate) fn memory() -> PathBuf {
 pub(crate) struct World {
     pub(crate) store: Arc<LocalStore>,
     sessions: usize,
+    /// Nobody changed anything of hers yet.
+    alice: Option<Alice>,
     _dir: TempDir,
 }
 
@@ -61,30 +63,42 @@ pub(crate) fn red() -> Domain {
     Domain::from_ascii("red.example").expect("a domain")
 }
 
-/// Runs a session with a store in which Alice is new. Her account goes afterwards, and what remains is checked.
-pub(crate) fn with<T>(session: impl AsyncFnOnce(&Arc<LocalStore>, Alice) -> T) -> T {
+/// What a session left behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// Nothing: the next session may find the same Alice.
+    AsItWas,
+    Changed,
+}
+
+/// Runs a session with a store in which Alice is as new. What it changed is checked, and she goes.
+pub(crate) fn with(session: impl AsyncFnOnce(&Arc<LocalStore>, Alice) -> Left) {
     WORLD.with_borrow_mut(|kept| {
         if kept.as_ref().is_none_or(|world| world.sessions >= SESSIONS) {
             drop(kept.take());
             *kept = Some(block_on(World::new()));
         }
         let world = kept.as_mut().expect("just made");
-        world.sessions += 1;
-        let check = world.sessions % 64 == 0;
         let store = world.store.clone();
         block_on(async {
-            let alice = add_alice(&store).await;
-            let result = session(&store, alice).await;
+            let alice = match world.alice.take() {
+                Some(alice) => alice,
+                None => add_alice(&store).await,
+            };
+            if session(&store, alice).await == Left::AsItWas {
+                world.alice = Some(alice);
+                return;
+            }
+            world.sessions += 1;
             let balance = store.balance().await.expect("a balance");
             assert!(balance.holds(), "{balance:?}");
-            if check {
+            if world.sessions % 64 == 0 {
                 let findings = store.check(true).await.expect("a check");
                 assert!(!findings.iter().any(|finding| finding.error), "{findings:?}");
             }
             let _ = store.remove_account(alice.account).await.expect("an account that is there");
-            result
-        })
-    })
+        });
+    });
 }
 
 impl World {
@@ -93,7 +107,7 @@ impl World {
         let options = Options { reserve: 0, readers: 1, segment_len: 1 << 20, ..Options::default() };
         let store = LocalStore::open(dir.path(), options).expect("a store");
         let _ = store.add_domain(&red()).await.expect("a new domain");
-        Self { store, sessions: 0, _dir: dir }
+        Self { store, sessions: 0, alice: None, _dir: dir }
     }
 }
 
