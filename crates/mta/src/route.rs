@@ -118,7 +118,7 @@ pub enum Verdict {
 }
 
 /// A decision with its reasons.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Route {
     /// The rule that decided: see [`store::What::Routed`].
     pub rule: &'static str,
@@ -130,6 +130,13 @@ pub struct Route {
     pub login: Option<(String, String)>,
     /// How long it may be believed: no answer of DNS that it rests on is older then.
     pub ttl: Duration,
+}
+
+impl std::fmt::Debug for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let user = self.login.as_ref().map(|(user, _)| user);
+        write!(f, "Route({}: {:?}, {:?}, user {user:?})", self.rule, self.verdict, self.steps)
+    }
 }
 
 impl Route {

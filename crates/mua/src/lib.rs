@@ -26,6 +26,6 @@ pub use error::{MuaError, MuaResult};
 pub use maildrop::{Maildrop, Message, Opened, Progress, Summary};
 pub use part::PartInfo;
 pub use smtp::{Outgoing, Sent, send};
-pub use text::safe_text;
+pub use text::{is_obeyed, safe_text};
 pub use tls::Trust;
 pub use url::{Protocol, ServerUrl};

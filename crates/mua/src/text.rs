@@ -1,7 +1,15 @@
 //! A stranger's words on a terminal.
 
-/// `text` without what a terminal would obey: control characters (but line end and tab) and the
-/// invisible characters that turn the direction of writing or hide. They show as `\u{..}` in short form.
+/// Whether a terminal would obey this character, or it hides or turns what stands beside it: C0, DEL and C1 (U+009B is
+/// CSI); marks, overrides and isolates of direction; separators; what is invisible; tags.
+pub fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `text` without what a terminal would obey ([`is_obeyed`]), but line ends and tabs: a control character shows as
+/// U+FFFD, the invisible ones are dropped.
 ///
 /// A mail that sets the window's title, moves the cursor or writes over the lines above is an old trick.
 pub fn safe_text(text: &str) -> String {
@@ -10,10 +18,8 @@ pub fn safe_text(text: &str) -> String {
         match c {
             '\n' | '\t' => safe.push(c),
             '\r' => {}
-            // C0, DEL, C1 (0x9b is CSI); overrides and isolates of direction; line and paragraph separators; tags.
             c if c.is_control() => safe.push('\u{fffd}'),
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {}
-            '\u{e0000}'..='\u{e007f}' => {}
+            c if is_obeyed(c) => {}
             c => safe.push(c),
         }
     }

@@ -3,12 +3,16 @@
 //! A line for each message would cost a system call for each, a tenth of what storing it costs. So lines gather
 //! for a moment and leave together. Warnings and errors leave at once, with all that came before them; a
 //! process that is killed loses at most the last [`GATHER`] of its chatter, never mail.
+//!
+//! What strangers said stands in many lines: none of it ends a line or is obeyed by a terminal.
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
+
+use crate::visible;
 
 /// How long lines gather.
 const GATHER: Duration = Duration::from_millis(20);
@@ -92,8 +96,9 @@ pub(crate) struct Line<'a> {
 }
 
 impl io::Write for Line<'_> {
+    /// An event comes in one piece.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.waiting.add(line, self.urgent);
+        self.waiting.add(visible::line(&String::from_utf8_lossy(line)).as_bytes(), self.urgent);
         Ok(line.len())
     }
 

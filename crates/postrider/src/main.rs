@@ -6,6 +6,7 @@ mod config;
 mod lines;
 mod serve;
 mod sizes;
+mod visible;
 
 use std::process::ExitCode;
 

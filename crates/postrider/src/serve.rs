@@ -28,12 +28,21 @@ use crate::sizes::Sizes;
 /// Runs a mail system until the sign to stop; ends within 10 s of it. `ready` is called once all listeners are bound.
 /// The error is a sentence: why it did not start, or why it had to stop.
 pub(crate) async fn run(config: Config, ready: impl FnOnce(), stop: Shutdown) -> Result<(), String> {
+    keep_memory_private();
     let acceptor = config.acceptor().map_err(|error| format!("{}: [tls]: {error}", config.file.display()))?;
     let Sizes { options, care } = Sizes::from_environment()?;
     let store = LocalStore::open(&config.data_dir, options).map_err(|error| explain(&error).0)?;
     let result = run_on(store.clone(), config, care, acceptor, ready, stop).await;
     store.close().await;
     result
+}
+
+/// Passwords on their way, keys and mail are in memory: no core dump is written, by whatever the machine has for it, and
+/// no other process of this user can look (prctl(2) `PR_SET_DUMPABLE`).
+fn keep_memory_private() {
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        warn!(%error, "a crash may write a core file with secrets");
+    }
 }
 
 async fn run_on(
@@ -214,5 +223,16 @@ async fn care(shared: Arc<Shared>, interval: Duration) {
             Ok(octets) => info!(octets, "space given back"),
             Err(error) => warn!(%error, "space can't be given back"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{DumpableBehavior, dumpable_behavior};
+
+    #[test]
+    fn no_core_is_written_and_nobody_looks_on() {
+        super::keep_memory_private();
+        assert!(matches!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable)));
     }
 }

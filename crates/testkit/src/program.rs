@@ -129,7 +129,8 @@ impl Program {
         self.server = Some(server);
     }
 
-    fn log(&self) -> String {
+    /// What it wrote to standard output and error so far.
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 

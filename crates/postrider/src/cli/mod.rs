@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError};
+use crate::visible;
 
 /// The whole e-mail system in one program.
 #[derive(Debug, Parser)]
@@ -109,7 +110,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(words)) => {
             if !words.is_empty() {
-                eprintln!("postrider: {words}");
+                eprintln!("postrider: {}", visible::lines(&words));
             }
             ExitCode::FAILURE
         }
@@ -134,10 +135,11 @@ async fn run(command: Command) -> Outcome {
     }
 }
 
-/// Prints a line for people or programs. A reader that went away (`| head`) is no failure.
+/// Prints lines for people or programs: whatever strangers said in them, no terminal obeys it. A reader that went away
+/// (`| head`) is no failure.
 pub(crate) fn print(text: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stdout().lock(), "{text}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", visible::lines(text));
 }
 
 /// Prints JSON, indented.

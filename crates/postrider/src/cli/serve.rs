@@ -1,7 +1,5 @@
 //! `postrider serve`: runs the server until SIGTERM or SIGINT.
 
-use std::io::IsTerminal as _;
-
 use clap::Args;
 use server::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,7 +38,8 @@ impl Serve {
 pub(crate) fn log_to_stderr(config: &Config) {
     let filter = EnvFilter::new(config.log.level.0);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines::start()).with_target(false);
-    let lines = lines.with_ansi(std::io::stderr().is_terminal());
+    // No colours: then nothing that a terminal obeys is ours, and all of it can be made visible.
+    let lines = lines.with_ansi(false);
     // Only the first one in a process counts; a second would be a test's.
     let _ = match config.log.format {
         LogFormat::Text => lines.try_init(),

@@ -142,7 +142,8 @@ fn redraw(shown: &mut Option<String>, text: String) {
     }
     if let Some(before) = shown.as_ref().filter(|_| std::io::stdout().is_terminal()) {
         // ANSI: up by the lines drawn before, and clear from there to the end.
-        print(&format!("\x1b[{}A\x1b[J\x1b[A", before.trim_end().lines().count()));
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), "\x1b[{}A\x1b[J\x1b[A", before.trim_end().lines().count());
     }
     print(text.trim_end());
     *shown = Some(text);

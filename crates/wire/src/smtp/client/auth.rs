@@ -23,8 +23,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// A log-in under way.
-#[derive(Debug)]
+/// A log-in under way. `Debug` shows no secret.
 pub(super) enum Login {
     /// All is said; the server's verdict comes.
     Said,
@@ -38,6 +37,12 @@ pub(super) enum Login {
     ScramProof { server_signature: String },
     /// SCRAM: the server has shown it.
     ScramDone,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login(…)")
+    }
 }
 
 impl Login {
