@@ -4,7 +4,7 @@ All of it goes to one next hop, ours by `[[route]]`, Postfix by its transport ta
 has everything and the queue is empty.
 """
 
-import json, tempfile, time
+import contextlib, json, tempfile, time
 
 from loads import Sink, cpu, source
 from peers import Peer
@@ -27,25 +27,34 @@ def through(sink, port, empty, octets, sessions, keep, count):
     return {"stored": sent / seconds, "accepted": sent / accepted, "seconds": seconds, "twice": sink.taken() - before - sent}
 
 
-def ours(folder, octets, sessions, keep, count, watch=None):
+@contextlib.contextmanager
+def system(folder):
+    """Ours, warm, and how to send through it."""
     with Sink(folder) as sink:
         server = Serve("ours.example", extra=next_hop(sink.port), folder=tempfile.mkdtemp(prefix="ours-", dir=folder),
                        services=("smtp",))
-        try:
-            server.start()
+        with server:
             empty = lambda: json.loads(server.command("queue", "list", "--json").stdout) in ([], {"queue": []})
-            through(sink, server.smtp, empty, 1024, 10, True, 100)
-            process = server.server.process.pid
-            before = cpu(process)
-            if watch:
-                watch(process)
-            result = through(sink, server.smtp, empty, octets, sessions, keep, count)
-            result["cpu"] = (cpu(process) - before) / result["seconds"]
-            assert result["twice"] == 0, f"{result['twice']} messages arrived twice"
-            server.stop()
-            return result
-        finally:
-            server.remove()
+            send = lambda *load: through(sink, server.smtp, empty, *load)
+            send(1024, 10, True, 100)
+            yield server.server.process.pid, send
+
+
+def ours(folder, octets, sessions, keep, count):
+    with system(folder) as (process, send):
+        before = cpu(process)
+        result = send(octets, sessions, keep, count)
+        result["cpu"] = (cpu(process) - before) / result["seconds"]
+        assert result["twice"] == 0, f"{result['twice']} messages arrived twice"
+        return result
+
+
+def profiled(folder, watch, count):
+    """The load of the first case within `watch(process)`; how many messages."""
+    with system(folder) as (process, send):
+        with watch(process):
+            send(4096, 50, True, count)
+        return count
 
 
 def postfix(folder, octets, sessions, keep, count):

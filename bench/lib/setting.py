@@ -43,13 +43,20 @@ def machine(kind):
             f"Dovecot {run('dovecot', '--version').stdout.decode().split()[0]}")
 
 
-def show(name, table, kind, write):
-    """Prints a table, and puts it between its marks in docs/benchmarks.md."""
-    text = f"{machine(kind)}\n\n{table}\n"
+def show(name, columns, rows, kind, write, whole=False):
+    """Prints a table, and puts it between its marks in docs/benchmarks.md. Rows that stand there already, of the same day
+    and machine, stay unless they were measured anew: so a long table can be made case by case. A row's name is its
+    first cell. whole: these are all rows."""
+    here = machine(kind)
+    page = TOP / "docs/benchmarks.md"
+    head, mark, rest = page.read_text().partition(f"<!-- bench {name} -->\n")
+    assert mark, f"docs/benchmarks.md has no place for {name}"
+    old, end, rest = rest.partition("<!-- end -->\n")
+    lines = {line.split("|")[1].strip(): line for line in old.splitlines()[4:] if line.startswith("|")}
+    if old.partition("\n")[0] != here or not write or whole:
+        lines = {}
+    lines.update({row[0]: f"| {' | '.join(row)} |" for row in rows})
+    text = "\n".join([here, "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *lines.values()]) + "\n"
     print(text)
     if write:
-        page = TOP / "docs/benchmarks.md"
-        head, mark, rest = page.read_text().partition(f"<!-- bench/run {name} -->\n")
-        assert mark, f"docs/benchmarks.md has no place for {name}"
-        _, end, rest = rest.partition("<!-- end -->\n")
         page.write_text(head + mark + text + end + rest)

@@ -137,6 +137,8 @@ limits! {
     POP3_ERRORS: usize = 20;
     /// POP3's inactivity timer (RFC 1939 §3 says at least 10 minutes).
     POP3_TIMEOUT: Duration = Duration::from_secs(600);
+    /// Messages looked up at once for a POP3 client that sends its commands ahead; one by one costs twice as much.
+    POP3_AHEAD: usize = 64;
     /// Octets of one IMAP command without its literals.
     IMAP_COMMAND_LEN: usize = 64 * KIB;
     /// Octets of a literal that is not a message.

@@ -1,5 +1,6 @@
 //! A maildrop that one session has open.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use wire::pop3::Listing;
 pub struct Maildrop {
     store: Arc<dyn Store>,
     mailbox: MailboxId,
-    /// The message that is being read: it stays readable whatever happens to it meanwhile.
-    reading: Option<(Uid, Arc<dyn Body>)>,
+    /// The message that is being read, and those that are probably next: they stay readable whatever happens to them
+    /// meanwhile.
+    open: VecDeque<(Uid, Arc<dyn Body>)>,
     _lock: MaildropLock,
 }
 
@@ -55,28 +57,37 @@ impl Maildrop {
             uid_validity: snapshot.uid_validity,
             messages: snapshot.iter().map(|row| (row.uid, row.size)).collect(),
         };
-        Ok((Self { store, mailbox, reading: None, _lock: lock }, listing))
+        Ok((Self { store, mailbox, open: VecDeque::new(), _lock: lock }, listing))
     }
 
-    /// The octets in `range` of a message, or the first of them; empty only where the message is.
+    /// The octets in `range` of a message, or the first of them; empty only where the message is. `looked_up`: what
+    /// to look up in one go with it, if that must be done, itself first.
     ///
     /// # Errors
     /// See [`ReadError`].
-    pub async fn read(&mut self, uid: Uid, range: Range<u64>) -> Result<Bytes, ReadError> {
-        let body = match &self.reading {
-            Some((reading, body)) if *reading == uid => body.clone(),
-            _ => self.body(uid).await?,
-        };
+    pub async fn read(
+        &mut self,
+        uid: Uid,
+        range: Range<u64>,
+        looked_up: impl FnOnce() -> Vec<Uid>,
+    ) -> Result<Bytes, ReadError> {
+        while self.open.front().is_some_and(|(next, _)| *next != uid) {
+            self.open.pop_front();
+        }
+        if self.open.is_empty() {
+            self.open = self.store.bodies(self.mailbox, &looked_up()).await.map_err(ReadError::Store)?.into();
+        }
+        let Some((_, body)) = self.open.front().filter(|(first, _)| *first == uid) else { return Err(ReadError::Gone) };
         let bytes = body.read(range.clone()).await.map_err(ReadError::Store)?;
-        // Held only while there is more to come: an idle session holds no segment of the log.
-        let more = range.start + (bytes.len() as u64) < body.size();
-        self.reading = more.then_some((uid, body));
+        if range.start + bytes.len() as u64 >= body.size() {
+            self.open.pop_front();
+        }
         Ok(bytes)
     }
 
-    async fn body(&self, uid: Uid) -> Result<Arc<dyn Body>, ReadError> {
-        let bodies = self.store.bodies(self.mailbox, &[uid]).await.map_err(ReadError::Store)?;
-        bodies.into_iter().next().map(|(_, body)| body).ok_or(ReadError::Gone)
+    /// The client is about to do nothing: an idle session holds no segment of the log.
+    pub fn rest(&mut self) {
+        self.open = VecDeque::new();
     }
 
     /// Update state (RFC 1939 §6): removes these messages, and frees the lock. Those that another

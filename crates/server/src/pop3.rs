@@ -5,10 +5,11 @@
 //! what a command means. A connection that ends, however it ends, frees its maildrop and removes nothing.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ::pop3::{Maildrop, OpenError, ReadError};
-use mail::AccountId;
+use mail::{AccountId, Uid, limits};
 use store::ScramKeys;
 use wire::pop3::{Answer, Engine, LoginFailure, Question, Step};
 use wire::sasl::scram::Keys;
@@ -39,6 +40,21 @@ pub async fn serve(mut connection: Connection, service: Service, shared: Arc<Sha
     }
 }
 
+/// Octets of replies that go out together, if there are as many.
+const SENT_AT_ONCE: usize = 64 * 1024;
+
+fn queue(unsent: &mut Vec<u8>, bytes: Vec<u8>) {
+    if unsent.is_empty() {
+        *unsent = bytes;
+    } else {
+        unsent.extend_from_slice(&bytes);
+    }
+}
+
+async fn send(connection: &mut Connection, unsent: &mut Vec<u8>) -> io::Result<()> {
+    connection.write_all(&std::mem::take(unsent)).await
+}
+
 struct Session {
     settings: Arc<Settings>,
     shared: Arc<Shared>,
@@ -59,22 +75,40 @@ impl Session {
             scram: self.settings.offer_scram,
         };
         let mut engine = Engine::new(offer, connection.tls().map(TlsInfo::binding));
+        // Replies to commands that were sent ahead go out together: each write wakes the client.
+        let mut unsent = Vec::new();
         loop {
             match engine.step() {
-                Step::Send(bytes) => connection.write_all(&bytes).await?,
-                Step::Ask(question) => self.answer(question, &mut engine).await,
+                Step::Send(bytes) => {
+                    queue(&mut unsent, bytes);
+                    if unsent.len() >= SENT_AT_ONCE {
+                        send(connection, &mut unsent).await?;
+                    }
+                }
+                Step::Ask(question) => {
+                    // Looking for a message is quick; other answers may take a while.
+                    if !matches!(question, Question::Read { .. }) {
+                        send(connection, &mut unsent).await?;
+                    }
+                    let ahead = !connection.buffer().is_empty();
+                    self.answer(question, ahead, &mut engine).await;
+                }
                 Step::StartTls => {
+                    send(connection, &mut unsent).await?;
                     // Never asked for without one; should it be, the connection ends.
                     let acceptor = acceptor.as_ref().ok_or(io::ErrorKind::Unsupported)?;
                     connection.start_tls(acceptor).await?;
                     engine.tls_started(connection.tls().map(TlsInfo::binding).unwrap_or_default());
                 }
-                Step::Close => return Ok(()),
+                Step::Close => return send(connection, &mut unsent).await,
                 Step::Read => {
                     let taken = engine.input(connection.buffer());
                     connection.consume(taken);
-                    if taken == 0 && !self.wait(connection, &mut engine).await? {
-                        return Ok(());
+                    if taken == 0 {
+                        send(connection, &mut unsent).await?;
+                        if !self.wait(connection, &mut engine).await? {
+                            return Ok(());
+                        }
                     }
                 }
             }
@@ -82,7 +116,10 @@ impl Session {
     }
 
     /// Waits for input; `false` at its end.
-    async fn wait(&self, connection: &mut Connection, engine: &mut Engine) -> io::Result<bool> {
+    async fn wait(&mut self, connection: &mut Connection, engine: &mut Engine) -> io::Result<bool> {
+        if let Some(maildrop) = &mut self.maildrop {
+            maildrop.rest();
+        }
         tokio::select! {
             read = connection.fill() => return Ok(read? > 0),
             // RFC 1939 §3: "the session does NOT enter the UPDATE state".
@@ -92,7 +129,8 @@ impl Session {
         Ok(true)
     }
 
-    async fn answer(&mut self, question: Question, engine: &mut Engine) {
+    /// `ahead`: the client has sent more commands.
+    async fn answer(&mut self, question: Question, ahead: bool, engine: &mut Engine) {
         match question {
             Question::LogIn { user, password } => match self.log_in(&user, password.reveal()).await {
                 Ok(account) => self.open(account, engine).await,
@@ -100,17 +138,7 @@ impl Session {
             },
             Question::Keys { user } => self.keys(&user, engine).await,
             Question::Proof { user, right } => self.proof(&user, right, engine).await,
-            Question::Read { uid, range } => {
-                let Some(maildrop) = &mut self.maildrop else { return engine.answer(Answer::Unreadable) };
-                match maildrop.read(uid, range).await {
-                    Ok(piece) => engine.answer(Answer::Piece(&piece)),
-                    Err(ReadError::Gone) => engine.answer(Answer::Gone),
-                    Err(ReadError::Store(error)) => {
-                        tracing::error!(service = self.service, %uid, %error, "message not read");
-                        engine.answer(Answer::Unreadable);
-                    }
-                }
-            }
+            Question::Read { uid, range } => self.read(uid, range, ahead, engine).await,
             Question::Update(uids) => {
                 let Some(maildrop) = self.maildrop.take() else { return engine.answer(Answer::NotUpdated) };
                 match maildrop.update(&uids).await {
@@ -120,6 +148,21 @@ impl Session {
                         engine.answer(Answer::NotUpdated);
                     }
                 }
+            }
+        }
+    }
+
+    /// Who sends commands ahead is likely to ask for the messages after this one too.
+    async fn read(&mut self, uid: Uid, range: Range<u64>, ahead: bool, engine: &mut Engine) {
+        let Some(maildrop) = &mut self.maildrop else { return engine.answer(Answer::Unreadable) };
+        let count = if ahead { limits::POP3_AHEAD } else { 1 };
+        let looked_up = || engine.from_here().take(count).collect();
+        match maildrop.read(uid, range, looked_up).await {
+            Ok(piece) => engine.answer(Answer::Piece(&piece)),
+            Err(ReadError::Gone) => engine.answer(Answer::Gone),
+            Err(ReadError::Store(error)) => {
+                tracing::error!(service = self.service, %uid, %error, "message not read");
+                engine.answer(Answer::Unreadable);
             }
         }
     }

@@ -15,7 +15,7 @@ use server::settings::PlaintextAuth;
 use server::tls::{Acceptor, SiteFiles};
 use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
 use store::conformance::{address, domain};
-use store::{AppendMessage, NewAccount, ScramKeys, Store};
+use store::{AccountState, AppendMessage, NewAccount, ScramKeys, Store};
 use store_local::{LocalStore, Options};
 use testkit::authority::certify;
 use testkit::socket::Socket;
@@ -265,6 +265,59 @@ fn imap_changes_the_maildrop_meanwhile() {
     assert_eq!(new_ids.lines().next(), ids.lines().next());
     assert!(new_ids.lines().skip(1).all(|id| ids.lines().all(|old| old[2..] != id[2..])), "{ids} {new_ids}");
     client.say("QUIT");
+}
+
+/// Messages are looked up many at once for a client that sends its commands ahead: it gets each in its place, in whatever
+/// order it asks, and none that is gone or marked as deleted.
+#[test]
+fn commands_sent_ahead_get_each_message_in_its_place() {
+    let mut world = World::new();
+    let address = world.serve(|_| (), false);
+    let messages: Vec<Vec<u8>> = (1..=200).map(|n| format!("Subject: {n}\r\n\r\n.{n}\r\n").into_bytes()).collect();
+    let uids = world.refill(&messages);
+    let mut client = Client::log_in(address);
+    let gone = 70;
+    world.runtime.block_on(world.store.expunge(world.inbox, &uids[gone - 1..gone])).unwrap().into_inner();
+    let mut order: Vec<usize> = (1..=200).collect();
+    order.extend([199, 199, 3, 100, 2, 1, 150, 151]);
+    let asked: String = order.iter().map(|n| format!("RETR {n}\r\n")).collect();
+    client.0.get_mut().write_all(format!("DELE 5\r\n{asked}").as_bytes()).unwrap();
+    assert!(client.line().starts_with("+OK"));
+    for n in order {
+        let said = client.line();
+        if n == 5 || n == gone {
+            assert!(said.starts_with("-ERR"), "{n}: {said}");
+        } else {
+            assert!(said.starts_with("+OK"), "{n}: {said}");
+            assert_eq!(client.lines(), messages[n - 1], "{n}");
+        }
+    }
+}
+
+/// A log-in that is remembered ends with its account, and with its password.
+#[test]
+fn a_remembered_log_in_ends_at_once() {
+    let mut world = World::new();
+    let address = world.serve(|_| (), false);
+    let log_in = |password: &str| {
+        // The session before has ended.
+        world.refill(&letters());
+        let mut client = Client::connect(address);
+        client.say(&format!("USER {ALICE}"));
+        client.say(&format!("PASS {password}"))
+    };
+    let (store, alice) = (world.store.clone(), world.alice);
+    let state = |state| world.runtime.block_on(store.set_account_state(alice, state)).unwrap().into_inner();
+    assert!(log_in("secret").starts_with("+OK"));
+    state(AccountState::Disabled);
+    assert_eq!(log_in("secret"), "-ERR [AUTH] Wrong user name or password");
+    state(AccountState::Active);
+    assert!(log_in("secret").starts_with("+OK"));
+    world.runtime.block_on(async {
+        let hash = server::Auth::new(store.clone(), Arc::new(SystemClock)).hash(b"another").await.unwrap();
+        store.set_password(alice, hash, None).await.unwrap().into_inner();
+    });
+    assert_eq!(log_in("secret"), "-ERR [AUTH] Wrong user name or password");
 }
 
 /// A message of many pieces comes whole, and every octet counts.

@@ -234,6 +234,15 @@ impl Engine {
         }
     }
 
+    /// While a message is read: it and those after it, which a client that sends commands ahead often asks for next.
+    pub fn from_here(&self) -> impl Iterator<Item = Uid> {
+        let sending = match &self.state {
+            State::Sending(maildrop, transfer) => Some(maildrop.from(transfer.uid())),
+            _ => None,
+        };
+        sending.into_iter().flatten()
+    }
+
     /// TLS is there. RFC 2595 §4: what was known before is forgotten.
     pub fn tls_started(&mut self, binding: ChannelBinding) {
         self.tls = Some(binding);

@@ -47,6 +47,13 @@ impl Maildrop {
         if self.deleted[index] { Err("that message is marked as deleted") } else { Ok(Message { number, uid, size }) }
     }
 
+    /// The messages from this one on that are not marked as deleted.
+    pub(super) fn from(&self, uid: Uid) -> impl Iterator<Item = Uid> {
+        let first = self.listing.messages.partition_point(|(other, _)| *other < uid);
+        let rest = self.listing.messages.iter().zip(&self.deleted).skip(first);
+        rest.filter(|(_, deleted)| !**deleted).map(|((uid, _), _)| *uid)
+    }
+
     pub(super) fn delete(&mut self, number: u32) -> Result<(), &'static str> {
         self.get(number)?;
         self.deleted[number as usize - 1] = true;
