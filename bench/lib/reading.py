@@ -13,7 +13,7 @@ from postrider import Serve, until
 
 MESSAGES, OCTETS = 600, 4096
 #: How often a session reads all of it, and how often a client logs in, while the clock runs.
-PASSES, LOG_INS = 10, 100
+PASSES, LOG_INS = 30, 100
 END = b"\r\n.\r\n"
 SECRET = "a long enough secret"
 

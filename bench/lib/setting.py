@@ -17,13 +17,12 @@ def build():
     run("cargo", "build", "--release", "-q", "-p", "postrider", cwd=TOP, timeout=3600)
 
 
-def install():
-    for program, package in (("smtp-source", "postfix"), ("dovecot", "dovecot-imapd"), ("doveadm", "dovecot-lmtpd")):
-        if subprocess.run(["which", program], stdout=subprocess.DEVNULL).returncode:
-            subprocess.run([TOP / "test", "nothing"], check=False)
-            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            run("apt-get", "install", "-q", "-y", "--no-install-recommends", "postfix", "dovecot-imapd",
-                "dovecot-lmtpd", env=environment, timeout=600)
+#: Of Debian. The services that they bring are told not to start.
+PEERS = ("postfix", "dovecot-imapd", "dovecot-pop3d", "dovecot-lmtpd", "openssl")
+
+
+def install(*more):
+    run(TOP / "test", "--install", *PEERS, *more, timeout=900)
 
 
 def disk():

@@ -6,6 +6,8 @@ use mail::Reply;
 
 /// Appends `reply` to `out`: one line for each line of its text, each with code and enhanced code (RFC 2034 §4).
 pub fn write(reply: &Reply, out: &mut Vec<u8>) {
+    // Once for all: byte by byte, the small buffer would grow five times.
+    out.reserve(reply.text.len() + 16);
     let mut lines = reply.text.split('\n').peekable();
     while let Some(line) = lines.next() {
         // RFC 5321 §4.2.1: a hyphen on all lines but the last.
