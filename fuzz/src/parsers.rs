@@ -163,7 +163,7 @@ pub fn imap(data: &[u8]) {
     for limits in [Limits::UNAUTHENTICATED, Limits::AUTHENTICATED] {
         alike(data, |pieces| imap_frames(pieces, &limits));
     }
-    let _ = wire::imap::command::command(data);
+    let _ = wire::imap::command::command(data, wire::imap::Names::Modified);
     if let Some(name) = wire::imap::mutf7::decode(data) {
         assert_eq!(wire::imap::mutf7::decode(wire::imap::mutf7::encode(&name).as_bytes()).as_deref(), Some(&*name));
     }
@@ -189,11 +189,11 @@ fn imap_frames(pieces: &[&[u8]], limits: &Limits) -> (Vec<String>, Vec<u8>) {
                 }
                 Framed::Drop(n) => *n,
                 Framed::Command(n) => {
-                    frames.push(format!("{:?}", wire::imap::command::command(&input[..*n])));
+                    frames.push(format!("{:?}", wire::imap::command::command(&input[..*n], wire::imap::Names::Modified)));
                     *n
                 }
                 Framed::Message(n, literal) => {
-                    frames.push(format!("{:?} {literal:?}", wire::imap::command::command(&input[..*n])));
+                    frames.push(format!("{:?} {literal:?}", wire::imap::command::command(&input[..*n], wire::imap::Names::Modified)));
                     *n
                 }
                 Framed::End(n) => {

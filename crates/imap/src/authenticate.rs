@@ -9,7 +9,7 @@ use wire::sasl::{self, Failure, Mechanism};
 use crate::capability;
 use crate::host::{End, Identity, LoginRefused, Patience};
 use crate::io::Io;
-use crate::session::{Enabled, State, Turn, User};
+use crate::session::{State, Turn, User};
 
 /// A command of somebody who has not logged in; `failures`: how often that went wrong so far.
 pub(crate) async fn command(io: &mut Io<'_>, tag: &str, failures: usize, command: Command) -> Result<Turn, End> {
@@ -116,7 +116,7 @@ fn ended(io: &mut Io<'_>, failures: usize, known: Result<Identity, LoginRefused>
         Ok(identity) => {
             let capabilities = capability::list(io.host, true);
             let reply = Reply::ok("Logged in").with_code(format!("CAPABILITY {capabilities}"));
-            return (State::Authenticated(User { identity, enabled: Enabled::default() }), reply);
+            return (State::Authenticated(User { identity }), reply);
         }
         Err(why) => why,
     };

@@ -100,6 +100,21 @@ impl<'s> Message<'s> {
     }
 }
 
+/// Why something of a message can't be told.
+#[derive(Clone, Debug)]
+pub(crate) enum Unread {
+    /// It can't be read.
+    Store(StoreError),
+    /// Its transfer encoding is not known (RFC 3516 §4.3).
+    Encoding,
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
 /// As much of a header as is looked at.
 pub(crate) fn looked_at(header: Range<u64>) -> Range<u64> {
     header.start..header.end.min(header.start.saturating_add(limits::HEADER_LEN as u64))

@@ -1,57 +1,71 @@
-//! Structures of messages that somebody looked at lately, for all sessions together, bounded in octets.
+//! What was found out of messages that somebody looked at lately, for all sessions together, bounded in octets.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mail::{BodyId, limits};
+use mail::BodyId;
 use message::structure::{Part, Structure};
 
 /// Shared bytes and their length as one recipient sees them. What precedes the shared bytes (Return-Path, Delivered-To) moves
 /// all ranges by its length and is not part of the structure, so equal lengths have equal structures.
 type Key = (BodyId, u64);
 
-/// Two generations: what was not asked for while the young one filled up is forgotten with the old one.
-#[derive(Default)]
-pub(crate) struct Structures(Mutex<Generations>);
+/// Something that is kept.
+pub(crate) trait Weighed {
+    /// Octets that it takes, about.
+    fn weight(&self) -> usize;
+}
 
-#[derive(Default)]
-struct Generations {
-    young: HashMap<Key, Arc<Structure>>,
-    old: HashMap<Key, Arc<Structure>>,
+/// Two generations: what was not asked for while the young one filled up is forgotten with the old one.
+pub(crate) struct Cache<V> {
+    generations: Mutex<Generations<V>>,
+    most: usize,
+}
+
+struct Generations<V> {
+    young: HashMap<Key, Arc<V>>,
+    old: HashMap<Key, Arc<V>>,
     /// Octets in `young`, about.
     size: usize,
 }
 
-impl Structures {
-    pub(crate) fn get(&self, key: Key) -> Option<Arc<Structure>> {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(structure) = generations.young.get(&key) {
-            return Some(structure.clone());
-        }
-        let structure = generations.old.remove(&key)?;
-        generations.put(key, structure.clone());
-        Some(structure)
+impl<V: Weighed> Cache<V> {
+    /// Holds about `most` octets.
+    pub(crate) fn new(most: usize) -> Self {
+        let generations = Generations { young: HashMap::new(), old: HashMap::new(), size: 0 };
+        Self { generations: Mutex::new(generations), most }
     }
 
-    pub(crate) fn put(&self, key: Key, structure: Arc<Structure>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).put(key, structure);
+    pub(crate) fn get(&self, key: Key) -> Option<Arc<V>> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(value) = generations.young.get(&key) {
+            return Some(value.clone());
+        }
+        let value = generations.old.remove(&key)?;
+        generations.put(key, value.clone(), self.most);
+        Some(value)
+    }
+
+    pub(crate) fn put(&self, key: Key, value: Arc<V>) {
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).put(key, value, self.most);
     }
 }
 
-impl Generations {
-    fn put(&mut self, key: Key, structure: Arc<Structure>) {
-        self.size += weight(&structure);
-        self.young.insert(key, structure);
-        if self.size > limits::IMAP_STRUCTURES / 2 {
+impl<V: Weighed> Generations<V> {
+    fn put(&mut self, key: Key, value: Arc<V>, most: usize) {
+        self.size += value.weight();
+        self.young.insert(key, value);
+        if self.size > most / 2 {
             self.old = std::mem::take(&mut self.young);
             self.size = 0;
         }
     }
 }
 
-/// Octets that a structure takes, about.
-fn weight(structure: &Structure) -> usize {
-    structure.parts().iter().map(part_weight).sum::<usize>() + 128
+impl Weighed for Structure {
+    fn weight(&self) -> usize {
+        self.parts().iter().map(part_weight).sum::<usize>() + 128
+    }
 }
 
 fn part_weight(part: &Part) -> usize {
@@ -69,16 +83,16 @@ mod tests {
 
     #[test]
     fn the_cache_is_bounded_and_keeps_what_is_asked_for() {
-        let structures = Structures::default();
         let structure = Arc::new(Structure::of(b"Subject: x\r\n\r\nbody\r\n"));
-        let most = (limits::IMAP_STRUCTURES / weight(&structure)) as u64;
+        let most = 100 * structure.weight();
+        let structures = Cache::new(most);
         let first = (BodyId(0), 1);
         structures.put(first, structure.clone());
-        for n in 1..most * 2 {
+        for n in 1..200 {
             structures.put((BodyId(n), 1), structure.clone());
             assert!(structures.get(first).is_some());
         }
-        let generations = structures.0.lock().unwrap();
-        assert!(((generations.young.len() + generations.old.len()) as u64) <= most + 2);
+        let generations = structures.generations.lock().unwrap();
+        assert!(generations.young.len() + generations.old.len() <= 102);
     }
 }

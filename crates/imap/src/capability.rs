@@ -20,10 +20,13 @@ enum When {
     StartTls,
     /// Logged in.
     After,
+    /// Logged in, and not compressed yet.
+    Compress,
 }
 
-const TABLE: [(&str, When); 29] = [
+const TABLE: &[(&str, When)] = &[
     ("IMAP4rev1", When::Always),
+    ("IMAP4rev2", When::Always),
     ("LITERAL+", When::Always),
     ("SASL-IR", When::Before),
     ("STARTTLS", When::StartTls),
@@ -39,6 +42,7 @@ const TABLE: [(&str, When); 29] = [
     ("UNSELECT", When::After),
     ("UIDPLUS", When::After),
     ("MOVE", When::After),
+    ("REPLACE", When::After),
     ("CHILDREN", When::After),
     ("LIST-EXTENDED", When::After),
     ("LIST-STATUS", When::After),
@@ -46,12 +50,32 @@ const TABLE: [(&str, When); 29] = [
     ("CREATE-SPECIAL-USE", When::After),
     ("STATUS=SIZE", When::After),
     ("ESEARCH", When::After),
+    ("SEARCHRES", When::After),
+    ("SEARCH=FUZZY", When::After),
+    ("MULTISEARCH", When::After),
     ("WITHIN", When::After),
+    ("PARTIAL", When::After),
+    ("SORT", When::After),
+    ("SORT=DISPLAY", When::After),
+    ("ESORT", When::After),
+    ("THREAD=ORDEREDSUBJECT", When::After),
+    ("THREAD=REFERENCES", When::After),
     ("CONDSTORE", When::After),
+    ("QRESYNC", When::After),
+    ("UIDONLY", When::After),
+    ("BINARY", When::After),
+    ("PREVIEW", When::After),
     ("MULTIAPPEND", When::After),
+    ("CATENATE", When::After),
+    ("UTF8=ACCEPT", When::After),
+    ("OBJECTID", When::After),
     ("SAVEDATE", When::After),
+    ("INPROGRESS", When::After),
+    ("COMPRESS=DEFLATE", When::Compress),
+    ("LANGUAGE", When::After),
+    ("QUOTA", When::After),
+    ("QUOTA=RES-STORAGE", When::After),
     ("APPENDLIMIT=", When::After),
-    ("I18NLEVEL=1", When::After),
 ];
 
 /// The capabilities now, separated by spaces.
@@ -67,17 +91,19 @@ pub(crate) fn list(host: &dyn Host, logged_in: bool) -> String {
         When::NoPasswords => !logged_in && !security.passwords,
         When::StartTls => !logged_in && security.starttls && !security.tls,
         When::After => logged_in,
+        // RFC 4978 §3
+        When::Compress => logged_in && host.can_compress(),
     };
     let mut text = String::new();
     for (name, when) in TABLE {
-        if !offered(when) {
+        if !offered(*when) {
             continue;
         }
         if !text.is_empty() {
             text.push(' ');
         }
         text.push_str(name);
-        if name == "APPENDLIMIT=" {
+        if *name == "APPENDLIMIT=" {
             // RFC 7889 §2
             text.push_str(&host.message_size().to_string());
         }

@@ -2,31 +2,25 @@
 
 use mail::{AccountId, Flags, MailboxId, ModSeq, Uid};
 use store::{CopyOutcome, FlagChange, FlagOperation, MessageRow, StoreError};
-use wire::imap::SequenceSet;
 use wire::imap::change::{Operation, Store};
 use wire::imap::command::Transfer;
 use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
+use wire::imap::{MessageSet, SequenceSet};
 
 use crate::host::End;
 use crate::io::Io;
 use crate::refusal::{no_target, refusal, target_refusal};
-use crate::session::{Enabled, Service, User};
+use crate::session::{Service, User};
 use crate::view::View;
 
-fn read_only() -> Reply {
+pub(crate) fn read_only() -> Reply {
     // RFC 3501 §6.3.2: EXAMINE allows no change.
     Reply::no(Code::Cannot, "The mailbox is selected read-only").with_code("READ-ONLY")
 }
 
 /// STORE and UID STORE.
-pub(crate) async fn store(
-    service: &Service,
-    io: &mut Io<'_>,
-    view: &mut View,
-    enabled: Enabled,
-    command: &Store,
-) -> Result<Reply, End> {
+pub(crate) async fn store(service: &Service, io: &mut Io<'_>, view: &mut View, command: &Store) -> Result<Reply, End> {
     if view.read_only {
         return Ok(read_only());
     }
@@ -49,6 +43,7 @@ pub(crate) async fn store(
         Err(error) => return Ok(refusal(&error)),
     };
     let Some(newest) = view.watch.newest() else { return Ok(refusal(&StoreError::MailboxGone(view.mailbox))) };
+    let enabled = io.enabled;
     view.tell_keywords(&mut io.out, &newest);
     let mut told: Vec<MessageRow> = Vec::with_capacity(outcome.stored.len());
     for uid in &outcome.stored {
@@ -59,7 +54,7 @@ pub(crate) async fn store(
             view.write_flags(&mut io.out, at + 1, row, &newest, command.uid, enabled);
         } else if enabled.condstore {
             // RFC 7162 §3.1.3: the MODSEQ is told even so.
-            modseq_only(&mut io.out, at + 1, row);
+            modseq_only(io, at + 1, row);
         }
         told.push(row.clone());
         io.relieve().await?;
@@ -98,17 +93,20 @@ fn as_asked(old: &MessageRow, new: &MessageRow, command: &Store, names: &store::
     (new.flags, new.keywords) == (flags, keywords)
 }
 
-fn modseq_only(out: &mut Vec<u8>, n: usize, row: &MessageRow) {
-    out.extend_from_slice(b"* ");
-    write::number(out, n as u64);
-    out.extend_from_slice(b" FETCH (UID ");
-    write::number(out, u64::from(row.uid.get()));
-    out.extend_from_slice(b" MODSEQ (");
+fn modseq_only(io: &mut Io<'_>, n: usize, row: &MessageRow) {
+    View::begin(&mut io.out, n, row.uid, io.enabled);
+    let out = &mut io.out;
+    if !io.enabled.uidonly {
+        out.extend_from_slice(b"UID ");
+        write::number(out, u64::from(row.uid.get()));
+        out.push(b' ');
+    }
+    out.extend_from_slice(b"MODSEQ (");
     write::number(out, row.modseq.0);
     out.extend_from_slice(b"))\r\n");
 }
 
-async fn target(service: &Service, account: AccountId, name: &str) -> Result<MailboxId, Reply> {
+pub(crate) async fn target(service: &Service, account: AccountId, name: &str) -> Result<MailboxId, Reply> {
     match service.store.mailbox(account, name).await {
         Ok(Some(id)) => Ok(id),
         Ok(None) => Err(no_target()),
@@ -181,7 +179,7 @@ pub(crate) async fn move_messages(
 }
 
 /// EXPUNGE, and UID EXPUNGE of a set (RFC 4315 §2.1). What another session removed meanwhile is told with it.
-pub(crate) async fn expunge(service: &Service, view: &mut View, set: Option<&SequenceSet>) -> Reply {
+pub(crate) async fn expunge(service: &Service, view: &mut View, set: Option<&MessageSet>) -> Reply {
     if view.read_only {
         return read_only();
     }
@@ -192,7 +190,7 @@ pub(crate) async fn expunge(service: &Service, view: &mut View, set: Option<&Seq
     let uids: Vec<Uid> = match set {
         None => mailbox.iter().filter(deleted).map(|row| row.uid).collect(),
         Some(set) => {
-            let places = crate::view::places(mailbox, true, set);
+            let places = crate::view::places(mailbox, true, set, &view.saved);
             places.into_iter().flat_map(|range| mailbox.range(range)).filter(deleted).map(|row| row.uid).collect()
         }
     };

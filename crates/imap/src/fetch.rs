@@ -3,26 +3,25 @@
 
 use std::ops::Range;
 
-use mail::{Flags, Timestamp, limits};
+use mail::{Flags, ModSeq, Timestamp, limits};
 use message::header::Header;
-use message::structure::Section as Place;
+use message::structure::Section as Named;
 use store::{FlagChange, FlagOperation, MessageRow, Snapshot, StoreError};
 use wire::imap::fetch::{Fetch, Item, Section, Text};
 use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 
-use crate::body::{Message, looked_at};
+use crate::binary;
+use crate::body::{Message, Unread, looked_at};
+use crate::enable::Enabled;
 use crate::host::End;
 use crate::io::Io;
+use crate::preview;
+use crate::qresync;
 use crate::refusal::refusal;
-use crate::session::{Enabled, Service};
+use crate::session::Service;
 use crate::structure;
 use crate::view::View;
-
-/// Whether a FETCH says that the client knows of CONDSTORE (RFC 7162 §3.1).
-pub(crate) fn enables_condstore(command: &Fetch) -> bool {
-    command.changed_since.is_some() || command.items.contains(&Item::ModSeq)
-}
 
 /// An item with what is the same for all messages.
 struct Prepared<'c> {
@@ -30,33 +29,59 @@ struct Prepared<'c> {
     label: Vec<u8>,
 }
 
+impl<'c> Prepared<'c> {
+    fn new(item: &'c Item) -> Self {
+        let label = match item {
+            Item::Section(section) => section.label(),
+            Item::Binary(binary) => binary.label(),
+            _ => Vec::new(),
+        };
+        Self { item, label }
+    }
+}
+
 /// FETCH and UID FETCH.
 pub(crate) async fn fetch(
     service: &Service,
     io: &mut Io<'_>,
     view: &mut View,
-    enabled: Enabled,
-    command: &Fetch,
+    mut command: Fetch,
 ) -> Result<Reply, End> {
-    let mut items: Vec<Prepared<'_>> = Vec::with_capacity(command.items.len());
-    for item in &command.items {
-        let label = if let Item::Section(section) = item { section.label() } else { Vec::new() };
-        items.push(Prepared { item, label });
+    // RFC 3501 §6.4.8: answers to UID FETCH have the UID, asked for or not; RFC 9586 §3.3: UIDFETCH has it in front.
+    if command.uid && !io.enabled.uidonly && !command.items.contains(&Item::Uid) {
+        command.items.insert(0, Item::Uid);
     }
-    let places = view.places(command.uid, &command.set);
+    if let (true, Some(since)) = (command.vanished, command.changed_since) {
+        if !io.enabled.qresync {
+            // RFC 7162 §3.2.6
+            return Ok(Reply::bad("ENABLE QRESYNC first"));
+        }
+        if let Err(error) = qresync::fetch_vanished(service, io, view, ModSeq(since), &command.set).await? {
+            return Ok(refusal(&error));
+        }
+    }
+    let command = &command;
+    let items: Vec<Prepared<'_>> = command.items.iter().map(Prepared::new).collect();
     let is_wanted = |row: &MessageRow| command.changed_since.is_none_or(|since| row.modseq.0 > since);
+    let mut places = view.places(command.uid, &command.set);
+    if let Some(partial) = command.partial {
+        // RFC 9394 §3.2: of what would be answered.
+        let wanted = places.into_iter().flatten().filter(|at| view.told.get(*at).is_some_and(is_wanted));
+        let wanted: Vec<usize> = wanted.collect();
+        let part = &wanted[partial.places(wanted.len())];
+        places = part.chunk_by(|a, b| a + 1 == *b).map(|run| run[0]..run[0] + run.len()).collect();
+    }
     if !command.items.iter().any(needs_message) {
         return from_index(io, view, &items, places, is_wanted).await;
     }
-    let sets_seen =
-        !view.read_only && command.items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek));
+    let sets_seen = !view.read_only && command.items.iter().any(looks);
     let mut lost = None;
     for range in places {
         let mut at = range.start;
         while at < range.end {
             let end = range.end.min(at + limits::IMAP_FETCH_BATCH);
             let batch = at..end;
-            if let Err(error) = messages(service, io, view, enabled, &items, batch, sets_seen, &is_wanted).await? {
+            if let Err(error) = messages(service, io, view, &items, batch, sets_seen, &is_wanted).await? {
                 lost = Some(error);
             }
             at = end;
@@ -65,14 +90,35 @@ pub(crate) async fn fetch(
     Ok(match lost {
         None => Reply::ok("Fetched"),
         // RFC 2180 §4.1.2; UID FETCH passes over what is gone (RFC 3501 §6.4.8).
-        Some(StoreError::MailboxGone(_)) if command.uid => Reply::ok("Fetched"),
-        Some(StoreError::MailboxGone(_)) => Reply::no(Code::ExpungeIssued, "Some of the messages are gone"),
-        Some(error) => refusal(&error),
+        Some(Unread::Store(StoreError::MailboxGone(_))) if command.uid => Reply::ok("Fetched"),
+        Some(Unread::Store(StoreError::MailboxGone(_))) => {
+            Reply::no(Code::ExpungeIssued, "Some of the messages are gone")
+        }
+        Some(Unread::Encoding) => Reply::no(Code::UnknownCte, "The transfer encoding of a part is not known"),
+        Some(Unread::Store(error)) => refusal(&error),
     })
 }
 
 const fn needs_message(item: &Item) -> bool {
-    matches!(item, Item::Envelope | Item::Body | Item::BodyStructure | Item::Section(_))
+    matches!(
+        item,
+        Item::Envelope
+            | Item::Body
+            | Item::BodyStructure
+            | Item::Section(_)
+            | Item::Preview { .. }
+            | Item::Binary(_)
+            | Item::BinarySize(_)
+    )
+}
+
+/// Whether it sets \\Seen.
+const fn looks(item: &Item) -> bool {
+    match item {
+        Item::Section(section) => !section.peek,
+        Item::Binary(binary) => !binary.peek,
+        _ => false,
+    }
 }
 
 /// Items that the index answers: nothing is allocated for a message.
@@ -88,12 +134,12 @@ async fn from_index(
         while at < range.end {
             let end = range.end.min(at + 256);
             for (n, row) in (at + 1..).zip(view.told.range(at..end)).filter(|(_, row)| is_wanted(row)) {
-                begin(&mut io.out, n);
+                View::begin(&mut io.out, n, row.uid, io.enabled);
                 for (place, prepared) in items.iter().enumerate() {
                     if place > 0 {
                         io.out.push(b' ');
                     }
-                    indexed(&mut io.out, view, row, &view.told, prepared.item);
+                    indexed(&mut io.out, view, row, &view.told, prepared.item, io.enabled);
                 }
                 io.out.extend_from_slice(b")\r\n");
             }
@@ -104,16 +150,10 @@ async fn from_index(
     Ok(Reply::ok("Fetched"))
 }
 
-fn begin(out: &mut Vec<u8>, n: usize) {
-    out.extend_from_slice(b"* ");
-    write::number(out, n as u64);
-    out.extend_from_slice(b" FETCH (");
-}
-
 /// An item that the index answers.
-fn indexed(out: &mut Vec<u8>, view: &View, row: &MessageRow, names: &Snapshot, item: &Item) {
+fn indexed(out: &mut Vec<u8>, view: &View, row: &MessageRow, names: &Snapshot, item: &Item, enabled: Enabled) {
     match item {
-        Item::Flags => view.flags(out, row, names),
+        Item::Flags => view.flags(out, row, names, enabled),
         Item::Uid => {
             out.extend_from_slice(b"UID ");
             write::number(out, u64::from(row.uid.get()));
@@ -131,7 +171,7 @@ fn indexed(out: &mut Vec<u8>, view: &View, row: &MessageRow, names: &Snapshot, i
         }
         Item::EmailId => identifier(out, "EMAILID", b'M', row.body.0),
         Item::ThreadId => identifier(out, "THREADID", b'T', row.thread.0),
-        Item::Envelope | Item::Body | Item::BodyStructure | Item::Section(_) => {}
+        _ => {}
     }
 }
 
@@ -151,17 +191,15 @@ fn date(out: &mut Vec<u8>, word: &str, timestamp: Timestamp) {
 }
 
 /// A batch of messages whose bytes are needed. The inner error is that of a message that could not be read.
-#[expect(clippy::too_many_arguments, reason = "one caller, and each is of another kind")]
 async fn messages(
     service: &Service,
     io: &mut Io<'_>,
     view: &mut View,
-    enabled: Enabled,
     items: &[Prepared<'_>],
     batch: Range<usize>,
     sets_seen: bool,
     is_wanted: &impl Fn(&MessageRow) -> bool,
-) -> Result<Result<(), StoreError>, End> {
+) -> Result<Result<(), Unread>, End> {
     let rows: Vec<(usize, MessageRow)> =
         (batch.start + 1..).zip(view.told.range(batch).cloned()).filter(|(_, row)| is_wanted(row)).collect();
     let uids: Vec<mail::Uid> = rows.iter().map(|(_, row)| row.uid).collect();
@@ -170,20 +208,21 @@ async fn messages(
     }
     let mut bodies = match service.store.bodies(view.mailbox, &uids).await {
         Ok(bodies) => bodies.into_iter().peekable(),
-        Err(error) => return Ok(Err(error)),
+        Err(error) => return Ok(Err(error.into())),
     };
     let seen = if sets_seen { set_seen(service, io, view, &rows).await } else { Vec::new() };
     let mut outcome = Ok(());
     for (n, row) in rows {
         let Some((_, body)) = bodies.next_if(|(uid, _)| *uid == row.uid) else {
-            outcome = Err(StoreError::MailboxGone(view.mailbox));
+            outcome = Err(StoreError::MailboxGone(view.mailbox).into());
             continue;
         };
         let seen = seen.iter().find(|changed| changed.uid == row.uid);
         let mut message = Message::new(service, body);
-        if let Err(error) = one(io, view, enabled, items, n, seen.unwrap_or(&row), seen.is_some(), &mut message).await?
-        {
-            tracing::error!(%error, uid = row.uid.get(), "a message can't be read");
+        if let Err(error) = one(io, view, items, n, seen.unwrap_or(&row), seen.is_some(), &mut message).await? {
+            if let Unread::Store(error) = &error {
+                tracing::error!(%error, uid = row.uid.get(), "a message can't be read");
+            }
             outcome = Err(error);
         }
         io.relieve().await?;
@@ -218,20 +257,19 @@ async fn set_seen(
 }
 
 /// One message's answer. The inner error leaves nothing of it in the output.
-#[expect(clippy::too_many_arguments, reason = "one caller, and each is of another kind")]
 async fn one(
     io: &mut Io<'_>,
     view: &View,
-    enabled: Enabled,
     items: &[Prepared<'_>],
     n: usize,
     row: &MessageRow,
     seen_now: bool,
     message: &mut Message<'_>,
-) -> Result<Result<(), StoreError>, End> {
+) -> Result<Result<(), Unread>, End> {
     let from = io.out.len();
     let mut sent = false;
-    begin(&mut io.out, n);
+    let enabled = io.enabled;
+    View::begin(&mut io.out, n, row.uid, enabled);
     for (place, prepared) in items.iter().enumerate() {
         if place > 0 {
             io.out.push(b' ');
@@ -239,8 +277,11 @@ async fn one(
         let written = match prepared.item {
             Item::Section(section) => self::section(io, section, &prepared.label, message, &mut sent).await?,
             Item::Envelope | Item::Body | Item::BodyStructure => described(&mut io.out, prepared.item, message).await,
+            Item::Preview { .. } => preview::preview(&mut io.out, message).await.map_err(Unread::Store),
+            Item::Binary(binary) => binary::part(io, binary, &prepared.label, message, &mut sent).await?,
+            Item::BinarySize(path) => binary::size(&mut io.out, path, message).await,
             item => {
-                indexed(&mut io.out, view, row, &view.told, item);
+                indexed(&mut io.out, view, row, &view.told, item, enabled);
                 Ok(())
             }
         };
@@ -256,18 +297,18 @@ async fn one(
     if seen_now {
         if !items.iter().any(|prepared| *prepared.item == Item::Flags) {
             io.out.push(b' ');
-            view.flags(&mut io.out, row, &view.told);
+            view.flags(&mut io.out, row, &view.told, enabled);
         }
         if enabled.condstore && !items.iter().any(|prepared| *prepared.item == Item::ModSeq) {
             io.out.push(b' ');
-            indexed(&mut io.out, view, row, &view.told, &Item::ModSeq);
+            indexed(&mut io.out, view, row, &view.told, &Item::ModSeq, enabled);
         }
     }
     io.out.extend_from_slice(b")\r\n");
     Ok(Ok(()))
 }
 
-async fn described(out: &mut Vec<u8>, item: &Item, message: &mut Message<'_>) -> Result<(), StoreError> {
+async fn described(out: &mut Vec<u8>, item: &Item, message: &mut Message<'_>) -> Result<(), Unread> {
     let structure = message.structure().await?;
     match item {
         Item::Envelope => {
@@ -296,38 +337,47 @@ async fn section(
     label: &[u8],
     message: &mut Message<'_>,
     sent: &mut bool,
-) -> Result<Result<(), StoreError>, End> {
+) -> Result<Result<(), Unread>, End> {
     io.out.extend_from_slice(label);
     io.out.push(b' ');
-    let range = match place(section, message).await {
-        Ok(range) => range,
-        Err(error) => return Ok(Err(error)),
-    };
-    let Some(range) = range else {
-        // There is no such part.
-        io.out.extend_from_slice(b"NIL");
-        return Ok(Ok(()));
-    };
-    match &section.text {
-        Text::Fields(names) | Text::FieldsNot(names) => {
-            let header = match message.read_whole(looked_at(range)).await {
-                Ok(header) => header,
-                Err(error) => return Ok(Err(error)),
-            };
-            let header = Header::of(&header);
-            let is_not = matches!(section.text, Text::FieldsNot(_));
-            let picked = if is_not { header.select_not(names) } else { header.select(names) };
-            let wanted = partial(section, 0..picked.len() as u64);
+    match place(section, message).await {
+        Ok(Place::Nowhere) => {
+            io.out.extend_from_slice(b"NIL");
+            Ok(Ok(()))
+        }
+        Ok(Place::Picked(picked)) => {
+            let wanted = partial(section.partial, 0..picked.len() as u64);
             let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(picked.len());
             literal(&mut io.out, &picked[place(wanted.start)..place(wanted.end)]);
             Ok(Ok(()))
         }
-        _ => stream(io, partial(section, range), message, sent).await,
+        Ok(Place::Range(range)) => stream(io, partial(section.partial, range), message, sent).await,
+        Err(error) => Ok(Err(error.into())),
     }
 }
 
-/// Where a section is in the message; the message's own header and whole need no structure.
-async fn place(section: &Section, message: &mut Message<'_>) -> Result<Option<Range<u64>>, StoreError> {
+/// What a section is in a message.
+pub(crate) enum Place {
+    /// There is no such part.
+    Nowhere,
+    /// These octets of it.
+    Range(Range<u64>),
+    /// Fields that were picked out of a header.
+    Picked(Vec<u8>),
+}
+
+/// Where a section is in the message.
+pub(crate) async fn place(section: &Section, message: &mut Message<'_>) -> Result<Place, StoreError> {
+    let Some(range) = range(section, message).await? else { return Ok(Place::Nowhere) };
+    let (Text::Fields(names) | Text::FieldsNot(names)) = &section.text else { return Ok(Place::Range(range)) };
+    let header = message.read_whole(looked_at(range)).await?;
+    let header = Header::of(&header);
+    let is_not = matches!(section.text, Text::FieldsNot(_));
+    Ok(Place::Picked(if is_not { header.select_not(names) } else { header.select(names) }))
+}
+
+/// The octets of a section, or of the header of which it picks fields; the message's own header and whole need no structure.
+async fn range(section: &Section, message: &mut Message<'_>) -> Result<Option<Range<u64>>, StoreError> {
     let size = message.size();
     let what = match section.text {
         Text::Whole if section.path.is_empty() => return Ok(Some(0..size)),
@@ -335,17 +385,17 @@ async fn place(section: &Section, message: &mut Message<'_>) -> Result<Option<Ra
             return message.header().await.map(Some);
         }
         Text::Text if section.path.is_empty() => return Ok(Some(message.header().await?.end..size)),
-        Text::Whole => Place::Whole,
-        Text::Header | Text::Fields(_) | Text::FieldsNot(_) => Place::Header,
-        Text::Text => Place::Text,
-        Text::Mime => Place::Mime,
+        Text::Whole => Named::Whole,
+        Text::Header | Text::Fields(_) | Text::FieldsNot(_) => Named::Header,
+        Text::Text => Named::Text,
+        Text::Mime => Named::Mime,
     };
     Ok(message.structure().await?.section(&section.path, what))
 }
 
 /// RFC 3501 §6.4.5: a partial range is cut at the end; one that begins beyond it is empty.
-fn partial(section: &Section, range: Range<u64>) -> Range<u64> {
-    match section.partial {
+pub(crate) fn partial(wanted: Option<(u64, u64)>, range: Range<u64>) -> Range<u64> {
+    match wanted {
         None => range,
         Some((start, count)) => {
             let from = range.start.saturating_add(start).min(range.end);
@@ -365,12 +415,12 @@ fn literal(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Sends a range piece by piece. The first is read before its length is announced.
-async fn stream(
+pub(crate) async fn stream(
     io: &mut Io<'_>,
     range: Range<u64>,
     message: &mut Message<'_>,
     sent: &mut bool,
-) -> Result<Result<(), StoreError>, End> {
+) -> Result<Result<(), Unread>, End> {
     if range.is_empty() {
         io.out.extend_from_slice(b"\"\"");
         return Ok(Ok(()));
@@ -378,9 +428,9 @@ async fn stream(
     let mut at = range.start;
     while at < range.end {
         let piece = match message.read(at..range.end).await {
-            Ok(piece) if piece.is_empty() => return Ok(Err(StoreError::Failed("a message ended early".into()))),
+            Ok(piece) if piece.is_empty() => return Ok(Err(StoreError::Failed("a message ended early".into()).into())),
             Ok(piece) => piece,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Err(error.into())),
         };
         if at == range.start {
             write::literal(&mut io.out, range.end - range.start);

@@ -82,6 +82,10 @@ pub trait Host: Send + Sync {
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End>;
     /// Begins TLS, dropping what was received and not yet read (STARTTLS injection).
     async fn start_tls(&mut self) -> Result<(), End>;
+    /// Whether the connection can be compressed, and is not yet (RFC 4978).
+    fn can_compress(&self) -> bool;
+    /// From here on both directions are compressed; `received` is what the client sent compressed already.
+    fn compress(&mut self, received: &[u8]);
     /// What protects the connection now.
     fn security(&self) -> Security;
     /// What TLS gives to bind a log-in to.

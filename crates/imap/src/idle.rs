@@ -6,7 +6,7 @@ use wire::imap::reply::{Reply, condition, continuation};
 use crate::host::{End, Input, Patience};
 use crate::io::Io;
 use crate::session::{Service, State, Turn, User};
-use crate::view::View;
+use crate::view::{Told, View};
 
 /// IDLE, up to DONE.
 pub(crate) async fn idle(service: &Service, io: &mut Io<'_>, user: User, mut view: Option<View>) -> Result<Turn, End> {
@@ -14,7 +14,7 @@ pub(crate) async fn idle(service: &Service, io: &mut Io<'_>, user: User, mut vie
     loop {
         if let Some(view) = &mut view {
             // RFC 2177 §3: EXPUNGE is allowed, since the command is in progress.
-            if !view.tell(service, io, user.enabled, true).await? {
+            if view.tell(service, io, true).await? == Told::Gone {
                 condition(&mut io.out, "*", "BYE", None, "The selected mailbox was deleted");
                 return Ok((State::Logout, Reply::ok("")));
             }

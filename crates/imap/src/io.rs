@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use wire::imap::frame::{Framed, Limits, Reader};
 use wire::imap::reply::{Code, Reply, condition};
 
+use crate::enable::Enabled;
 use crate::host::{End, Host, Input, Patience};
 
 /// Input and output of a session. Both buffers are given up whenever they are empty and the session waits.
@@ -21,6 +22,8 @@ pub(crate) struct Io<'h> {
     pub(crate) out: Vec<u8>,
     /// The tag of the command under way, for answers that repeat it (ESEARCH).
     pub(crate) tag: String,
+    /// What the client has enabled.
+    pub(crate) enabled: Enabled,
     /// APPENDs that are being committed while the client's next ones are read: their tags, and what will be said.
     committing: VecDeque<(String, JoinHandle<Reply>)>,
 }
@@ -34,6 +37,7 @@ impl<'h> Io<'h> {
             reader: Reader::default(),
             out: Vec::new(),
             tag: String::new(),
+            enabled: Enabled::default(),
             committing: VecDeque::new(),
         }
     }
@@ -179,6 +183,15 @@ impl<'h> Io<'h> {
             }
             self.more(patience).await?;
         }
+    }
+
+    /// RFC 4978 §3: all after the OK is compressed, on both sides.
+    pub(crate) async fn compress(&mut self) -> Result<(), End> {
+        self.flush().await?;
+        let received = self.input().to_vec();
+        (self.input, self.used) = (Vec::new(), 0);
+        self.host.compress(&received);
+        Ok(())
     }
 
     /// RFC 3501 §6.2.1: what was received before TLS is forgotten.

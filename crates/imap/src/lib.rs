@@ -21,20 +21,34 @@
 
 mod append;
 mod authenticate;
+mod binary;
 mod body;
 mod cache;
 mod capability;
+mod catenate;
 mod change;
+mod enable;
+mod facts;
 mod fetch;
+mod fuzzy;
 mod host;
 mod idle;
 mod io;
+mod language;
 mod list;
 mod mailbox;
+mod multisearch;
+mod preview;
+mod progress;
+mod qresync;
+mod quota;
 mod refusal;
+mod replace;
 mod search;
 mod session;
+mod sort;
 mod structure;
+mod thread;
 mod view;
 
 pub use host::{End, Host, Identity, Input, LoginRefused, Patience, Security};

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use mail::AccountId;
-use store::{MailboxInfo, SpecialUse, StoreError};
+use store::{MailboxInfo, SpecialUse, StoreError, canonical_name};
 use wire::imap::mailbox::{List, matches};
 use wire::imap::reply::Reply;
-use wire::imap::write;
+use wire::imap::{Names as Encoding, write};
 
 use crate::host::End;
 use crate::io::Io;
@@ -40,10 +40,15 @@ pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId,
         if !shown && !below {
             continue;
         }
-        write_entry(&mut io.out, command, info, has_children, below);
+        let encoding = io.enabled.names();
+        write_entry(&mut io.out, command, info, has_children, below, encoding);
         if let (Some(items), Some(id)) = (&command.return_status, info.id) {
-            match service.store.status(id).await {
-                Ok(status) => write_status(&mut io.out, &info.name, &status, items),
+            let told = match service.store.status(id).await {
+                Ok(status) => write_status(service, io, &info.name, &status, items).await,
+                Err(error) => Err(error),
+            };
+            match told {
+                Ok(()) => {}
                 // Deleted since: RFC 5819 §2 wants no STATUS then.
                 Err(StoreError::MailboxGone(_)) => {}
                 Err(error) => return Ok(refusal(&error)),
@@ -78,10 +83,31 @@ async fn let_others_in(at: usize) {
 }
 
 fn is_wanted(command: &List, name: &str) -> bool {
-    command.patterns.iter().any(|pattern| matches(&format!("{}{pattern}", command.reference), name))
+    command.patterns.iter().any(|pattern| matches(&canonical_name(&format!("{}{pattern}", command.reference)), name))
 }
 
-fn write_entry(out: &mut Vec<u8>, command: &List, info: &MailboxInfo, has_children: bool, below: bool) {
+/// What SELECT and CREATE say of the name in IMAP4rev2 (RFC 9051 §6.3.2, §6.3.4), and which one was given where that is
+/// spelled otherwise.
+pub(crate) fn write_name(out: &mut Vec<u8>, given: &str, encoding: Encoding) {
+    let name = canonical_name(given);
+    out.extend_from_slice(b"* LIST () \"/\" ");
+    write::mailbox(out, &name, encoding);
+    if name != given {
+        out.extend_from_slice(b" (\"OLDNAME\" (");
+        write::mailbox(out, given, encoding);
+        out.extend_from_slice(b"))");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_entry(
+    out: &mut Vec<u8>,
+    command: &List,
+    info: &MailboxInfo,
+    has_children: bool,
+    below: bool,
+    encoding: Encoding,
+) {
     out.extend_from_slice(b"* LIST (");
     let mut first = true;
     let mut attribute = |word: &str| {
@@ -104,7 +130,7 @@ fn write_entry(out: &mut Vec<u8>, command: &List, info: &MailboxInfo, has_childr
         attribute(word);
     }
     out.extend_from_slice(b") \"/\" ");
-    write::mailbox(out, &info.name);
+    write::mailbox(out, &info.name, encoding);
     if below {
         let what = if command.subscribed { "SUBSCRIBED" } else { "SPECIAL-USE" };
         out.extend_from_slice(format!(" (\"CHILDINFO\" (\"{what}\"))").as_bytes());
@@ -131,7 +157,7 @@ pub(crate) async fn lsub(service: &Service, io: &mut Io<'_>, account: AccountId,
             } else {
                 b"* LSUB (\\Noselect) \"/\" "
             });
-            write::mailbox(&mut io.out, &info.name);
+            write::mailbox(&mut io.out, &info.name, io.enabled.names());
             io.out.extend_from_slice(b"\r\n");
             shown.insert(&info.name);
             io.relieve().await?;
@@ -143,7 +169,7 @@ pub(crate) async fn lsub(service: &Service, io: &mut Io<'_>, account: AccountId,
             let parent = &info.name[..at];
             if !shown.contains(parent) && is_wanted(command, parent) {
                 io.out.extend_from_slice(b"* LSUB (\\Noselect) \"/\" ");
-                write::mailbox(&mut io.out, parent);
+                write::mailbox(&mut io.out, parent, io.enabled.names());
                 io.out.extend_from_slice(b"\r\n");
                 shown.insert(parent);
                 io.relieve().await?;

@@ -1,13 +1,16 @@
 //! SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE and STATUS (RFC 3501 §6.3).
 
-use mail::{AccountId, Flags, limits};
-use store::{MailboxStatus, SpecialUse, StoreError};
+use mail::{AccountId, Flags, MailboxId, limits};
+use store::{MailboxStatus, SpecialUse, StoreError, StoreResult};
 use wire::imap::mailbox::{Create, Select, StatusItem};
 use wire::imap::reply::{Code, Reply, untagged_ok};
 use wire::imap::write;
 
 use crate::host::End;
 use crate::io::Io;
+use crate::list;
+use crate::qresync;
+use crate::quota;
 use crate::refusal::refusal;
 use crate::session::{Service, State, Turn, User};
 use crate::view::{View, write_all_flags};
@@ -16,16 +19,23 @@ use crate::view::{View, write_all_flags};
 pub(crate) async fn select(
     service: &Service,
     io: &mut Io<'_>,
-    mut user: User,
+    user: User,
     before: Option<View>,
     select: Select,
 ) -> Result<Turn, End> {
+    if select.qresync.is_some() && !io.enabled.qresync {
+        // RFC 7162 §3.2.5: BAD, and nothing else is done.
+        let state = match before {
+            Some(view) => State::Selected(user, view),
+            None => State::Authenticated(user),
+        };
+        return Ok((state, Reply::bad("ENABLE QRESYNC first")));
+    }
     if before.is_some() {
         // RFC 7162 §3.2.11: what follows is about the other mailbox.
         io.out.extend_from_slice(b"* OK [CLOSED] The mailbox before is closed\r\n");
     }
     drop(before);
-    user.enabled.condstore |= select.condstore;
     let opened = open(service, user.identity.account, &select).await;
     let mut view = match opened {
         Ok(Some(view)) => view,
@@ -33,7 +43,12 @@ pub(crate) async fn select(
         Err(error) => return Ok((State::Authenticated(user), refusal(&error))),
     };
     view.claim_recent(service).await;
-    describe(&mut io.out, &view);
+    describe(io, &view, &select.mailbox);
+    if let Some(knows) = &select.qresync
+        && let Err(error) = qresync::resync(service, io, &view, knows).await?
+    {
+        return Ok((State::Authenticated(user), refusal(&error)));
+    }
     let code = if view.read_only { Code::ReadOnly } else { Code::ReadWrite };
     let words = if view.read_only { "You may look" } else { "You may read and write" };
     Ok((State::Selected(user, view), Reply::ok(words).with_code(code.word())))
@@ -45,8 +60,9 @@ async fn open(service: &Service, account: AccountId, select: &Select) -> Result<
     Ok(View::new(id, select.read_only, watch))
 }
 
-fn describe(out: &mut Vec<u8>, view: &View) {
-    let told = &view.told;
+fn describe(io: &mut Io<'_>, view: &View, name: &str) {
+    let (rev2, names) = (io.enabled.rev2, io.enabled.names());
+    let (out, told) = (&mut io.out, &view.told);
     write_all_flags(out, told);
     out.extend_from_slice(b"* OK [PERMANENTFLAGS (");
     if !view.read_only {
@@ -56,17 +72,30 @@ fn describe(out: &mut Vec<u8>, view: &View) {
     }
     out.extend_from_slice(b")] What is kept\r\n");
     write::counted(out, told.len() as u64, "EXISTS");
-    write::counted(out, view.recent_count() as u64, "RECENT");
-    if let Some(first) = told.iter().position(|row| !row.flags.contains(Flags::SEEN)) {
-        untagged_ok(out, "UNSEEN", first as u64 + 1, "The first unseen");
+    if rev2 {
+        // RFC 9051 §6.3.2: no RECENT and no UNSEEN, but the name.
+        list::write_name(out, name, names);
+    } else {
+        write::counted(out, view.recent_count() as u64, "RECENT");
+        if let Some(first) = told.iter().position(|row| !row.flags.contains(Flags::SEEN)) {
+            untagged_ok(out, "UNSEEN", first as u64 + 1, "The first unseen");
+        }
     }
     untagged_ok(out, "UIDVALIDITY", u64::from(told.uid_validity.0), "UIDs are valid");
     untagged_ok(out, "UIDNEXT", u64::from(told.uid_next.get()), "The next UID");
     untagged_ok(out, "HIGHESTMODSEQ", told.highest_modseq.0, "The last change");
+    // RFC 8474 §4.2
+    let code = format!("* OK [MAILBOXID ({})] What stays its own\r\n", object_id(view.mailbox));
+    out.extend_from_slice(code.as_bytes());
 }
 
-/// CREATE (RFC 3501 §6.3.3, RFC 6154 §3).
-pub(crate) async fn create(service: &Service, account: AccountId, create: Create) -> Reply {
+/// RFC 8474 §4: the same as long as the mailbox lives, whatever its name.
+fn object_id(mailbox: MailboxId) -> String {
+    format!("F{}", mailbox.0)
+}
+
+/// CREATE (RFC 3501 §6.3.3, RFC 6154 §3, RFC 8474 §4.1).
+pub(crate) async fn create(service: &Service, io: &mut Io<'_>, account: AccountId, create: Create) -> Reply {
     let special_use = match create.special_use.as_slice() {
         [] => None,
         [name] => match SpecialUse::ALL.iter().find(|(_, word, _)| word.eq_ignore_ascii_case(name)) {
@@ -76,7 +105,12 @@ pub(crate) async fn create(service: &Service, account: AccountId, create: Create
         _ => return Reply::no(Code::UseAttr, "A mailbox has one special use at most"),
     };
     match service.store.create_mailbox(account, &create.mailbox, special_use).await {
-        Ok(_) => Reply::ok("Created"),
+        Ok(id) => {
+            if io.enabled.rev2 && store::canonical_name(&create.mailbox) != create.mailbox {
+                list::write_name(&mut io.out, &create.mailbox, io.enabled.names());
+            }
+            Reply::ok("Created").with_code(format!("MAILBOXID ({})", object_id(id.into_inner())))
+        }
         Err(error) => refusal(&error),
     }
 }
@@ -106,33 +140,42 @@ pub(crate) async fn subscribe(service: &Service, account: AccountId, name: &str,
     }
 }
 
-/// STATUS (RFC 3501 §6.3.10). Asking for HIGHESTMODSEQ makes the session one that knows of CONDSTORE (RFC 7162 §3.1).
+/// STATUS (RFC 3501 §6.3.10).
 pub(crate) async fn status(
     service: &Service,
     io: &mut Io<'_>,
-    mut user: User,
+    account: AccountId,
     name: &str,
     items: &[StatusItem],
-) -> (User, Reply) {
-    user.enabled.condstore |= items.contains(&StatusItem::HighestModSeq);
+) -> Reply {
     let status = async {
-        let id = service.store.mailbox(user.identity.account, name).await?;
+        let id = service.store.mailbox(account, name).await?;
         let id = id.ok_or_else(|| StoreError::NoMailbox(name.to_owned()))?;
         service.store.status(id).await
     };
     match status.await {
-        Ok(status) => {
-            write_status(&mut io.out, name, &status, items);
-            (user, Reply::ok("That is how it is"))
-        }
-        Err(error) => (user, refusal(&error)),
+        Ok(status) => match write_status(service, io, name, &status, items).await {
+            Ok(()) => Reply::ok("That is how it is"),
+            Err(error) => refusal(&error),
+        },
+        Err(error) => refusal(&error),
     }
 }
 
 /// `* STATUS mailbox (…)`
-pub(crate) fn write_status(out: &mut Vec<u8>, name: &str, status: &MailboxStatus, items: &[StatusItem]) {
+pub(crate) async fn write_status(
+    service: &Service,
+    io: &mut Io<'_>,
+    name: &str,
+    status: &MailboxStatus,
+    items: &[StatusItem],
+) -> StoreResult<()> {
+    let wants_storage = items.contains(&StatusItem::DeletedStorage);
+    let deleted = if wants_storage { quota::deleted_storage(service, status.id).await? } else { 0 };
+    let (names, limit) = (io.enabled.names(), io.host.message_size());
+    let out = &mut io.out;
     out.extend_from_slice(b"* STATUS ");
-    write::mailbox(out, name);
+    write::mailbox(out, name, names);
     out.extend_from_slice(b" (");
     for (at, item) in items.iter().enumerate() {
         if at > 0 {
@@ -147,10 +190,18 @@ pub(crate) fn write_status(out: &mut Vec<u8>, name: &str, status: &MailboxStatus
             StatusItem::HighestModSeq => ("HIGHESTMODSEQ", status.highest_modseq.0),
             StatusItem::Size => ("SIZE", status.size),
             StatusItem::Deleted => ("DELETED", u64::from(status.deleted)),
+            // RFC 7889 §5
+            StatusItem::AppendLimit => ("APPENDLIMIT", limit),
+            StatusItem::DeletedStorage => ("DELETED-STORAGE", deleted),
+            StatusItem::MailboxId => {
+                out.extend_from_slice(format!("MAILBOXID ({})", object_id(status.id)).as_bytes());
+                continue;
+            }
         };
         out.extend_from_slice(word.as_bytes());
         out.push(b' ');
         write::number(out, value);
     }
     out.extend_from_slice(b")\r\n");
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use mail::{Flags, Timestamp, Uid, limits};
+use mail::{Flags, Timestamp, Uid, UidValidity, limits};
 use message::date::{Day, parse_imap_day, utc_day};
 use message::header::Header;
 use message::structure::Part;
@@ -10,27 +10,20 @@ use message::text::{decode_words, fold, from_charset, is_known_charset, readable
 use message::transfer::{Decoder, Encoding};
 use store::{MessageRow, StoreResult};
 use wire::imap::SequenceSet;
-use wire::imap::reply::{Code, Reply};
+use wire::imap::reply::{Code, Reply, Status};
 use wire::imap::search::{DateOf, Key, Return, Search, When};
 use wire::imap::write;
 
 use crate::body::{Message, looked_at};
+use crate::enable::{has_fuzzy, has_modseq};
+use crate::fuzzy;
 use crate::host::End;
 use crate::io::Io;
+use crate::progress::Progress;
+use crate::qresync::holds;
 use crate::refusal::refusal;
 use crate::session::Service;
 use crate::view::View;
-
-/// Whether a SEARCH says that the client knows of CONDSTORE (RFC 7162 §3.1).
-pub(crate) fn enables_condstore(key: &Key) -> bool {
-    match key {
-        Key::ModSeq(_) => true,
-        Key::And(keys) => keys.iter().any(enables_condstore),
-        Key::Or(a, b) => enables_condstore(a) || enables_condstore(b),
-        Key::Not(key) => enables_condstore(key),
-        _ => false,
-    }
-}
 
 /// A key made ready: strings folded, dates read, sets resolved.
 enum Test {
@@ -53,12 +46,16 @@ enum Test {
     HeaderHas(String, String),
     BodyHas(String),
     TextHas(String),
+    /// All words of a string, and the string as it was written (RFC 6203).
+    Fuzzy(Vec<Test>, Box<Test>),
 }
 
 struct Compiler<'v> {
     view: &'v View,
     charset: &'v [u8],
     now: Timestamp,
+    /// Strings need only nearly match.
+    fuzzy: bool,
 }
 
 impl Compiler<'_> {
@@ -75,9 +72,14 @@ impl Compiler<'_> {
                 bit.map_or(Test::Constant(false), |bit| Test::Keywords(1 << bit))
             }
             Key::Recent => Test::Recent,
-            Key::Header(name, text) => Test::HeaderHas(String::from_utf8_lossy(name).into_owned(), self.text(text)),
-            Key::Body(text) => Test::BodyHas(self.text(text)),
-            Key::Text(text) => Test::TextHas(self.text(text)),
+            Key::Header(name, text) => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                self.has(text, |text| Test::HeaderHas(name.clone(), text))
+            }
+            Key::Body(text) => self.has(text, Test::BodyHas),
+            Key::Text(text) => self.has(text, Test::TextHas),
+            // RFC 6203 §3: it changes nothing about keys that are no strings.
+            Key::Fuzzy(key) => return Compiler { fuzzy: true, ..*self }.compile(key),
             Key::Date(of, when, day) => {
                 Test::Date(*of, *when, parse_imap_day(day).ok_or_else(|| Reply::bad("The date is broken"))?)
             }
@@ -85,11 +87,21 @@ impl Compiler<'_> {
             Key::Larger(size) => Test::Larger(*size),
             Key::Smaller(size) => Test::Smaller(*size),
             Key::Uid(set) => Test::Uids(set.ranges(last_uid)),
+            Key::Saved => Test::Uids(self.view.saved.clone()),
             Key::Sequence(set) => Test::Numbers(set.ranges(u32::try_from(self.view.told.len()).unwrap_or(u32::MAX))),
             Key::ModSeq(modseq) => Test::ModSeq(*modseq),
             Key::EmailId(id) => identifier(id, b'M').map_or(Test::Constant(false), Test::Body),
             Key::ThreadId(id) => identifier(id, b'T').map_or(Test::Constant(false), Test::Thread),
         })
+    }
+
+    fn has(&self, text: &[u8], test: impl Fn(String) -> Test) -> Test {
+        let text = self.text(text);
+        let words = if self.fuzzy { fuzzy::words(&text) } else { Vec::new() };
+        if words.is_empty() {
+            return test(text);
+        }
+        Test::Fuzzy(words.into_iter().map(&test).collect(), Box::new(test(text)))
     }
 
     fn text(&self, bytes: &[u8]) -> String {
@@ -137,7 +149,11 @@ impl Test {
             Self::ModSeq(modseq) => row.modseq.0 >= *modseq,
             Self::Body(id) => row.body.0 == *id,
             Self::Thread(id) => row.thread.0 == *id,
-            Self::Date(DateOf::Sent, ..) | Self::HeaderHas(..) | Self::BodyHas(_) | Self::TextHas(_) => return None,
+            Self::Date(DateOf::Sent, ..)
+            | Self::HeaderHas(..)
+            | Self::BodyHas(_)
+            | Self::TextHas(_)
+            | Self::Fuzzy(..) => return None,
         })
     }
 
@@ -147,7 +163,7 @@ impl Test {
             return Ok(is);
         }
         match self {
-            Self::And(tests) => {
+            Self::And(tests) | Self::Fuzzy(tests, _) => {
                 for test in tests {
                     if !Box::pin(test.by_message(view, n, row, message)).await? {
                         return Ok(false);
@@ -180,9 +196,17 @@ impl Test {
     }
 }
 
-fn holds(ranges: &[RangeInclusive<u32>], n: u32) -> bool {
-    let after = ranges.partition_point(|range| *range.start() <= n);
-    after > 0 && ranges[after - 1].contains(&n)
+impl Test {
+    /// The strings that need only nearly match, as they were written.
+    fn fuzzy_strings<'t>(&'t self, out: &mut Vec<&'t Test>) {
+        match self {
+            Self::Fuzzy(_, whole) => out.push(whole),
+            Self::And(tests) => tests.iter().for_each(|test| test.fuzzy_strings(out)),
+            Self::Or(a, b) => [a, b].into_iter().for_each(|test| test.fuzzy_strings(out)),
+            // What must not match does not say how well the rest does.
+            _ => {}
+        }
+    }
 }
 
 fn compare(day: Day, when: When, with: Day) -> bool {
@@ -262,85 +286,209 @@ async fn part_has(message: &mut Message<'_>, part: &Part, text: &str) -> StoreRe
     Ok(fold(&from_charset(charset, &window)).contains(text))
 }
 
+/// A message that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Hit {
+    pub(crate) n: u32,
+    pub(crate) uid: Uid,
+    pub(crate) modseq: u64,
+    /// 1 to 100 (RFC 6203 §4).
+    pub(crate) relevancy: u32,
+}
+
 /// SEARCH and UID SEARCH.
-pub(crate) async fn search(service: &Service, io: &mut Io<'_>, view: &View, command: &Search) -> Result<Reply, End> {
-    let charset = command.charset.as_deref().unwrap_or(b"UTF-8");
+pub(crate) async fn search(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &mut View,
+    command: &Search,
+) -> Result<Reply, End> {
+    let save = command.wanted.is_some_and(|wanted| wanted.save);
+    if command.wanted.is_some_and(|wanted| wanted.relevancy) && !has_fuzzy(&command.key) {
+        // RFC 6203 §4
+        return Ok(Reply::bad("RELEVANCY is for FUZZY"));
+    }
+    let found = match find(service, io, view, command.charset.as_deref(), &command.key).await? {
+        Ok(found) => found,
+        Err(reply) => {
+            // RFC 5182 §2.1: after NO there is nothing; after BAD what was there stays.
+            if save && reply.status == Status::No {
+                view.saved.clear();
+            }
+            return Ok(reply);
+        }
+    };
+    let modseq = if has_modseq(&command.key) { found.iter().map(|hit| hit.modseq).max() } else { None };
+    let numbers: Vec<u32> = found.iter().map(|hit| if command.uid { hit.uid.get() } else { hit.n }).collect();
+    // RFC 9051 §6.4.4: in IMAP4rev2 the answer is always ESEARCH.
+    let wanted = command.wanted.or(io.enabled.rev2.then(Return::everything));
+    match wanted {
+        Some(wanted) => extended(io, Scope::of(command.uid), wanted, &numbers, &found, modseq),
+        None => plain(io, "SEARCH", &numbers, modseq).await?,
+    }
+    Ok(match wanted {
+        Some(wanted) if wanted.save => keep(view, wanted, &found),
+        _ => Reply::ok("Searched"),
+    })
+}
+
+/// Keeps for `$` what RFC 5182 §2.4 says.
+pub(crate) fn keep(view: &mut View, wanted: Return, found: &[Hit]) -> Reply {
+    let first_and_last = (wanted.min || wanted.max) && !wanted.all && !wanted.count;
+    let uids: Vec<u32> = match wanted.partial {
+        // RFC 9394 §3.1
+        Some(partial) if !wanted.count => found[partial.places(found.len())].iter().map(|hit| hit.uid.get()).collect(),
+        _ if first_and_last => {
+            let first = found.first().filter(|_| wanted.min);
+            let last = found.last().filter(|_| wanted.max);
+            first.into_iter().chain(last).map(|hit| hit.uid.get()).collect()
+        }
+        _ => found.iter().map(|hit| hit.uid.get()).collect(),
+    };
+    let ranges = SequenceSet::of(uids).ranges(u32::MAX);
+    if ranges.len() > limits::IMAP_SAVED_RANGES {
+        view.saved.clear();
+        return Reply::no(Code::NotSaved, "The result is too long to be kept");
+    }
+    view.saved = ranges;
+    Reply::ok("Searched and kept")
+}
+
+/// The messages that a key matches, in order of number. The inner error is the reply.
+pub(crate) async fn find(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &View,
+    charset: Option<&[u8]>,
+    key: &Key,
+) -> Result<Result<Vec<Hit>, Reply>, End> {
+    if io.enabled.utf8 && charset.is_some() {
+        // RFC 6855 §3
+        return Ok(Err(Reply::bad("CHARSET is not for who enabled UTF8=ACCEPT")));
+    }
+    let charset = charset.unwrap_or(b"UTF-8");
     if !is_known_charset(charset) {
         // RFC 3501 §6.4.4: NO with the ones that are known; there are too many to list.
         let reply = Reply::no(Code::Cannot, "The character set is not known");
-        return Ok(reply.with_code("BADCHARSET (US-ASCII UTF-8)"));
+        return Ok(Err(reply.with_code("BADCHARSET (US-ASCII UTF-8)")));
     }
-    let test = match (Compiler { view, charset, now: io.host.now() }).compile(&command.key) {
+    let test = match (Compiler { view, charset, now: io.host.now(), fuzzy: false }).compile(key) {
         Ok(test) => test,
-        Err(reply) => return Ok(reply),
+        Err(reply) => return Ok(Err(reply)),
     };
-    let mut found: Vec<(u32, Uid, u64)> = Vec::new();
+    let mut found: Vec<Hit> = Vec::new();
     let mut undecided: Vec<(u32, MessageRow)> = Vec::new();
     let mut failure = None;
+    let mut fuzzy = Vec::new();
+    test.fuzzy_strings(&mut fuzzy);
+    let hit = |n: u32, row: &MessageRow| Hit { n, uid: row.uid, modseq: row.modseq.0, relevancy: 100 };
     for (n, row) in (1u32..).zip(view.told.iter()) {
         match test.by_index(view, n, row) {
-            Some(true) => found.push((n, row.uid, row.modseq.0)),
+            Some(true) => found.push(hit(n, row)),
             Some(false) => {}
             None => undecided.push((n, row.clone())),
         }
     }
+    let mut progress = Progress::new(io, undecided.len());
     for batch in undecided.chunks(limits::IMAP_FETCH_BATCH) {
         let uids: Vec<Uid> = batch.iter().map(|(_, row)| row.uid).collect();
         let mut bodies = match service.store.bodies(view.mailbox, &uids).await {
             Ok(bodies) => bodies.into_iter().peekable(),
-            Err(error) => return Ok(refusal(&error)),
+            Err(error) => return Ok(Err(refusal(&error))),
         };
         for (n, row) in batch {
             // What is gone is not found.
             let Some((_, body)) = bodies.next_if(|(uid, _)| *uid == row.uid) else { continue };
             let mut message = Message::new(service, body);
             match test.by_message(view, *n, row, &mut message).await {
-                Ok(true) => found.push((*n, row.uid, row.modseq.0)),
+                Ok(true) => {
+                    let mut exact = 0;
+                    for whole in &fuzzy {
+                        match whole.by_message(view, *n, row, &mut message).await {
+                            Ok(is) => exact += usize::from(is),
+                            Err(error) => failure = Some(error),
+                        }
+                    }
+                    found.push(Hit { relevancy: fuzzy::relevancy(exact, fuzzy.len()), ..hit(*n, row) });
+                }
                 Ok(false) => {}
                 Err(error) => failure = Some(error),
             }
         }
+        progress.made(io, batch.len()).await?;
         // Others have their turn too.
         tokio::task::yield_now().await;
     }
     if let Some(error) = failure {
-        return Ok(refusal(&error));
+        return Ok(Err(refusal(&error)));
     }
     found.sort_unstable();
-    answer(io, command, &found).await?;
-    Ok(Reply::ok("Searched"))
+    Ok(Ok(found))
 }
 
-async fn answer(io: &mut Io<'_>, command: &Search, found: &[(u32, Uid, u64)]) -> Result<(), End> {
-    let number = |hit: &(u32, Uid, u64)| if command.uid { hit.1.get() } else { hit.0 };
-    let modseq = if enables_condstore(&command.key) { found.iter().map(|hit| hit.2).max() } else { None };
-    let Some(wanted) = command.wanted else {
-        io.out.extend_from_slice(b"* SEARCH");
-        for hit in found {
-            io.out.push(b' ');
-            write::number(&mut io.out, u64::from(number(hit)));
-            io.relieve().await?;
-        }
-        if let Some(modseq) = modseq {
-            // RFC 7162 §3.1.5
-            io.out.extend_from_slice(format!(" (MODSEQ {modseq})").as_bytes());
-        }
-        io.out.extend_from_slice(b"\r\n");
-        return Ok(());
-    };
-    extended(io, command.uid, wanted, &found.iter().map(number).collect::<Vec<_>>(), modseq);
+/// `* SEARCH` or `* SORT` and numbers.
+pub(crate) async fn plain(io: &mut Io<'_>, word: &str, numbers: &[u32], modseq: Option<u64>) -> Result<(), End> {
+    io.out.extend_from_slice(format!("* {word}").as_bytes());
+    for number in numbers {
+        io.out.push(b' ');
+        write::number(&mut io.out, u64::from(*number));
+        io.relieve().await?;
+    }
+    if let Some(modseq) = modseq {
+        // RFC 7162 §3.1.5
+        io.out.extend_from_slice(format!(" (MODSEQ {modseq})").as_bytes());
+    }
+    io.out.extend_from_slice(b"\r\n");
     Ok(())
 }
 
-/// RFC 4731 §3.1: `* ESEARCH (TAG "…") [UID] …`. The tag is set by who knows it.
-fn extended(io: &mut Io<'_>, uid: bool, wanted: Return, found: &[u32], modseq: Option<u64>) {
-    io.out.extend_from_slice(b"* ESEARCH (TAG ");
-    let tag = io.tag.clone();
-    write::string(&mut io.out, tag.as_bytes());
-    io.out.push(b')');
-    if uid {
-        io.out.extend_from_slice(b" UID");
+/// What an ESEARCH answer is about.
+#[derive(Clone, Copy)]
+pub(crate) struct Scope<'s> {
+    /// The numbers are UIDs.
+    pub(crate) uid: bool,
+    /// Of this mailbox, where that is not the selected one by itself (RFC 7377 §2.1).
+    pub(crate) mailbox: Option<(&'s str, UidValidity)>,
+}
+
+impl Scope<'_> {
+    /// Of the selected mailbox.
+    pub(crate) const fn of(uid: bool) -> Self {
+        Self { uid, mailbox: None }
     }
+
+    /// `search-correlator = SP "(" "TAG" SP tag-string [SP "MAILBOX" SP astring SP "UIDVALIDITY" SP nz-number] ")"`
+    fn write(self, io: &mut Io<'_>) {
+        io.out.extend_from_slice(b" (TAG ");
+        let tag = io.tag.clone();
+        write::string(&mut io.out, tag.as_bytes());
+        if let Some((name, uid_validity)) = self.mailbox {
+            io.out.extend_from_slice(b" MAILBOX ");
+            write::mailbox(&mut io.out, name, io.enabled.names());
+            io.out.extend_from_slice(format!(" UIDVALIDITY {}", uid_validity.0).as_bytes());
+        }
+        io.out.push(b')');
+        if self.uid {
+            io.out.extend_from_slice(b" UID");
+        }
+    }
+}
+
+/// RFC 4731 §3.1: `* ESEARCH (TAG "…") [UID] …`; `found` may be in another order than that of numbers (RFC 5267 §3).
+pub(crate) fn extended(
+    io: &mut Io<'_>,
+    scope: Scope<'_>,
+    wanted: Return,
+    found: &[u32],
+    hits: &[Hit],
+    modseq: Option<u64>,
+) {
+    // RFC 5182 §2.1: SAVE alone is answered with nothing.
+    if wanted == (Return { save: true, ..Return::default() }) {
+        return;
+    }
+    io.out.extend_from_slice(b"* ESEARCH");
+    scope.write(io);
     let mut one = |word: &str, value: String| io.out.extend_from_slice(format!(" {word} {value}").as_bytes());
     if let (Some(first), Some(last)) = (found.first(), found.last()) {
         if wanted.min {
@@ -352,6 +500,18 @@ fn extended(io: &mut Io<'_>, uid: bool, wanted: Return, found: &[u32], modseq: O
         if wanted.all {
             one("ALL", SequenceSet::of(found.iter().copied()).to_string());
         }
+    }
+    if let Some(partial) = wanted.partial {
+        // RFC 9394 §3.1
+        let part = &found[partial.places(found.len())];
+        let set = if part.is_empty() { "NIL".into() } else { SequenceSet::of(part.iter().copied()).to_string() };
+        one("PARTIAL", format!("({partial} {set})"));
+    }
+    if wanted.relevancy && !hits.is_empty() {
+        // RFC 6203 §4: in the order of the result, of as much of it as is told.
+        let told = wanted.partial.map_or(0..hits.len(), |partial| partial.places(hits.len()));
+        let scores: Vec<String> = hits[told].iter().map(|hit| hit.relevancy.to_string()).collect();
+        one("RELEVANCY", format!("({})", scores.join(" ")));
     }
     if wanted.count {
         one("COUNT", found.len().to_string());

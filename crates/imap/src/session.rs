@@ -3,28 +3,42 @@
 use std::sync::Arc;
 
 use mail::limits;
+use message::structure::Structure;
 use store::Store;
 use wire::imap::command::{self, Command, Tagged};
 use wire::imap::frame::{Framed, Limits, Literal, Refusal};
 use wire::imap::reply::{Code, Reply, Status, condition};
 
-use crate::cache::Structures;
+use crate::cache::Cache;
+use crate::facts::Facts;
 use crate::host::{End, Host, Identity, Patience};
 use crate::io::Io;
-use crate::view::View;
-use crate::{append, authenticate, capability, change, fetch, idle, list, mailbox, search};
+use crate::view::{Told, View};
+use crate::{
+    append, authenticate, capability, change, enable, fetch, idle, language, list, mailbox, multisearch, quota,
+    replace, search, sort, thread,
+};
 
 /// What all sessions share.
 pub struct Service {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) structures: Structures,
+    pub(crate) structures: Cache<Structure>,
+    pub(crate) facts: Cache<Facts>,
     hostname: String,
 }
 
 impl Service {
     /// On a store; `hostname` stands in the greeting.
     pub fn new(store: Arc<dyn Store>, hostname: impl Into<String>) -> Self {
-        Self { store, structures: Structures::default(), hostname: hostname.into() }
+        let (structures, facts) = (Cache::new(limits::IMAP_STRUCTURES), Cache::new(limits::IMAP_FACTS));
+        Self { store, structures, facts, hostname: hostname.into() }
+    }
+}
+
+impl Service {
+    /// The name in the greeting.
+    pub(crate) fn hostname(&self) -> &str {
+        &self.hostname
     }
 }
 
@@ -33,16 +47,9 @@ pub struct Session {
     service: Arc<Service>,
 }
 
-/// What the client has enabled or used, for good (RFC 5161, RFC 7162 §3.1).
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Enabled {
-    pub(crate) condstore: bool,
-}
-
 /// Somebody who has logged in.
 pub(crate) struct User {
     pub(crate) identity: Identity,
-    pub(crate) enabled: Enabled,
 }
 
 /// RFC 3501 §3. A command consumes the state and returns the next.
@@ -119,7 +126,7 @@ impl Session {
         match framed {
             Framed::Command(count) => {
                 io.settle().await;
-                let tagged = command::command(&io.input()[..count]);
+                let tagged = command::command(&io.input()[..count], io.enabled.names());
                 io.consume(count);
                 match tagged {
                     None => {
@@ -152,23 +159,26 @@ impl Session {
         count: usize,
         literal: Literal,
     ) -> Result<(State, bool), End> {
-        let tagged = command::command(&io.input()[..count]);
+        let tagged = command::command(&io.input()[..count], io.enabled.names());
         let fallback = wire::imap::frame::tag(io.input()).unwrap_or_else(|| "*".into());
         io.consume(count);
         let (tag, read) = match tagged {
             Some(Tagged { tag, command }) => (tag, command),
             None => (fallback, Err(wire::imap::Bad("A tag is missing"))),
         };
-        let (account, selected) = match &state {
-            State::Authenticated(user) | State::Selected(user, _) => {
-                (user.identity.account, if let State::Selected(_, view) = &state { Some(view.mailbox) } else { None })
-            }
+        let (account, view) = match &state {
+            State::Authenticated(user) => (user.identity.account, None),
+            State::Selected(user, view) => (user.identity.account, Some(view)),
             // The limits of these states hand out no messages.
             State::NotAuthenticated(_) | State::Logout => return Ok((state, true)),
         };
         let reply = match read {
             Ok(Command::Append(append)) => {
-                append::append(&self.service, io, &tag, (account, selected), append, literal).await?
+                let selected = view.map(|view| view.mailbox);
+                append::append(&self.service, io, &tag, (account, selected), append, Some(literal)).await?
+            }
+            Ok(Command::Replace(command)) => {
+                replace::replace(&self.service, io, account, view, command, Some(literal)).await?
             }
             Ok(_) => append::discard(io, literal, Reply::bad("A message was not expected here")).await?,
             Err(bad) => append::discard(io, literal, Reply::bad(bad.0)).await?,
@@ -177,7 +187,7 @@ impl Session {
         if !reply.text.is_empty() {
             io.settle().await;
         }
-        Ok((self.finish(io, &tag, (state, reply), Told::All).await?, is_bad))
+        Ok((self.finish(io, &tag, (state, reply), Telling::All).await?, is_bad))
     }
 
     async fn tagged(&self, io: &mut Io<'_>, state: State, tagged: Tagged) -> Result<(State, bool), End> {
@@ -189,25 +199,39 @@ impl Session {
                 return Ok((state, true));
             }
         };
-        let told = told_after(&command);
+        let telling = told_after(&command);
         io.tag.clone_from(&tag);
         let turn = self.command(io, &tag, state, command).await?;
         let bad = turn.1.status == Status::Bad;
-        Ok((self.finish(io, &tag, turn, told).await?, bad))
+        Ok((self.finish(io, &tag, turn, telling).await?, bad))
     }
 
     /// What changed meanwhile, then the tagged reply.
-    async fn finish(&self, io: &mut Io<'_>, tag: &str, (state, reply): Turn, told: Told) -> Result<State, End> {
+    async fn finish(
+        &self,
+        io: &mut Io<'_>,
+        tag: &str,
+        (state, mut reply): Turn,
+        telling: Telling,
+    ) -> Result<State, End> {
         let state = match state {
             State::Selected(user, mut view) => {
-                let there = match told {
-                    Told::Nothing => true,
-                    told => view.tell(&self.service, io, user.enabled, told == Told::All).await?,
+                let told = match telling {
+                    Telling::Nothing => Told::All { removed: false },
+                    telling => view.tell(&self.service, io, telling == Telling::All).await?,
                 };
-                if !there {
+                if told == Told::Gone {
                     reply.write(&mut io.out, tag);
                     condition(&mut io.out, "*", "BYE", None, "The selected mailbox was deleted");
                     return Ok(State::Logout);
+                }
+                if let Some(code) = view.resync_code(told, io.enabled) {
+                    if reply.code.is_none() && reply.status == Status::Ok && !reply.text.is_empty() {
+                        reply.code = Some(code);
+                    } else {
+                        // The reply has another code, or stands already.
+                        condition(&mut io.out, "*", "OK", Some(&code), "Up to here all is told");
+                    }
                 }
                 State::Selected(user, view)
             }
@@ -227,6 +251,7 @@ impl Session {
                 io.out.extend_from_slice(format!("* CAPABILITY {capabilities}\r\n").as_bytes());
                 Ok((state, Reply::ok("That is what there is")))
             }
+            (Command::Language(ranges), state) => Ok((state, language::language(io, &ranges))),
             (Command::Noop, state) => Ok((state, Reply::ok("Done"))),
             (Command::Logout, _) => {
                 // RFC 3501 §6.1.3: BYE, then the tagged OK.
@@ -260,18 +285,46 @@ impl Session {
             State::Selected(user, view) => (user, Some(view)),
             state => return Ok((state, Reply::bad("Log in first"))),
         };
+        if let Some(refused) = enable::refuse_numbers(io.enabled, &command) {
+            return Ok((with(user, view), refused));
+        }
+        enable::note_use(&mut io.enabled, &command);
         match command {
             Command::Select(select) => return mailbox::select(service, io, user, view, select).await,
             Command::Idle => return idle::idle(service, io, user, view).await,
-            Command::Enable(names) => return Ok(enable(io, user, view, &names)),
             _ => {}
         }
         let account = user.identity.account;
         let reply = match command {
-            Command::Create(create) => mailbox::create(service, account, create).await,
+            Command::Create(create) => mailbox::create(service, io, account, create).await,
             Command::Delete(name) => mailbox::delete(service, account, &name).await,
             Command::Rename(from, to) => mailbox::rename(service, io, account, &from, &to).await,
             Command::Subscribe(name, on) => mailbox::subscribe(service, account, &name, on).await,
+            // Made of URLs alone: no literal was announced.
+            Command::Append(append) => {
+                let selected = view.as_ref().map(|view| view.mailbox);
+                let ids = (account, selected);
+                let reply = append::append(&self.service, io, tag, ids, append, None).await?;
+                return Ok((with(user, view), reply));
+            }
+            Command::Replace(command) => {
+                let reply = replace::replace(service, io, account, view.as_ref(), command, None).await?;
+                return Ok((with(user, view), reply));
+            }
+            Command::MultiSearch(command) => {
+                let mut view = view;
+                let reply = multisearch::multisearch(service, io, account, view.as_mut(), &command).await?;
+                return Ok((with(user, view), reply));
+            }
+            Command::Compress(algorithm) => {
+                let reply = compress(io, tag, &algorithm).await?;
+                return Ok((with(user, view), reply));
+            }
+            Command::GetQuota(root) => quota::get(service, io, account, &root).await,
+            Command::GetQuotaRoot(name) => quota::get_root(service, io, account, &name).await,
+            // RFC 9208 §4.1.3: QUOTASET is not offered.
+            Command::SetQuota => Reply::no(Code::NoPerm, "Quotas are set by the operator"),
+            Command::Enable(names) => enable::enable(io, &names),
             Command::List(command) => list::list(service, io, account, &command).await?,
             Command::Lsub(command) => list::lsub(service, io, account, &command).await?,
             Command::Namespace => {
@@ -279,10 +332,7 @@ impl Session {
                 io.out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
                 Reply::ok("That is all")
             }
-            Command::Status(name, items) => {
-                let (user, reply) = mailbox::status(service, io, user, &name, &items).await;
-                return Ok((with(user, view), reply));
-            }
+            Command::Status(name, items) => mailbox::status(service, io, account, &name, &items).await,
             command => return self.selected(io, tag, user, view, command).await,
         };
         Ok((with(user, view), reply))
@@ -292,7 +342,7 @@ impl Session {
         &self,
         io: &mut Io<'_>,
         _tag: &str,
-        mut user: User,
+        user: User,
         view: Option<View>,
         command: Command,
     ) -> Result<Turn, End> {
@@ -300,6 +350,9 @@ impl Session {
         let Some(mut view) = view else {
             return Ok((State::Authenticated(user), Reply::bad("Select a mailbox first").with_code("CLIENTBUG")));
         };
+        if let Some(refused) = enable::refuse_out_of_range(view.told.len(), &command) {
+            return Ok((State::Selected(user, view), refused));
+        }
         let reply = match command {
             Command::Check => Reply::ok("All is safe"),
             Command::Close => {
@@ -309,33 +362,13 @@ impl Session {
             }
             Command::Unselect => return Ok((State::Authenticated(user), Reply::ok("Unselected"))),
             Command::Expunge(set) => change::expunge(service, &mut view, set.as_ref()).await,
-            Command::Fetch(command) => {
-                if let Some(bad) = out_of_range(&view, command.uid, &command.set) {
-                    bad
-                } else {
-                    user.enabled.condstore |= fetch::enables_condstore(&command);
-                    fetch::fetch(service, io, &mut view, user.enabled, &command).await?
-                }
-            }
-            Command::Search(command) => {
-                user.enabled.condstore |= search::enables_condstore(&command.key);
-                search::search(service, io, &view, &command).await?
-            }
-            Command::Store(command) => match out_of_range(&view, command.uid, &command.set) {
-                Some(bad) => bad,
-                None => {
-                    user.enabled.condstore |= command.unchanged_since.is_some();
-                    change::store(service, io, &mut view, user.enabled, &command).await?
-                }
-            },
-            Command::Copy(command) => match out_of_range(&view, command.uid, &command.set) {
-                Some(bad) => bad,
-                None => change::copy(service, io, &view, user.identity.account, &command).await,
-            },
-            Command::Move(command) => match out_of_range(&view, command.uid, &command.set) {
-                Some(bad) => bad,
-                None => change::move_messages(service, io, &mut view, &user, &command).await?,
-            },
+            Command::Fetch(command) => fetch::fetch(service, io, &mut view, command).await?,
+            Command::Search(command) => search::search(service, io, &mut view, &command).await?,
+            Command::Sort(command) => sort::sort(service, io, &mut view, &command).await?,
+            Command::Thread(command) => thread::thread(service, io, &view, &command).await?,
+            Command::Store(command) => change::store(service, io, &mut view, &command).await?,
+            Command::Copy(command) => change::copy(service, io, &view, user.identity.account, &command).await,
+            Command::Move(command) => change::move_messages(service, io, &mut view, &user, &command).await?,
             _ => Reply::bad("That is not for this state"),
         };
         Ok((State::Selected(user, view), reply))
@@ -344,7 +377,7 @@ impl Session {
 
 /// How much of what changed is told before a command's reply.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum Telling {
     /// Nothing: the command has just shown the mailbox.
     Nothing,
     /// All but removals.
@@ -355,14 +388,30 @@ enum Told {
 
 /// RFC 3501 §7.4.1: no EXPUNGE "while responding to a FETCH, STORE, or SEARCH command. … UID FETCH, UID STORE, and UID
 /// SEARCH are different commands".
-const fn told_after(command: &Command) -> Told {
+const fn told_after(command: &Command) -> Telling {
     match command {
         Command::Fetch(wire::imap::fetch::Fetch { uid: false, .. })
         | Command::Store(wire::imap::change::Store { uid: false, .. })
-        | Command::Search(wire::imap::search::Search { uid: false, .. }) => Told::NoExpunge,
-        Command::Select(_) => Told::Nothing,
-        _ => Told::All,
+        | Command::Search(wire::imap::search::Search { uid: false, .. })
+        | Command::Sort(wire::imap::sort::Sort { uid: false, .. })
+        | Command::Thread(wire::imap::sort::Thread { uid: false, .. }) => Telling::NoExpunge,
+        Command::Select(_) => Telling::Nothing,
+        _ => Telling::All,
     }
+}
+
+/// RFC 4978 §3.
+async fn compress(io: &mut Io<'_>, tag: &str, algorithm: &str) -> Result<Reply, End> {
+    if algorithm != "DEFLATE" {
+        return Ok(Reply::no(Code::Cannot, "There is no such compression"));
+    }
+    if !io.host.can_compress() {
+        return Ok(Reply::no(Code::CompressionActive, "The connection is compressed already"));
+    }
+    // The OK is the last thing that is not compressed.
+    Reply::ok("Compressed from here on").write(&mut io.out, tag);
+    io.compress().await?;
+    Ok(Reply::ok(""))
 }
 
 fn with(user: User, view: Option<View>) -> State {
@@ -370,31 +419,6 @@ fn with(user: User, view: Option<View>) -> State {
         Some(view) => State::Selected(user, view),
         None => State::Authenticated(user),
     }
-}
-
-/// RFC 5161 §3.1: what is not known is passed over, and the answer is OK in any case (neomutt enables UTF8=ACCEPT where it
-/// is not offered).
-fn enable(io: &mut Io<'_>, mut user: User, view: Option<View>, names: &[String]) -> Turn {
-    io.out.extend_from_slice(b"* ENABLED");
-    if names.iter().any(|name| name == "CONDSTORE") {
-        user.enabled.condstore = true;
-        io.out.extend_from_slice(b" CONDSTORE");
-    }
-    io.out.extend_from_slice(b"\r\n");
-    (with(user, view), Reply::ok("Enabled what there is"))
-}
-
-/// A message number beyond the last is an error of the client (RFC 3501 §9: "only … valid … message sequence numbers");
-/// UIDs that are not there are not.
-fn out_of_range(view: &View, uid: bool, set: &wire::imap::SequenceSet) -> Option<Reply> {
-    let beyond = !uid
-        && set.0.iter().any(|(a, b)| {
-            let len = view.told.len() as u64;
-            let over = |n: &Option<u32>| n.is_some_and(|n| u64::from(n) > len);
-            // `1:*` of an empty mailbox is nothing, and clients ask for it.
-            if len == 0 && (a.is_none() || b.is_none()) { false } else { over(a) || over(b) }
-        });
-    beyond.then(|| Reply::bad("There are not so many messages"))
 }
 
 fn refused(io: &mut Io<'_>, state: State, refusal: &Refusal) -> (State, bool) {

@@ -1,16 +1,17 @@
-//! What a session believes of its mailbox, and how it learns of what others did (RFC 3501 §5.2, §7.4.1).
+//! What a session believes of its mailbox, and how it learns of what others did (RFC 3501 §5.2, §7.4.1; RFC 7162 §3.2.10).
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use mail::{MailboxId, Uid};
+use mail::{MailboxId, ModSeq, Uid, limits};
 use store::{MailboxWatch, MessageRow, Snapshot};
-use wire::imap::SequenceSet;
 use wire::imap::write;
+use wire::imap::{MessageSet, SequenceSet};
 
+use crate::enable::Enabled;
 use crate::host::End;
 use crate::io::Io;
-use crate::session::{Enabled, Service};
+use crate::session::Service;
 
 /// The selected mailbox as the client knows it.
 pub(crate) struct View {
@@ -24,14 +25,29 @@ pub(crate) struct View {
     recent: Vec<Range<u32>>,
     /// How many keywords the client knows of.
     pub(crate) keywords: usize,
+    /// What `$` stands for (RFC 5182): UIDs, ascending.
+    pub(crate) saved: Vec<RangeInclusive<u32>>,
+    /// The last change up to which the client was told all, removals too.
+    complete: ModSeq,
+}
+
+/// What came of telling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The mailbox is gone.
+    Gone,
+    /// All is told; `removed`: removals among it.
+    All { removed: bool },
+    /// All but removals.
+    NotRemovals,
 }
 
 impl View {
     /// On a mailbox that is being selected; `None` where it was deleted meanwhile.
     pub(crate) fn new(mailbox: MailboxId, read_only: bool, mut watch: MailboxWatch) -> Option<Self> {
         let told = watch.newest()?;
-        let keywords = told.keywords.len();
-        Some(Self { mailbox, read_only, watch, told, recent: Vec::new(), keywords })
+        let (keywords, complete) = (told.keywords.len(), told.highest_modseq);
+        Some(Self { mailbox, read_only, watch, told, recent: Vec::new(), keywords, saved: Vec::new(), complete })
     }
 
     /// Claims \Recent for what is new in `told`. EXAMINE shows it and claims nothing (RFC 3501 §6.3.2).
@@ -79,12 +95,12 @@ impl View {
     }
 
     /// The places in the view of a set, ascending ranges.
-    pub(crate) fn places(&self, uid: bool, set: &SequenceSet) -> Vec<Range<usize>> {
-        places(&self.told, uid, set)
+    pub(crate) fn places(&self, uid: bool, set: &MessageSet) -> Vec<Range<usize>> {
+        places(&self.told, uid, set, &self.saved)
     }
 
     /// The UIDs of a set.
-    pub(crate) fn uids(&self, uid: bool, set: &SequenceSet) -> Vec<Uid> {
+    pub(crate) fn uids(&self, uid: bool, set: &MessageSet) -> Vec<Uid> {
         self.places(uid, set).into_iter().flat_map(|range| self.told.range(range)).map(|row| row.uid).collect()
     }
 
@@ -98,6 +114,18 @@ impl View {
         self.told = Arc::new(told);
     }
 
+    /// `* n FETCH (`, or `* uid UIDFETCH (` where numbers are given up (RFC 9586 §3.3).
+    pub(crate) fn begin(out: &mut Vec<u8>, n: usize, uid: Uid, enabled: Enabled) {
+        out.extend_from_slice(b"* ");
+        if enabled.uidonly {
+            write::number(out, u64::from(uid.get()));
+            out.extend_from_slice(b" UIDFETCH (");
+        } else {
+            write::number(out, n as u64);
+            out.extend_from_slice(b" FETCH (");
+        }
+    }
+
     /// `* n FETCH (FLAGS (…))` and what belongs to it.
     pub(crate) fn write_flags(
         &self,
@@ -108,10 +136,9 @@ impl View {
         uid: bool,
         enabled: Enabled,
     ) {
-        out.extend_from_slice(b"* ");
-        write::number(out, n as u64);
-        out.extend_from_slice(b" FETCH (");
-        if uid {
+        Self::begin(out, n, row.uid, enabled);
+        // RFC 7162 §3.2.4: with QRESYNC the UID is in all of them.
+        if (uid || enabled.qresync) && !enabled.uidonly {
             out.extend_from_slice(b"UID ");
             write::number(out, u64::from(row.uid.get()));
             out.push(b' ');
@@ -122,15 +149,16 @@ impl View {
             write::number(out, row.modseq.0);
             out.extend_from_slice(b") ");
         }
-        self.flags(out, row, names);
+        self.flags(out, row, names, enabled);
         out.extend_from_slice(b")\r\n");
     }
 
     /// `FLAGS (…)`
-    pub(crate) fn flags(&self, out: &mut Vec<u8>, row: &MessageRow, names: &Snapshot) {
+    pub(crate) fn flags(&self, out: &mut Vec<u8>, row: &MessageRow, names: &Snapshot, enabled: Enabled) {
         out.extend_from_slice(b"FLAGS (");
         let keywords = names.keywords_of(row).map(mail::Keyword::as_str);
-        write::flags(out, row.flags, self.is_recent(row.uid), keywords);
+        // RFC 9051 appendix E: there is no \Recent in IMAP4rev2.
+        write::flags(out, row.flags, !enabled.rev2 && self.is_recent(row.uid), keywords);
         out.push(b')');
     }
 
@@ -142,17 +170,18 @@ impl View {
         }
     }
 
-    /// Tells what changed since `told`, removals only where `expunge` allows it. `false`: the mailbox is gone.
-    pub(crate) async fn tell(
-        &mut self,
-        service: &Service,
-        io: &mut Io<'_>,
-        enabled: Enabled,
-        expunge: bool,
-    ) -> Result<bool, End> {
-        let Some(newest) = self.watch.newest() else { return Ok(false) };
+    /// RFC 7162 §3.2.10: the code that a client that resynchronises needs with a reply. Up to there it was told all, also
+    /// where flags of a later change were told and a removal before it not yet.
+    pub(crate) fn resync_code(&self, told: Told, enabled: Enabled) -> Option<String> {
+        let is_needed = enabled.qresync && matches!(told, Told::NotRemovals | Told::All { removed: true });
+        is_needed.then(|| format!("HIGHESTMODSEQ {}", self.complete.0))
+    }
+
+    /// Tells what changed since `told`, removals only where `expunge` allows it.
+    pub(crate) async fn tell(&mut self, service: &Service, io: &mut Io<'_>, expunge: bool) -> Result<Told, End> {
+        let Some(newest) = self.watch.newest() else { return Ok(Told::Gone) };
         if Arc::ptr_eq(&newest, &self.told) {
-            return Ok(true);
+            return Ok(Told::All { removed: false });
         }
         self.tell_keywords(&mut io.out, &newest);
         let (mut gone, mut changed) = (Vec::new(), Vec::new());
@@ -172,14 +201,10 @@ impl View {
             }
         }
         let before = std::mem::replace(&mut self.told, newest.clone());
-        if expunge || gone.is_empty() {
-            // RFC 3501 §7.4.1: each EXPUNGE renumbers what is above; from the highest down, numbers stay those of before.
-            for uid in gone.iter().rev() {
-                if let Ok(at) = before.find(*uid) {
-                    write::counted(&mut io.out, at as u64 + 1, "EXPUNGE");
-                    io.relieve().await?;
-                }
-            }
+        let outcome = if expunge || gone.is_empty() {
+            self.complete = newest.highest_modseq;
+            removals(io, &before, &gone).await?;
+            Told::All { removed: !gone.is_empty() }
         } else {
             // Removals wait: the view keeps them, and takes everything else.
             let mut told = before.apply(&rows, &[]);
@@ -188,25 +213,67 @@ impl View {
             told.recent_from = newest.recent_from;
             told.keywords = newest.keywords.clone();
             self.told = Arc::new(told);
-        }
+            Told::NotRemovals
+        };
         if fresh > 0 {
             self.claim_recent(service).await;
             write::counted(&mut io.out, self.told.len() as u64, "EXISTS");
-            write::counted(&mut io.out, self.recent_count() as u64, "RECENT");
+            if !io.enabled.rev2 {
+                write::counted(&mut io.out, self.recent_count() as u64, "RECENT");
+            }
         }
         for uid in changed {
             if let (Ok(at), Some(row)) = (self.told.find(uid), newest.by_uid(uid)) {
-                self.write_flags(&mut io.out, at + 1, row, &newest, true, enabled);
+                self.write_flags(&mut io.out, at + 1, row, &newest, true, io.enabled);
                 io.relieve().await?;
             }
         }
-        Ok(true)
+        Ok(outcome)
     }
 }
 
-/// The places of a set in a snapshot, ascending ranges.
-pub(crate) fn places(snapshot: &Snapshot, uid: bool, set: &SequenceSet) -> Vec<Range<usize>> {
+/// EXPUNGE for each, or VANISHED for all (RFC 7162 §3.2.10).
+async fn removals(io: &mut Io<'_>, before: &Snapshot, gone: &[Uid]) -> Result<(), End> {
+    if io.enabled.qresync || io.enabled.uidonly {
+        return vanished(io, "", gone.iter().map(|uid| uid.get())).await;
+    }
+    // RFC 3501 §7.4.1: each EXPUNGE renumbers what is above; from the highest down, numbers stay those of before.
+    for uid in gone.iter().rev() {
+        if let Ok(at) = before.find(*uid) {
+            write::counted(&mut io.out, at as u64 + 1, "EXPUNGE");
+            io.relieve().await?;
+        }
+    }
+    Ok(())
+}
+
+/// `* VANISHED [(EARLIER) ]set`, in several responses where there is much.
+pub(crate) async fn vanished(
+    io: &mut Io<'_>,
+    earlier: &str,
+    uids: impl Iterator<Item = u32> + Send,
+) -> Result<(), End> {
+    let SequenceSet(set) = SequenceSet::of(uids);
+    for part in set.chunks(limits::IMAP_VANISHED_RANGES) {
+        let part = SequenceSet(part.to_vec());
+        io.out.extend_from_slice(format!("* VANISHED {earlier}{part}\r\n").as_bytes());
+        io.relieve().await?;
+    }
+    Ok(())
+}
+
+/// The places of a set in a snapshot, ascending ranges; `saved`: what `$` stands for.
+pub(crate) fn places(
+    snapshot: &Snapshot,
+    uid: bool,
+    set: &MessageSet,
+    saved: &[RangeInclusive<u32>],
+) -> Vec<Range<usize>> {
     let len = snapshot.len();
+    let set = match set {
+        MessageSet::Numbers(set) => set,
+        MessageSet::Saved => return uid_places(snapshot, saved.iter().cloned()),
+    };
     if !uid {
         let last = u32::try_from(len).unwrap_or(u32::MAX);
         let ranges = set.ranges(last).into_iter();
@@ -215,10 +282,13 @@ pub(crate) fn places(snapshot: &Snapshot, uid: bool, set: &SequenceSet) -> Vec<R
     }
     // RFC 3501 §6.4.8: `*` is the highest UID, so `n:*` always has the last message.
     let last = len.checked_sub(1).and_then(|last| snapshot.get(last)).map_or(0, |row| row.uid.get());
+    uid_places(snapshot, set.ranges(last).into_iter())
+}
+
+fn uid_places(snapshot: &Snapshot, ranges: impl Iterator<Item = RangeInclusive<u32>>) -> Vec<Range<usize>> {
     let place = |uid: u32| Uid::new(uid).map_or(0, |uid| snapshot.find(uid).unwrap_or_else(|at| at));
-    let ranges = set.ranges(last).into_iter();
     let places = ranges.map(|range| {
-        let end = range.end().checked_add(1).map_or(len, place);
+        let end = range.end().checked_add(1).map_or(snapshot.len(), place);
         place(*range.start())..end
     });
     places.filter(|range| !range.is_empty()).collect()

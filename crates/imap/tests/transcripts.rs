@@ -18,6 +18,9 @@ fn transcripts() {
         if !is("empty") {
             world.fill(&messages);
         }
+        if let Some(quota) = transcript.directive("quota") {
+            world.set_quota(quota.parse().unwrap());
+        }
         let scram = is("scram");
         if scram {
             let keys = wire::sasl::scram::Keys::derive(world::PASSWORD, &[1; 16], 4096);

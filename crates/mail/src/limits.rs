@@ -163,6 +163,8 @@ limits! {
     IMAP_LOGIN_FAILURES: usize = 5;
     /// Messages of one APPEND (RFC 3502).
     IMAP_APPEND_MESSAGES: usize = 100;
+    /// URLs in one line of CATENATE (RFC 4469).
+    IMAP_CATENATE_PARTS: usize = 1_000;
     /// Pipelined APPENDs of one session that are committed together.
     IMAP_COMMITS_AT_ONCE: usize = 64;
     /// Octets of replies that are collected before they are sent.
@@ -171,8 +173,26 @@ limits! {
     IMAP_FETCH_BATCH: usize = 64;
     /// Octets of parsed structures kept for all sessions together.
     IMAP_STRUCTURES: usize = 32 * MIB;
+    /// Octets of what SORT and THREAD know of messages, kept for all sessions together.
+    IMAP_FACTS: usize = 64 * MIB;
+    /// References of a message that THREAD follows, the last ones.
+    IMAP_REFERENCES: usize = 100;
+    /// Messages above another that THREAD looks through so that nothing stands above itself.
+    IMAP_THREAD_DEPTH: usize = 10_000;
     /// Octets of a message's text that SEARCH looks at at once: a larger one is searched in pieces that overlap.
     IMAP_SEARCH_TEXT: usize = 4 * MIB;
+    /// Ranges of UIDs in one VANISHED response; more are told in several.
+    IMAP_VANISHED_RANGES: usize = 1_000;
+    /// Ranges of UIDs that `$` may stand for; a longer result is not kept.
+    IMAP_SAVED_RANGES: usize = 10_000;
+    /// Characters of a PREVIEW (RFC 8970 §3.1 says 200 are enough).
+    IMAP_PREVIEW_CHARS: usize = 200;
+    /// Octets of a message's text that a PREVIEW is made of.
+    IMAP_PREVIEW_LOOKED_AT: u64 = 16 * 1024;
+    /// A client that waits for a SEARCH hears so often how far it is (INPROGRESS).
+    IMAP_PROGRESS_EVERY: Duration = Duration::from_secs(10);
+    /// Octets that are inflated at once of a compressed connection.
+    INFLATED_AT_ONCE: usize = 64 * KIB;
     /// A sign of life in IDLE after this long without news: address translators forget silent connections.
     IMAP_IDLE_NOTICE: Duration = Duration::from_secs(120);
     /// IMAP's autologout timer (RFC 3501 §5.4 says at least 30 minutes).

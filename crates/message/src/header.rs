@@ -130,6 +130,18 @@ impl<'a> Header<'a> {
         (id.len() > 2).then(|| String::from_utf8_lossy(&id).into_owned())
     }
 
+    /// The messages that this one refers to, oldest first (RFC 5256 §3 step 1): References, or the first of In-Reply-To.
+    /// Without their angle brackets; at most `most`, the last ones.
+    pub fn references(&self, most: usize) -> Vec<String> {
+        let ids = |name| self.get(name).map(|field| message_ids(&field.unfolded())).unwrap_or_default();
+        let mut ids = match ids("References") {
+            references if !references.is_empty() => references,
+            _ => ids("In-Reply-To").into_iter().take(1).collect(),
+        };
+        ids.drain(..ids.len().saturating_sub(most));
+        ids
+    }
+
     /// The first Date field's moment, leniently.
     pub fn date(&self) -> Option<crate::date::DateTime> {
         crate::date::parse(&self.get("Date")?.unfolded())
@@ -154,6 +166,24 @@ impl<'a> Header<'a> {
     pub fn delivered_to(&self) -> Vec<String> {
         self.all("Delivered-To").map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned()).collect()
     }
+}
+
+/// What stands in angle brackets and has an `@`, without white space.
+fn message_ids(value: &[u8]) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut rest = value;
+    while let Some(start) = memchr(b'<', rest) {
+        let Some(len) = memchr(b'>', &rest[start..]) else { break };
+        let inner = &rest[start + 1..start + len];
+        // A bracket that is not closed before the next one opens is none.
+        let inner = &inner[memchr::memrchr(b'<', inner).map_or(0, |at| at + 1)..];
+        let id: Vec<u8> = inner.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
+        if id.contains(&b'@') {
+            ids.push(String::from_utf8_lossy(&id).into_owned());
+        }
+        rest = &rest[start + len + 1..];
+    }
+    ids
 }
 
 /// Names in lower case and in order: a client may ask for thousands, and a header may have thousands of fields.

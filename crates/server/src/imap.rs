@@ -15,6 +15,7 @@ use wire::sasl::scram::Keys;
 
 use crate::auth::{LoginError, hash};
 use crate::conn::{Connection, TlsInfo};
+use crate::deflate::{Broken, Deflate};
 use crate::listen::Service;
 use crate::settings::{PlaintextAuth, Settings};
 use crate::shared::Shared;
@@ -23,7 +24,8 @@ use crate::shared::Shared;
 pub async fn serve(connection: Connection, service: Service, shared: Arc<Shared>) {
     let peer = connection.peer();
     let session = Session::new(shared.imap.clone());
-    let mut host = Pump { settings: shared.settings(), shared, connection, service: service.name(), proving: None };
+    let mut host =
+        Pump { settings: shared.settings(), shared, connection, service: service.name(), proving: None, deflate: None };
     match session.run(&mut host).await {
         End::Closed => host.connection.shutdown().await,
         End::Failed => tracing::debug!(service = service.name(), %peer, "connection lost"),
@@ -37,6 +39,8 @@ struct Pump {
     service: &'static str,
     /// Whose SCRAM keys are in use.
     proving: Option<Box<Account>>,
+    /// COMPRESS was done.
+    deflate: Option<Deflate>,
 }
 
 impl Pump {
@@ -70,6 +74,25 @@ impl Pump {
         }
     }
 
+    /// Waits until the connection has something.
+    async fn receive(&mut self, patience: Patience) -> Result<Input, End> {
+        if !self.connection.buffer().is_empty() {
+            return Ok(Input::Bytes);
+        }
+        let wait = self.patience(patience);
+        tokio::select! {
+            read = self.connection.fill() => match read {
+                Ok(0) => Ok(Input::Closed),
+                Ok(_) => Ok(Input::Bytes),
+                Err(_) => Err(End::Failed),
+            },
+            () = tokio::time::sleep(wait) => {
+                Ok(if patience == Patience::Idle { Input::Quiet } else { Input::TimedOut })
+            }
+            () = self.shared.shutdown.wait() => Ok(Input::Stopping),
+        }
+    }
+
     fn note(&self, user: &str, outcome: &'static str) {
         self.shared.metrics.login(outcome);
         tracing::info!(service = self.service, peer = %self.connection.peer().ip(), user, outcome, "log-in");
@@ -79,29 +102,50 @@ impl Pump {
 #[async_trait]
 impl Host for Pump {
     async fn read(&mut self, input: &mut Vec<u8>, patience: Patience) -> Result<Input, End> {
-        if self.connection.buffer().is_empty() {
-            let wait = self.patience(patience);
-            tokio::select! {
-                read = self.connection.fill() => match read {
-                    Ok(0) => return Ok(Input::Closed),
-                    Ok(_) => {}
-                    Err(_) => return Err(End::Failed),
-                },
-                () = tokio::time::sleep(wait) => {
-                    return Ok(if patience == Patience::Idle { Input::Quiet } else { Input::TimedOut });
+        loop {
+            if let Some(deflate) = &mut self.deflate {
+                let before = input.len();
+                while deflate.is_waiting() && input.len() == before {
+                    deflate.inflate(input).map_err(|Broken| End::Failed)?;
                 }
-                () = self.shared.shutdown.wait() => return Ok(Input::Stopping),
+                if input.len() > before {
+                    return Ok(Input::Bytes);
+                }
+            }
+            let received = self.receive(patience).await?;
+            if received != Input::Bytes {
+                return Ok(received);
+            }
+            let bytes = self.connection.buffer();
+            let count = bytes.len();
+            match &mut self.deflate {
+                Some(deflate) => deflate.received(bytes),
+                None => input.extend_from_slice(bytes),
+            }
+            self.connection.consume(count);
+            if self.deflate.is_none() {
+                return Ok(Input::Bytes);
             }
         }
-        let bytes = self.connection.buffer();
-        input.extend_from_slice(bytes);
-        let count = bytes.len();
-        self.connection.consume(count);
-        Ok(Input::Bytes)
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
-        self.connection.write_all(bytes).await.map_err(|_| End::Failed)
+        let written = if self.deflate.is_some() {
+            let mut packed = Vec::new();
+            Deflate::deflate(bytes, &mut packed).map_err(|Broken| End::Failed)?;
+            self.connection.write_all(&packed).await
+        } else {
+            self.connection.write_all(bytes).await
+        };
+        written.map_err(|_| End::Failed)
+    }
+
+    fn can_compress(&self) -> bool {
+        self.deflate.is_none()
+    }
+
+    fn compress(&mut self, received: &[u8]) {
+        self.deflate = Some(Deflate::new(received));
     }
 
     async fn start_tls(&mut self) -> Result<(), End> {

@@ -16,6 +16,7 @@ mod clock;
 pub mod conn;
 pub mod connect;
 pub mod control;
+mod deflate;
 pub mod dns;
 pub mod http;
 pub mod imap;

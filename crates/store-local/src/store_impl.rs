@@ -226,6 +226,27 @@ impl Store for LocalStore {
         self.change_with(bodies, move |truth, places| truth.append(mailbox, &rows, places, now)).await
     }
 
+    async fn replace(
+        &self,
+        from: MailboxId,
+        old: Uid,
+        to: MailboxId,
+        (stage, message): (Box<dyn Stage>, AppendMessage),
+        now: Timestamp,
+    ) -> StoreResult<Durable<Uid>> {
+        let bodies = vec![pending(stage).await?];
+        self.change_with(bodies, move |truth, places| {
+            truth.mailbox(to)?;
+            // The old one goes first: its space counts for the new one.
+            if truth.expunge(from, &[old])?.is_empty() {
+                return Err(StoreError::NotFound("the message to be replaced".into()));
+            }
+            let uids = truth.append(to, std::slice::from_ref(&message), places, now)?;
+            uids.first().copied().ok_or_else(|| StoreError::Failed("a message came without its bytes".into()))
+        })
+        .await
+    }
+
     async fn mailboxes(&self, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {
         self.readers.read(move |conn| read::mailboxes(conn, account)).await
     }

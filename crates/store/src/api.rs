@@ -93,6 +93,17 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Durable<Vec<Uid>>>;
 
+    /// Puts a message into `to` and removes `old` from `from`, in one commit (RFC 8508). `NotFound` where the old one is
+    /// gone.
+    async fn replace(
+        &self,
+        from: MailboxId,
+        old: Uid,
+        to: MailboxId,
+        message: (Box<dyn Stage>, AppendMessage),
+        now: Timestamp,
+    ) -> StoreResult<Durable<Uid>>;
+
     // ---- Mailboxes ------------------------------------------------------------------------
 
     /// Mailboxes and subscribed names of an account, by name, INBOX first.

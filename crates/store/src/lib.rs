@@ -30,6 +30,7 @@ pub use failpoint::failpoint;
 pub use journey::{Event, Journey, JourneyQuery, Tls, What};
 pub use mailbox::{
     AppendMessage, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse, StoreOutcome,
+    canonical_name,
 };
 pub use queue::{
     Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueFeed, QueueItem, QueueMessage,

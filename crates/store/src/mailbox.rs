@@ -1,6 +1,23 @@
 //! Mailboxes of an account and what is done in them.
 
+use std::borrow::Cow;
+
 use mail::{Flags, Keyword, MailboxId, ModSeq, Timestamp, Uid, UidValidity};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+/// The one spelling of a mailbox name: NFC (RFC 9051 §5.1: names that differ only in how they are composed are one name),
+/// and `INBOX` in every case is `INBOX` (RFC 3501 §5.1).
+pub fn canonical_name(name: &str) -> Cow<'_, str> {
+    let composed: Cow<'_, str> =
+        if name.is_ascii() || is_nfc(name) { Cow::Borrowed(name) } else { Cow::Owned(name.nfc().collect()) };
+    let first = composed.split('/').next().unwrap_or_default();
+    if first != INBOX && first.eq_ignore_ascii_case(INBOX) {
+        return Cow::Owned(format!("{INBOX}{}", &composed[INBOX.len()..]));
+    }
+    composed
+}
+
+const INBOX: &str = "INBOX";
 
 /// Special use (RFC 6154 §2). Sent, Drafts, Junk, Trash and Archive are made with every account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -81,6 +81,11 @@ impl World {
         });
     }
 
+    pub fn set_quota(&self, quota: u64) {
+        let set = self.store.set_quota(self.account, Some(quota));
+        let _ = RUNTIME.block_on(set).unwrap();
+    }
+
     /// Opens a connection.
     pub fn connect(&self, settings: Settings) -> Client {
         let pipe = Arc::new(Pipe::default());
@@ -208,6 +213,13 @@ impl Host for MemoryHost {
         let passwords = tls || !self.settings.remote;
         Security { tls, starttls: self.settings.starttls, passwords, scram: self.settings.scram }
     }
+
+    /// The pump's own affair: what it compresses is tested there.
+    fn can_compress(&self) -> bool {
+        false
+    }
+
+    fn compress(&mut self, _: &[u8]) {}
 
     fn binding(&self) -> ChannelBinding {
         let exporter = self.pipe.state.lock().unwrap().tls.then(|| vec![7; 32]);

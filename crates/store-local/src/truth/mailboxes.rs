@@ -13,6 +13,7 @@ pub(crate) const INBOX: &str = "INBOX";
 
 /// A name in the form in which it is kept: `INBOX` in capitals, also as the first level.
 pub(crate) fn checked_name(name: &str) -> StoreResult<Cow<'_, str>> {
+    let name = store::canonical_name(name);
     if name.is_empty() || name.len() > limits::MAILBOX_NAME_LEN {
         return Err(StoreError::BadMailboxName("a mailbox name has 1 to 255 octets"));
     }
@@ -22,12 +23,7 @@ pub(crate) fn checked_name(name: &str) -> StoreResult<Cow<'_, str>> {
     if name.chars().any(char::is_control) {
         return Err(StoreError::BadMailboxName("a mailbox name has no control characters"));
     }
-    // RFC 3501 §5.1: INBOX is one name in every spelling.
-    let first = name.split('/').next().unwrap_or(name);
-    if first != INBOX && first.eq_ignore_ascii_case(INBOX) {
-        return Ok(Cow::Owned(format!("{INBOX}{}", &name[INBOX.len()..])));
-    }
-    Ok(Cow::Borrowed(name))
+    Ok(name)
 }
 
 /// The names above `name`, from the top.

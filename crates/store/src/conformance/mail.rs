@@ -111,6 +111,33 @@ pub async fn append_gives_consecutive_uids(store: Arc<impl Store>) {
     assert_eq!(store.balance().await.unwrap().accepted, 0);
 }
 
+/// REPLACE: one comes and the other goes, in one commit; its space counts for the new one. Or nothing happens.
+pub async fn replace_is_one_change(store: Arc<impl Store>) {
+    let a = account(&*store, "a@x.example").await;
+    let mailbox = inbox(&*store, a).await;
+    let drafts = store.mailbox(a, "Drafts").await.unwrap().unwrap();
+    let old = append(&*store, mailbox, b"12345").await;
+    store.set_quota(a, Some(8)).await.unwrap().into_inner();
+    let new = |bytes: &'static [u8]| async {
+        let message = AppendMessage { flags: Flags::DRAFT, keywords: Vec::new(), internal_date: NOW };
+        (staged(&*store, bytes).await, message)
+    };
+    let mut watch = store.watch(mailbox).await.unwrap();
+    assert!(matches!(
+        store.replace(mailbox, old, drafts, new(b"123456789").await, NOW).await,
+        Err(StoreError::OverQuota(_))
+    ));
+    assert!(watch.newest().unwrap().by_uid(old).is_some());
+    let uid = store.replace(mailbox, old, mailbox, new(b"1234567").await, NOW).await.unwrap().into_inner();
+    let snapshot = watch.newest().unwrap();
+    assert_eq!((uid.get(), snapshot.len(), snapshot.by_uid(uid).unwrap().flags), (2, 1, Flags::DRAFT));
+    assert!(matches!(store.replace(mailbox, old, drafts, new(b"1").await, NOW).await, Err(StoreError::NotFound(_))));
+    assert_eq!(store.status(drafts).await.unwrap().messages, 0);
+    let uid = store.replace(mailbox, uid, drafts, new(b"12345678").await, NOW).await.unwrap().into_inner();
+    assert_eq!((uid.get(), store.status(mailbox).await.unwrap().messages), (1, 0));
+    assert_eq!(store.account(a).await.unwrap().unwrap().used, 8);
+}
+
 /// Who holds a body reads it, whatever is deleted and reclaimed meanwhile.
 pub async fn deleted_bodies_stay_readable(store: Arc<impl Store>) {
     let a = account(&*store, "a@x.example").await;

@@ -1,7 +1,7 @@
-//! STORE and APPEND (RFC 3501 §6.4.6, §6.3.11; RFC 3502, 7162).
+//! STORE (RFC 3501 §6.4.6, RFC 7162 §3.1.3).
 
 use super::cursor::{Bad, Cursor, FlagList};
-use super::sequence::SequenceSet;
+use super::sequence::MessageSet;
 
 /// STORE.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct Store {
     /// The set is of UIDs.
     pub uid: bool,
     /// Which messages.
-    pub set: SequenceSet,
+    pub set: MessageSet,
     /// UNCHANGEDSINCE (RFC 7162 §3.1.3).
     pub unchanged_since: Option<u64>,
     /// How.
@@ -31,29 +31,11 @@ pub enum Operation {
     Replace,
 }
 
-/// APPEND up to its first message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Append {
-    /// Where to.
-    pub mailbox: String,
-    /// Of the first message.
-    pub options: AppendOptions,
-}
-
-/// What stands before each message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AppendOptions {
-    /// Flags.
-    pub flags: FlagList,
-    /// INTERNALDATE as written.
-    pub date: Option<Vec<u8>>,
-}
-
 impl Cursor<'_> {
     /// `store = "STORE" SP sequence-set [SP "(" store-modifier ")"] SP store-att-flags`,
     /// `store-att-flags = (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag)))`
     pub(super) fn store(&mut self, uid: bool) -> Result<Store, Bad> {
-        let set = self.sequence_set()?;
+        let set = self.message_set()?;
         self.sp()?;
         let mut unchanged_since = None;
         if self.take(b'(') {
@@ -101,48 +83,17 @@ impl Cursor<'_> {
         }
         Ok(flags.into_iter().collect())
     }
-
-    /// `append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal`, up to the literal
-    pub(super) fn append(&mut self) -> Result<Append, Bad> {
-        let mailbox = self.mailbox()?;
-        self.sp()?;
-        Ok(Append { mailbox, options: self.append_options()? })
-    }
-
-    /// `[flag-list SP] [date-time SP]`, and the literal's announcement
-    fn append_options(&mut self) -> Result<AppendOptions, Bad> {
-        let mut options = AppendOptions::default();
-        if self.peek() == Some(b'(') {
-            options.flags = self.flag_list()?;
-            self.sp()?;
-        }
-        if self.peek() == Some(b'"') {
-            options.date = Some(self.quoted()?.into_owned());
-            self.sp()?;
-        }
-        self.take(b'~');
-        match self.peek() {
-            Some(b'{') => Ok(options),
-            _ => Err(Bad("The message is missing: it is a literal")),
-        }
-    }
-}
-
-/// RFC 3502 §6.3.11: what follows a message of an APPEND: ` [flag-list SP] [date-time SP] literal`.
-pub fn next_message(input: &[u8]) -> Result<AppendOptions, Bad> {
-    let mut cursor = Cursor::new(input);
-    cursor.sp()?;
-    cursor.append_options()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::command::{Command, command};
+    use super::super::mutf7::Names;
     use super::*;
     use mail::Flags;
 
     fn read(text: &str) -> Result<Command, Bad> {
-        command(format!("a {text}\r\n").as_bytes()).unwrap().command
+        command(format!("a {text}\r\n").as_bytes(), Names::Modified).unwrap().command
     }
 
     #[test]
@@ -168,19 +119,5 @@ mod tests {
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn appends() {
-        let append = |text: &str| match read(text).unwrap() {
-            Command::Append(append) => append,
-            other => panic!("{other:?}"),
-        };
-        let offlineimap = append("APPEND INBOX () \"24-Nov-2026 01:00:00 +0000\" {5}");
-        assert_eq!(offlineimap.options.date.as_deref(), Some(&b"24-Nov-2026 01:00:00 +0000"[..]));
-        assert_eq!(append("append \"Sent\" (\\Seen) {5+}").options.flags.system, Flags::SEEN);
-        assert_eq!(next_message(b" (\\Seen) {3+}\r\n").unwrap().flags.system, Flags::SEEN);
-        assert!(read("APPEND INBOX").is_err());
-        assert!(read("APPEND INBOX (\\Seen) x").is_err());
     }
 }

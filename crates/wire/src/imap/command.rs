@@ -3,12 +3,16 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::change::{Append, Store};
+use super::append::{Append, Replace};
+use super::change::Store;
 use super::cursor::{Bad, Cursor, is_tag_char};
 use super::fetch::Fetch;
 use super::mailbox::{Create, List, Select, StatusItem};
+use super::multisearch::MultiSearch;
+use super::mutf7::Names;
 use super::search::Search;
-use super::sequence::SequenceSet;
+use super::sequence::MessageSet;
+use super::sort::{Sort, Thread};
 
 /// A command with its tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +81,7 @@ pub enum Command {
     /// UNSELECT (RFC 3691)
     Unselect,
     /// EXPUNGE, or UID EXPUNGE with its set (RFC 4315)
-    Expunge(Option<SequenceSet>),
+    Expunge(Option<MessageSet>),
     /// SEARCH
     Search(Search),
     /// FETCH
@@ -88,6 +92,24 @@ pub enum Command {
     Copy(Transfer),
     /// MOVE (RFC 6851)
     Move(Transfer),
+    /// ESEARCH (RFC 7377)
+    MultiSearch(MultiSearch),
+    /// SORT (RFC 5256)
+    Sort(Sort),
+    /// THREAD (RFC 5256)
+    Thread(Thread),
+    /// LANGUAGE (RFC 5255)
+    Language(Vec<String>),
+    /// COMPRESS (RFC 4978), the algorithm in upper case
+    Compress(String),
+    /// GETQUOTA (RFC 9208), the root
+    GetQuota(Vec<u8>),
+    /// GETQUOTAROOT, the mailbox
+    GetQuotaRoot(String),
+    /// SETQUOTA
+    SetQuota,
+    /// REPLACE (RFC 8508), up to its message
+    Replace(Replace),
 }
 
 /// The arguments of COPY and MOVE.
@@ -96,7 +118,7 @@ pub struct Transfer {
     /// The set is of UIDs.
     pub uid: bool,
     /// Which messages.
-    pub set: SequenceSet,
+    pub set: MessageSet,
     /// Where to.
     pub mailbox: String,
 }
@@ -113,8 +135,8 @@ impl std::fmt::Debug for Secret {
 
 /// `command = tag SP (command-any / command-auth / command-nonauth / command-select) CRLF`.
 /// `None`: there is not even a tag.
-pub fn command(input: &[u8]) -> Option<Tagged> {
-    let mut cursor = Cursor::new(input);
+pub fn command(input: &[u8], names: Names) -> Option<Tagged> {
+    let mut cursor = Cursor::with_names(input, names);
     let tag = cursor.word_of(is_tag_char, "").ok()?.to_owned();
     if tag.len() > mail::limits::IMAP_TAG_LEN {
         return None;
@@ -134,10 +156,13 @@ impl Cursor<'_> {
             }
             name => match self.simple_command(name) {
                 Some(command) => command,
-                None => self.command_with_arguments(name)?,
+                None => match self.account_command(name)? {
+                    Some(command) => command,
+                    None => self.command_with_arguments(name)?,
+                },
             },
         };
-        if !matches!(command, Command::Append(_)) {
+        if !matches!(command, Command::Append(_) | Command::Replace(_)) {
             self.crlf()?;
         }
         Ok(command)
@@ -160,7 +185,7 @@ impl Cursor<'_> {
     }
 
     fn command_with_arguments(&mut self, name: &str) -> Result<Command, Bad> {
-        const KNOWN: [&str; 19] = [
+        const KNOWN: [&str; 24] = [
             "ID",
             "AUTHENTICATE",
             "LOGIN",
@@ -180,8 +205,13 @@ impl Cursor<'_> {
             "FETCH",
             "STORE",
             "COPY",
+            "MOVE",
+            "REPLACE",
+            "SORT",
+            "THREAD",
+            "ESEARCH",
         ];
-        if !KNOWN.contains(&name) && name != "MOVE" {
+        if !KNOWN.contains(&name) {
             return Err(Bad("There is no such command"));
         }
         self.sp()?;
@@ -212,6 +242,7 @@ impl Cursor<'_> {
                 Command::Status(mailbox, self.status_items()?)
             }
             "APPEND" => Command::Append(self.append()?),
+            "ESEARCH" => Command::MultiSearch(self.multisearch()?),
             name => self.message_arguments(name, false)?,
         })
     }
@@ -225,19 +256,22 @@ impl Cursor<'_> {
     fn message_arguments(&mut self, name: &str, uid: bool) -> Result<Command, Bad> {
         Ok(match name {
             "SEARCH" => Command::Search(self.search(uid)?),
+            "SORT" => Command::Sort(self.sort(uid)?),
+            "THREAD" => Command::Thread(self.thread(uid)?),
             "FETCH" => Command::Fetch(self.fetch(uid)?),
             "STORE" => Command::Store(self.store(uid)?),
             "COPY" => Command::Copy(self.transfer(uid)?),
             "MOVE" => Command::Move(self.transfer(uid)?),
+            "REPLACE" => Command::Replace(self.replace(uid)?),
             // RFC 4315 §2.1: `uid-expunge = "UID" SP "EXPUNGE" SP sequence-set`
-            "EXPUNGE" if uid => Command::Expunge(Some(self.sequence_set()?)),
+            "EXPUNGE" if uid => Command::Expunge(Some(self.message_set()?)),
             _ => return Err(Bad("There is no such command")),
         })
     }
 
     /// `copy = "COPY" SP sequence-set SP mailbox`
     fn transfer(&mut self, uid: bool) -> Result<Transfer, Bad> {
-        let set = self.sequence_set()?;
+        let set = self.message_set()?;
         self.sp()?;
         Ok(Transfer { uid, set, mailbox: self.mailbox()? })
     }
@@ -287,11 +321,12 @@ pub fn base64(text: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sequence::SequenceSet;
     use super::*;
     use proptest::prelude::*;
 
     fn read(text: &str) -> Result<Command, Bad> {
-        command(text.as_bytes()).unwrap().command
+        command(text.as_bytes(), Names::Modified).unwrap().command
     }
 
     #[test]
@@ -301,8 +336,8 @@ mod tests {
         assert_eq!(read("a NOOP x\r\n"), Err(Bad("There is more than the command takes")));
         assert_eq!(read("a XYZZY\r\n"), Err(Bad("There is no such command")));
         assert_eq!(read("a\r\n"), Err(Bad("A space is missing")));
-        assert!(command(b"\r\n").is_none());
-        assert!(command(b"* OK\r\n").is_none());
+        assert!(command(b"\r\n", Names::Modified).is_none());
+        assert!(command(b"* OK\r\n", Names::Modified).is_none());
         let login = Command::Login { user: b"a".to_vec(), password: Secret(b"p \"".to_vec()) };
         assert_eq!(read("a LOGIN a \"p \\\"\"\r\n"), Ok(login.clone()));
         assert_eq!(read("a login {1}\r\na {3+}\r\np \"\r\n"), Ok(login));
@@ -313,7 +348,7 @@ mod tests {
         assert_eq!(read("a ID (\"name\" NIL)\r\n"), Ok(Command::Id(vec![("name".into(), None)])));
         assert_eq!(
             read("a UID EXPUNGE 1:3\r\n").unwrap(),
-            Command::Expunge(Some(SequenceSet(vec![(Some(1), Some(3))])))
+            Command::Expunge(Some(MessageSet::Numbers(SequenceSet(vec![(Some(1), Some(3))]))))
         );
         assert!(read("a UID NOOP\r\n").is_err());
     }
@@ -321,7 +356,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = command(&bytes);
+            let _ = command(&bytes, Names::Modified);
+            let _ = command(&bytes, Names::Utf8);
         }
 
         #[test]
@@ -330,9 +366,11 @@ mod tests {
                 "a", " ", "UID", "FETCH", "STORE", "SEARCH", "LIST", "STATUS", "APPEND", "SELECT", "CREATE", "(", ")", "\"", "1:*",
                 "BODY", "[", "]", "<", "0.1", ">", "HEADER.FIELDS", "{1}\r\nx", "{9}\r\n", "\\Seen", "OR", "NOT", "CHARSET",
                 "RETURN", "UNCHANGEDSINCE", "*", "%", "&", "\r\n", "+FLAGS", "CHANGEDSINCE", "1-Jan-2020", "MODSEQ", "USE",
+                "$", "VANISHED", "QRESYNC", "PARTIAL", "-1:-2", "REPLACE", "BINARY", "BINARY.SIZE", "PREVIEW", "LAZY", "UTF8", "~{1+}\r\nx",
+                "SAVE", "MAILBOXID", "SORT", "THREAD", "REFERENCES", "REVERSE", "DATE", "US-ASCII",
             ]), 0..24)
         ) {
-            let _ = command(words.concat().as_bytes());
+            let _ = command(words.concat().as_bytes(), Names::Modified);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use mail::{Flags, Keyword, limits};
 
-use super::mutf7;
+use super::mutf7::Names;
 
 /// The command is not grammatical; the words are for the tagged BAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,7 @@ pub struct Bad(pub &'static str);
 pub struct Cursor<'a> {
     input: &'a [u8],
     depth: usize,
+    names: Names,
 }
 
 /// `CTL = %x00-1F / %x7F`; `atom-specials = "(" / ")" / "{" / SP / CTL / list-wildcards / quoted-specials / resp-specials`
@@ -35,7 +36,17 @@ pub const fn is_tag_char(b: u8) -> bool {
 impl<'a> Cursor<'a> {
     /// At the beginning of `input`.
     pub const fn new(input: &'a [u8]) -> Self {
-        Self { input, depth: 0 }
+        Self { input, depth: 0, names: Names::Modified }
+    }
+
+    /// The same, with mailbox names as they were agreed on.
+    pub const fn with_names(input: &'a [u8], names: Names) -> Self {
+        Self { input, depth: 0, names }
+    }
+
+    /// How mailbox names are written.
+    pub const fn names(&self) -> Names {
+        self.names
     }
 
     /// What is left.
@@ -193,10 +204,13 @@ impl<'a> Cursor<'a> {
         if self.take_word("NIL") { Ok(None) } else { self.string().map(Some) }
     }
 
-    /// `mailbox = "INBOX" / astring`, from modified UTF-7. INBOX is written so whatever its case.
+    /// `mailbox = "INBOX" / astring`. INBOX is written so whatever its case.
     pub fn mailbox(&mut self) -> Result<String, Bad> {
         let wire = self.astring()?;
-        let name = mutf7::decode(&wire).ok_or(Bad("The mailbox name is not modified UTF-7"))?;
+        let name = self.names.read(&wire).ok_or(match self.names {
+            Names::Modified => Bad("The mailbox name is not modified UTF-7"),
+            Names::Utf8 => Bad("The mailbox name is not UTF-8"),
+        })?;
         Ok(if name.eq_ignore_ascii_case("INBOX") { "INBOX".into() } else { name })
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use mail::limits;
 
 use super::cursor::{Bad, Cursor};
-use super::sequence::SequenceSet;
+use super::sequence::{MessageSet, Partial};
 use super::write;
 
 /// FETCH.
@@ -14,11 +14,15 @@ pub struct Fetch {
     /// The set is of UIDs.
     pub uid: bool,
     /// Which messages.
-    pub set: SequenceSet,
+    pub set: MessageSet,
     /// What of each.
     pub items: Vec<Item>,
     /// CHANGEDSINCE: only messages changed after it.
     pub changed_since: Option<u64>,
+    /// VANISHED: also what was removed since (RFC 7162 §3.2.6).
+    pub vanished: bool,
+    /// PARTIAL: only these of the messages (RFC 9394).
+    pub partial: Option<Partial>,
 }
 
 /// `fetch-att`
@@ -46,8 +50,62 @@ pub enum Item {
     EmailId,
     /// THREADID (RFC 8474)
     ThreadId,
+    /// PREVIEW (RFC 8970)
+    Preview {
+        /// Only where it is at hand.
+        lazy: bool,
+    },
     /// BODY[…], and RFC822 and its like, which are the same under another name
     Section(Section),
+    /// BINARY[…] (RFC 3516)
+    Binary(Binary),
+    /// BINARY.SIZE[…]: of this part
+    BinarySize(Vec<u32>),
+}
+
+/// `"BINARY" [".PEEK"] section-binary ["<" number "." nz-number ">"]`: a part without its transfer encoding
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// \Seen stays as it is.
+    pub peek: bool,
+    /// Part numbers.
+    pub path: Vec<u32>,
+    /// Only so many octets from there.
+    pub partial: Option<(u64, u64)>,
+}
+
+impl Binary {
+    /// What stands before the string in the answer.
+    pub fn label(&self) -> Vec<u8> {
+        let mut out = b"BINARY".to_vec();
+        write_part(&self.path, &mut out);
+        write_origin(self.partial, &mut out);
+        out
+    }
+}
+
+/// `section-binary = "[" [section-part] "]"`
+pub fn write_part(path: &[u32], out: &mut Vec<u8>) {
+    out.push(b'[');
+    write_path(path, out);
+    out.push(b']');
+}
+
+fn write_path(path: &[u32], out: &mut Vec<u8>) {
+    for (at, number) in path.iter().enumerate() {
+        if at > 0 {
+            out.push(b'.');
+        }
+        write::number(out, u64::from(*number));
+    }
+}
+
+fn write_origin(partial: Option<(u64, u64)>, out: &mut Vec<u8>) {
+    if let Some((start, _)) = partial {
+        out.push(b'<');
+        write::number(out, start);
+        out.push(b'>');
+    }
 }
 
 /// `"BODY" [".PEEK"] section ["<" number "." nz-number ">"]`
@@ -83,6 +141,11 @@ pub enum Text {
 }
 
 impl Section {
+    /// All of the message.
+    pub const fn whole() -> Self {
+        Self { peek: true, path: Vec::new(), text: Text::Whole, partial: None, alias: None }
+    }
+
     /// What stands before the string in the answer: `BODY[1.MIME]<0>` (RFC 3501 §7.4.2). Names of header fields are
     /// repeated as the client wrote them.
     pub fn label(&self) -> Vec<u8> {
@@ -91,22 +154,13 @@ impl Section {
         }
         let mut out = b"BODY".to_vec();
         self.write_section(&mut out);
-        if let Some((start, _)) = self.partial {
-            out.push(b'<');
-            write::number(&mut out, start);
-            out.push(b'>');
-        }
+        write_origin(self.partial, &mut out);
         out
     }
 
     fn write_section(&self, out: &mut Vec<u8>) {
         out.push(b'[');
-        for (at, number) in self.path.iter().enumerate() {
-            if at > 0 {
-                out.push(b'.');
-            }
-            write::number(out, u64::from(*number));
-        }
+        write_path(&self.path, out);
         let (word, names) = match &self.text {
             Text::Whole => ("", None),
             Text::Header => ("HEADER", None),
@@ -148,6 +202,20 @@ impl Item {
             Self::SaveDate => "SAVEDATE",
             Self::EmailId => "EMAILID",
             Self::ThreadId => "THREADID",
+            Self::Preview { lazy: false } => "PREVIEW",
+            Self::Preview { lazy: true } => "PREVIEW (LAZY)",
+            Self::BinarySize(path) => {
+                out.extend_from_slice(b"BINARY.SIZE");
+                return write_part(path, out);
+            }
+            Self::Binary(binary) => {
+                out.extend_from_slice(if binary.peek { b"BINARY.PEEK" } else { b"BINARY" });
+                write_part(&binary.path, out);
+                if let Some((start, count)) = binary.partial {
+                    out.extend_from_slice(format!("<{start}.{count}>").as_bytes());
+                }
+                return;
+            }
             Self::Section(Section { alias: Some(alias), .. }) => alias,
             Self::Section(section) => {
                 out.extend_from_slice(if section.peek { b"BODY.PEEK" } else { b"BODY" });
@@ -174,32 +242,43 @@ impl Cursor<'_> {
     /// `fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")")`
     /// and RFC 4466 §2.1 `[SP "(" fetch-modifier *(SP fetch-modifier) ")"]`
     pub(super) fn fetch(&mut self, uid: bool) -> Result<Fetch, Bad> {
-        let set = self.sequence_set()?;
+        let set = self.message_set()?;
         self.sp()?;
         let mut items = if self.peek() == Some(b'(') { self.list(Self::fetch_att)? } else { self.fetch_macro()? };
         if items.is_empty() {
             return Err(Bad("A FETCH item is missing"));
         }
-        let mut changed_since = None;
+        let (mut changed_since, mut vanished, mut partial) = (None, false, None);
         if self.take(b' ') && self.peek() == Some(b'(') {
-            let modifiers = self.list(|cursor| {
-                if !cursor.take_word("CHANGEDSINCE") {
-                    return Err(Bad("There is no such FETCH modifier"));
+            self.list(|cursor| {
+                match cursor.atom()?.to_ascii_uppercase().as_str() {
+                    "CHANGEDSINCE" => {
+                        cursor.sp()?;
+                        changed_since = Some(cursor.number64()?);
+                    }
+                    "VANISHED" => vanished = true,
+                    "PARTIAL" => {
+                        cursor.sp()?;
+                        partial = Some(cursor.partial_range()?);
+                    }
+                    _ => return Err(Bad("There is no such FETCH modifier")),
                 }
-                cursor.sp()?;
-                cursor.number64()
+                Ok(())
             })?;
-            changed_since = modifiers.last().copied();
             // RFC 7162 §3.1.4.1: the answers have MODSEQ whether it was asked for or not.
             if changed_since.is_some() && !items.contains(&Item::ModSeq) {
                 items.push(Item::ModSeq);
             }
+            // RFC 7162 §3.2.6: only with UID FETCH and CHANGEDSINCE.
+            if vanished && (!uid || changed_since.is_none()) {
+                return Err(Bad("VANISHED is for UID FETCH with CHANGEDSINCE"));
+            }
+            // RFC 9394 §3.2
+            if partial.is_some() && !uid {
+                return Err(Bad("PARTIAL is for UID FETCH"));
+            }
         }
-        // RFC 3501 §6.4.8: answers to UID FETCH have the UID, asked for or not.
-        if uid && !items.contains(&Item::Uid) {
-            items.insert(0, Item::Uid);
-        }
-        Ok(Fetch { uid, set, items, changed_since })
+        Ok(Fetch { uid, set, items, changed_since, vanished, partial })
     }
 
     fn fetch_macro(&mut self) -> Result<Vec<Item>, Bad> {
@@ -236,6 +315,10 @@ impl Cursor<'_> {
             "SAVEDATE" => Item::SaveDate,
             "EMAILID" => Item::EmailId,
             "THREADID" => Item::ThreadId,
+            "PREVIEW" => Item::Preview { lazy: self.preview_lazy()? },
+            "BINARY" => Item::Binary(self.binary(false)?),
+            "BINARY.PEEK" => Item::Binary(self.binary(true)?),
+            "BINARY.SIZE" => Item::BinarySize(self.section_binary()?),
             // RFC 3501 §6.4.5: equivalent to BODY[], BODY.PEEK[HEADER] and BODY[TEXT].
             "RFC822" => named("RFC822", false, Text::Whole),
             "RFC822.HEADER" => named("RFC822.HEADER", true, Text::Header),
@@ -247,8 +330,45 @@ impl Cursor<'_> {
         })
     }
 
+    /// RFC 8970 §6: `fetch-att =/ "PREVIEW" [SP "(" preview-mod *(SP preview-mod) ")"]`, `preview-mod = "LAZY"`
+    fn preview_lazy(&mut self) -> Result<bool, Bad> {
+        if !self.rest().starts_with(b" (") {
+            return Ok(false);
+        }
+        self.sp()?;
+        let modifiers = self.list(|cursor| Ok(cursor.atom()?.eq_ignore_ascii_case("LAZY")))?;
+        if modifiers.contains(&false) {
+            Err(Bad("There is no such PREVIEW modifier"))
+        } else {
+            Ok(!modifiers.is_empty())
+        }
+    }
+
+    /// RFC 3516 §7: `"BINARY" [".PEEK"] section-binary [partial]`
+    fn binary(&mut self, peek: bool) -> Result<Binary, Bad> {
+        let path = self.section_binary()?;
+        let partial = if self.take(b'<') { Some(self.partial()?) } else { None };
+        Ok(Binary { peek, path, partial })
+    }
+
+    /// `section-binary = "[" [section-part] "]"`, `section-part = nz-number *("." nz-number)`
+    fn section_binary(&mut self) -> Result<Vec<u32>, Bad> {
+        self.expect(b'[', "A section is missing")?;
+        let mut path = Vec::new();
+        while !self.take(b']') {
+            if !path.is_empty() {
+                self.expect(b'.', "The section is broken")?;
+            }
+            path.push(self.nz_number()?);
+            if path.len() > limits::MIME_DEPTH * 2 {
+                return Err(Bad("The section has too many parts"));
+            }
+        }
+        Ok(path)
+    }
+
     /// `section = "[" [section-spec] "]"`, `section-spec = section-msgtext / (section-part ["." section-text])`
-    fn section(&mut self, peek: bool) -> Result<Section, Bad> {
+    pub(super) fn section(&mut self, peek: bool) -> Result<Section, Bad> {
         self.expect(b'[', "A section is missing")?;
         let mut path = Vec::new();
         let mut text = Text::Whole;
@@ -308,11 +428,12 @@ impl Cursor<'_> {
 #[cfg(test)]
 mod tests {
     use super::super::command::{Command, command};
+    use super::super::mutf7::Names;
     use super::*;
     use proptest::prelude::*;
 
     fn fetch(text: &str) -> Result<Fetch, Bad> {
-        match command(format!("a {text}\r\n").as_bytes()).unwrap().command? {
+        match command(format!("a {text}\r\n").as_bytes(), Names::Modified).unwrap().command? {
             Command::Fetch(fetch) => Ok(fetch),
             other => panic!("{other:?}"),
         }
@@ -325,7 +446,12 @@ mod tests {
     #[test]
     fn items() {
         assert_eq!(shown("FETCH 1 ALL"), "FLAGS INTERNALDATE RFC822.SIZE ENVELOPE");
-        assert_eq!(shown("UID FETCH 1:* FLAGS"), "UID FLAGS");
+        assert_eq!(shown("UID FETCH 1:* FLAGS"), "FLAGS");
+        assert_eq!(shown("FETCH 1 (PREVIEW (LAZY) FLAGS)"), "PREVIEW (LAZY) FLAGS");
+        assert_eq!(shown("FETCH 1 PREVIEW"), "PREVIEW");
+        assert_eq!(shown("FETCH $ (BINARY.SIZE[1.2] BINARY[])"), "BINARY.SIZE[1.2] BINARY[]");
+        let modified = fetch("UID FETCH 1:* FLAGS (CHANGEDSINCE 5 VANISHED PARTIAL -1:-10)").unwrap();
+        assert!(modified.vanished && modified.partial.is_some_and(|partial| partial.backwards));
         assert_eq!(shown("uid fetch 1 (uid body.peek[2.mime]<0.65536>)"), "UID BODY.PEEK[2.MIME]<0.65536>");
         assert_eq!(shown("FETCH 1 BODY[HEADER.FIELDS (Subject \"a b\")]"), "BODY[HEADER.FIELDS (Subject \"a b\")]");
         assert_eq!(shown("FETCH 1 (FLAGS) (CHANGEDSINCE 5)"), "FLAGS MODSEQ");
@@ -346,6 +472,13 @@ mod tests {
             "FETCH 1 (FLAGS",
             "FETCH 1 BODY[HEADER.FIELDS ()]",
             "FETCH 1 XYZ",
+            "FETCH 1 BINARY[TEXT]",
+            "FETCH 1 BINARY[1.]",
+            "FETCH 1 BINARY.SIZE[1]<0.1>",
+            "FETCH 1 FLAGS (CHANGEDSINCE 5 VANISHED)",
+            "UID FETCH 1 FLAGS (VANISHED)",
+            "FETCH 1 FLAGS (PARTIAL 1:2)",
+            "FETCH 1 FLAGS (XYZ)",
         ] {
             assert!(fetch(bad).is_err(), "{bad}");
         }
@@ -361,8 +494,15 @@ mod tests {
             names().prop_map(Text::FieldsNot)
         ];
         let path = proptest::collection::vec(1u32.., 0..5);
-        (any::<bool>(), path, text, proptest::option::of((0u64..1 << 40, 1u64..1 << 40)))
-            .prop_map(|(peek, path, text, partial)| Item::Section(Section { peek, path, text, partial, alias: None }))
+        let partial = || proptest::option::of((0u64..1 << 40, 1u64..1 << 40));
+        let binary = (any::<bool>(), path.clone(), partial());
+        prop_oneof![
+            (any::<bool>(), path.clone(), text, partial()).prop_map(|(peek, path, text, partial)| Item::Section(
+                Section { peek, path, text, partial, alias: None }
+            )),
+            binary.prop_map(|(peek, path, partial)| Item::Binary(Binary { peek, path, partial })),
+            path.prop_map(Item::BinarySize),
+        ]
     }
 
     proptest! {

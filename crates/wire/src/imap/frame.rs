@@ -298,10 +298,16 @@ fn announcement(line: &[u8]) -> Option<Result<Literal, ()>> {
 
 /// Whether the literal announced at the end of `command` is an APPEND's message, not its mailbox's name.
 fn announces_message(command: &[u8]) -> bool {
-    let mut words = command.splitn(3, |b| *b == b' ');
-    let (_, Some(name), Some(rest)) = (words.next(), words.next(), words.next()) else { return false };
-    name.eq_ignore_ascii_case(b"APPEND") && !rest.starts_with(b"{")
-        || name.eq_ignore_ascii_case(b"APPEND") && rest.iter().filter(|b| **b == b'\n').count() > 1
+    let mut words = command.split(|b| *b == b' ').skip(1).map(<[u8]>::to_ascii_uppercase);
+    let before = match (words.next().as_deref(), words.next().as_deref()) {
+        (Some(b"APPEND"), _) => 2,
+        // RFC 8508 §3.4: the number of the message that goes stands before the mailbox.
+        (Some(b"REPLACE"), _) => 3,
+        (Some(b"UID"), Some(b"REPLACE")) => 4,
+        _ => return false,
+    };
+    let Some(rest) = command.splitn(before + 1, |b| *b == b' ').nth(before) else { return false };
+    !rest.starts_with(b"{") || rest.iter().filter(|b| **b == b'\n').count() > 1
 }
 
 #[cfg(test)]
@@ -369,6 +375,10 @@ mod tests {
         assert_eq!(
             run(b"a APPEND {1+}\r\nx {2}\r\nyy\r\n", &[]),
             ["message a APPEND {1+}\r\nx {2}\r\n", "bytes yy", "end \r\n"]
+        );
+        assert_eq!(
+            run(b"a UID REPLACE 4 x {2}\r\nyy\r\na REPLACE 4 {1+}\r\nx\r\n", &[]),
+            ["message a UID REPLACE 4 x {2}\r\n", "bytes yy", "end \r\n", "command a REPLACE 4 {1+}\r\nx\r\n"]
         );
     }
 

@@ -3,7 +3,7 @@
 use mail::limits;
 
 use super::cursor::{Bad, Cursor, is_atom_char};
-use super::mutf7;
+use super::sequence::SequenceSet;
 
 /// SELECT or EXAMINE.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,21 @@ pub struct Select {
     pub read_only: bool,
     /// (CONDSTORE), RFC 7162 §3.1.8.
     pub condstore: bool,
+    /// (QRESYNC (…)), RFC 7162 §3.2.5.
+    pub qresync: Option<Qresync>,
+}
+
+/// What a client that comes back knows of a mailbox (RFC 7162 §3.2.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Qresync {
+    /// UIDVALIDITY as it was.
+    pub uid_validity: u32,
+    /// The last change it knows of.
+    pub modseq: u64,
+    /// UIDs it knows; all, where it does not say.
+    pub known: Option<SequenceSet>,
+    /// Some message numbers and the UIDs that they had: where they still match, nothing before was removed.
+    pub matches: Option<(SequenceSet, SequenceSet)>,
 }
 
 /// CREATE.
@@ -65,11 +80,17 @@ pub enum StatusItem {
     Size,
     /// DELETED (RFC 9051)
     Deleted,
+    /// MAILBOXID (RFC 8474)
+    MailboxId,
+    /// APPENDLIMIT (RFC 7889)
+    AppendLimit,
+    /// DELETED-STORAGE (RFC 9208)
+    DeletedStorage,
 }
 
 impl StatusItem {
     /// Each with its word.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Messages, "MESSAGES"),
         (Self::Recent, "RECENT"),
         (Self::UidNext, "UIDNEXT"),
@@ -78,6 +99,9 @@ impl StatusItem {
         (Self::HighestModSeq, "HIGHESTMODSEQ"),
         (Self::Size, "SIZE"),
         (Self::Deleted, "DELETED"),
+        (Self::MailboxId, "MAILBOXID"),
+        (Self::AppendLimit, "APPENDLIMIT"),
+        (Self::DeletedStorage, "DELETED-STORAGE"),
     ];
 }
 
@@ -92,16 +116,56 @@ impl List {
 impl Cursor<'_> {
     /// `select = "SELECT" SP mailbox [SP "(" select-param *(SP select-param) ")"]` (RFC 4466 §2.1)
     pub(super) fn select(&mut self, read_only: bool) -> Result<Select, Bad> {
-        let mailbox = self.mailbox()?;
-        let mut condstore = false;
+        let mut select = Select { mailbox: self.mailbox()?, read_only, condstore: false, qresync: None };
         if self.take(b' ') && self.peek() == Some(b'(') {
-            let known = self.list(|cursor| Ok(cursor.atom()?.eq_ignore_ascii_case("CONDSTORE")))?;
-            if known.contains(&false) {
-                return Err(Bad("There is no such SELECT parameter"));
-            }
-            condstore = !known.is_empty();
+            self.list(|cursor| {
+                match cursor.atom()?.to_ascii_uppercase().as_str() {
+                    "CONDSTORE" => select.condstore = true,
+                    "QRESYNC" => {
+                        cursor.sp()?;
+                        select.qresync = Some(cursor.qresync()?);
+                    }
+                    _ => return Err(Bad("There is no such SELECT parameter")),
+                }
+                Ok(())
+            })?;
         }
-        Ok(Select { mailbox, read_only, condstore })
+        Ok(select)
+    }
+
+    /// RFC 7162 §7: `select-param =/ "QRESYNC" SP "(" uidvalidity SP mod-sequence-value [SP known-uids] [SP seq-match-data] ")"`,
+    /// `seq-match-data = "(" known-sequence-set SP known-uid-set ")"`
+    fn qresync(&mut self) -> Result<Qresync, Bad> {
+        self.expect(b'(', "A list is missing")?;
+        let uid_validity = self.nz_number()?;
+        self.sp()?;
+        let mut qresync = Qresync { uid_validity, modseq: self.number64()?, known: None, matches: None };
+        if self.take(b' ') {
+            if self.peek() != Some(b'(') {
+                qresync.known = Some(self.sequence_set()?);
+                if self.take(b' ') {
+                    qresync.matches = Some(self.seq_match_data()?);
+                }
+            } else {
+                qresync.matches = Some(self.seq_match_data()?);
+            }
+        }
+        self.expect(b')', "A closing parenthesis is missing")?;
+        Ok(qresync)
+    }
+
+    fn seq_match_data(&mut self) -> Result<(SequenceSet, SequenceSet), Bad> {
+        self.expect(b'(', "A list is missing")?;
+        let numbers = self.sequence_set()?;
+        self.sp()?;
+        let uids = self.sequence_set()?;
+        self.expect(b')', "A closing parenthesis is missing")?;
+        // RFC 7162 §3.2.5.2: both ascend and have the same size; `*` is not allowed.
+        if numbers.count() == uids.count() && numbers.count().is_some() {
+            Ok((numbers, uids))
+        } else {
+            Err(Bad("The two sets don't match"))
+        }
     }
 
     /// `create = "CREATE" SP mailbox [SP "(" "USE" SP "(" [use-attr *(SP use-attr)] ")" ")"]`
@@ -200,7 +264,7 @@ impl Cursor<'_> {
             Some(b'{' | b'"') => self.string()?.into_owned(),
             _ => self.run(|b| is_atom_char(b) || matches!(b, b'*' | b'%' | b']')).to_vec(),
         };
-        mutf7::decode(&wire).ok_or(Bad("The pattern is not modified UTF-7"))
+        self.names().read(&wire).ok_or(Bad("The pattern is not in the encoding of names"))
     }
 
     /// `"(" status-att *(SP status-att) ")"`
@@ -249,11 +313,12 @@ pub fn matches(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::command::{Command, command};
+    use super::super::mutf7::Names;
     use super::*;
     use proptest::prelude::*;
 
     fn list(text: &str) -> List {
-        match command(format!("a {text}\r\n").as_bytes()).unwrap().command.unwrap() {
+        match command(format!("a {text}\r\n").as_bytes(), Names::Modified).unwrap().command.unwrap() {
             Command::List(list) | Command::Lsub(list) => list,
             other => panic!("{other:?}"),
         }
@@ -296,7 +361,7 @@ mod tests {
     #[test]
     fn patterns_are_bounded_all_together() {
         let refused = |text: String| {
-            let tagged = command(format!("a {text}\r\n").as_bytes()).unwrap();
+            let tagged = command(format!("a {text}\r\n").as_bytes(), Names::Modified).unwrap();
             tagged.command == Err(Bad("The patterns are too long"))
         };
         let most = limits::IMAP_PATTERN_LEN;

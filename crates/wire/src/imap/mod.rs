@@ -1,4 +1,4 @@
-//! IMAP4rev1's grammar and replies (RFC 3501), without I/O.
+//! IMAP's grammar and replies (RFC 3501, RFC 9051 and extensions), without I/O.
 //!
 //! **Does:** finds whole commands and their literals in a stream of bytes ([`frame`]), reads them into typed
 //! values ([`command`], one file per family: [`mailbox`], [`fetch`], [`search`], [`change`]), and writes what a
@@ -11,18 +11,24 @@
 //! **Data** comes in as the bytes of a whole command, bounded by [`frame::Limits`], and leaves as a
 //! [`command::Tagged`]; replies are appended to the caller's buffer.
 
+mod account;
+pub mod append;
 pub mod change;
 pub mod command;
 pub mod cursor;
 pub mod fetch;
 pub mod frame;
 pub mod mailbox;
+pub mod multisearch;
 pub mod mutf7;
 pub mod reply;
 pub mod search;
 pub mod sequence;
+pub mod sort;
+pub mod url;
 pub mod write;
 
 pub use command::{Command, Tagged};
 pub use cursor::{Bad, Cursor};
-pub use sequence::SequenceSet;
+pub use mutf7::Names;
+pub use sequence::{MessageSet, Partial, SequenceSet};

@@ -1,4 +1,5 @@
-//! Modified UTF-7: mailbox names on the wire of IMAP4rev1 (RFC 3501 §5.1.3).
+//! Mailbox names on the wire: modified UTF-7 with IMAP4rev1 (RFC 3501 §5.1.3), UTF-8 once the client has said so
+//! (RFC 9051 §5.1, RFC 6855 §3).
 
 use base64::Engine as _;
 use base64::alphabet::IMAP_MUTF7;
@@ -8,6 +9,27 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &IMAP_MUTF7,
     GeneralPurposeConfig::new().with_encode_padding(false).with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
+
+/// How both sides write mailbox names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Modified UTF-7.
+    #[default]
+    Modified,
+    /// UTF-8, after ENABLE of IMAP4rev2 or UTF8=ACCEPT.
+    Utf8,
+}
+
+impl Names {
+    /// The name that `wire` stands for.
+    pub fn read(self, wire: &[u8]) -> Option<String> {
+        match self {
+            Self::Modified => decode(wire),
+            // RFC 9051 §5.1: an ampersand is one then.
+            Self::Utf8 => std::str::from_utf8(wire).ok().filter(|name| !name.contains('\0')).map(str::to_owned),
+        }
+    }
+}
 
 /// A name as it stands on the wire.
 pub fn encode(name: &str) -> String {

@@ -63,6 +63,18 @@ pub enum Code {
     ExpungeIssued,
     /// The mailbox has children.
     HasChildren,
+    /// RFC 5530 §3: it is for others to do.
+    NoPerm,
+    /// RFC 4978 §3: it is on already.
+    CompressionActive,
+    /// RFC 9586 §3: the command names messages by number.
+    UidRequired,
+    /// RFC 4469 §4.1: the URL names nothing that can be had.
+    BadUrl,
+    /// RFC 5182 §2.1: the result was not kept.
+    NotSaved,
+    /// RFC 3516 §4.3: the part's transfer encoding is not known.
+    UnknownCte,
     /// SELECT's.
     ReadOnly,
     /// SELECT's.
@@ -91,6 +103,12 @@ impl Code {
             Self::Closed => "CLOSED",
             Self::ExpungeIssued => "EXPUNGEISSUED",
             Self::HasChildren => "HASCHILDREN",
+            Self::NoPerm => "NOPERM",
+            Self::CompressionActive => "COMPRESSIONACTIVE",
+            Self::UidRequired => "UIDREQUIRED",
+            Self::BadUrl => "BADURL",
+            Self::NotSaved => "NOTSAVED",
+            Self::UnknownCte => "UNKNOWN-CTE",
             Self::ReadOnly => "READ-ONLY",
             Self::ReadWrite => "READ-WRITE",
         }

@@ -3,7 +3,7 @@
 use mail::{Flags, Keyword, limits};
 
 use super::cursor::{Bad, Cursor};
-use super::sequence::SequenceSet;
+use super::sequence::{MessageSet, Partial, SequenceSet};
 
 /// SEARCH.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,19 @@ pub struct Return {
     pub all: bool,
     /// COUNT
     pub count: bool,
+    /// SAVE: the result is kept for `$` (RFC 5182)
+    pub save: bool,
+    /// PARTIAL: these of the result (RFC 9394)
+    pub partial: Option<Partial>,
+    /// RELEVANCY: how well each matches (RFC 6203)
+    pub relevancy: bool,
+}
+
+impl Return {
+    /// ALL, which is what none given is.
+    pub fn everything() -> Self {
+        Self { all: true, ..Self::default() }
+    }
 }
 
 /// Which date of a message.
@@ -58,6 +71,8 @@ pub enum When {
 pub enum Key {
     /// ALL
     All,
+    /// FUZZY: nearly so (RFC 6203).
+    Fuzzy(Box<Key>),
     /// Several, all of them.
     And(Vec<Key>),
     /// OR
@@ -88,6 +103,8 @@ pub enum Key {
     Uid(SequenceSet),
     /// Message numbers
     Sequence(SequenceSet),
+    /// `$`: what an earlier SEARCH saved (RFC 5182)
+    Saved,
     /// MODSEQ: this or later (RFC 7162)
     ModSeq(u64),
     /// EMAILID (RFC 8474)
@@ -117,34 +134,60 @@ fn not(key: Key) -> Key {
 impl Cursor<'_> {
     /// `search = "SEARCH" [SP search-return-opts] [SP "CHARSET" SP astring] 1*(SP search-key)`
     pub(super) fn search(&mut self, uid: bool) -> Result<Search, Bad> {
-        let mut wanted = None;
-        if self.take_word("RETURN") {
-            self.sp()?;
-            wanted = Some(self.search_return()?);
-            self.sp()?;
+        let wanted = self.return_options()?;
+        let charset = self.charset()?;
+        Ok(Search { uid, wanted, charset, key: self.search_program()? })
+    }
+
+    /// `["CHARSET" SP charset SP]`
+    pub(super) fn charset(&mut self) -> Result<Option<Vec<u8>>, Bad> {
+        if !self.take_word("CHARSET") {
+            return Ok(None);
         }
-        let mut charset = None;
-        if self.take_word("CHARSET") {
-            self.sp()?;
-            charset = Some(self.astring()?.into_owned());
-            self.sp()?;
+        self.sp()?;
+        let charset = self.astring()?.into_owned();
+        self.sp()?;
+        Ok(Some(charset))
+    }
+
+    /// `[search-return-opts SP]`
+    pub(super) fn return_options(&mut self) -> Result<Option<Return>, Bad> {
+        if !self.take_word("RETURN") {
+            return Ok(None);
         }
-        let mut budget = Budget { keys: limits::IMAP_ITEMS, strings: limits::IMAP_SEARCH_STRINGS };
-        let key = self.search_keys(&mut budget)?;
-        Ok(Search { uid, wanted, charset, key })
+        self.sp()?;
+        let wanted = self.search_return()?;
+        self.sp()?;
+        Ok(Some(wanted))
+    }
+
+    /// `search-key *(SP search-key)`, all that is asked
+    pub(super) fn search_program(&mut self) -> Result<Key, Bad> {
+        self.search_keys(&mut Budget { keys: limits::IMAP_ITEMS, strings: limits::IMAP_SEARCH_STRINGS })
     }
 
     /// RFC 4731 §4: `"(" [search-return-opt *(SP search-return-opt)] ")"`
     fn search_return(&mut self) -> Result<Return, Bad> {
         let mut wanted = Return::default();
-        for option in self.list(|cursor| Ok(cursor.atom()?.to_ascii_uppercase()))? {
-            match option.as_str() {
+        self.list(|cursor| {
+            match cursor.atom()?.to_ascii_uppercase().as_str() {
                 "MIN" => wanted.min = true,
                 "MAX" => wanted.max = true,
                 "ALL" => wanted.all = true,
                 "COUNT" => wanted.count = true,
+                "SAVE" => wanted.save = true,
+                "RELEVANCY" => wanted.relevancy = true,
+                "PARTIAL" if wanted.partial.is_none() => {
+                    cursor.sp()?;
+                    wanted.partial = Some(cursor.partial_range()?);
+                }
                 _ => return Err(Bad("There is no such SEARCH return option")),
             }
+            Ok(())
+        })?;
+        // RFC 5267 §4.4: one PARTIAL, and not with ALL.
+        if wanted.partial.is_some() && wanted.all {
+            return Err(Bad("PARTIAL and ALL exclude each other"));
         }
         // RFC 4731 §3.1: an empty list is ALL.
         if wanted == Return::default() {
@@ -177,6 +220,10 @@ impl Cursor<'_> {
                 return Ok(key);
             }
             Some(b'*' | b'0'..=b'9') => return self.sequence_set().map(Key::Sequence),
+            Some(b'$') => {
+                self.take(b'$');
+                return Ok(Key::Saved);
+            }
             _ => {}
         }
         let word = self.atom()?.to_ascii_uppercase();
@@ -189,6 +236,7 @@ impl Cursor<'_> {
         }
         const KNOWN: [&str; 22] = [
             "NOT",
+            "FUZZY",
             "OR",
             "KEYWORD",
             "UNKEYWORD",
@@ -209,12 +257,10 @@ impl Cursor<'_> {
             "EMAILID",
             "THREADID",
             "SAVEDATESUPPORTED",
-            "X",
         ];
         match word.as_str() {
             // RFC 8514 §4.2: every mailbox here has save dates.
             "SAVEDATESUPPORTED" => return Ok(Key::All),
-            "X" => return Err(Bad("There is no such SEARCH key")),
             word if !KNOWN.contains(&word) => return Err(Bad("There is no such SEARCH key")),
             _ => self.sp()?,
         }
@@ -228,6 +274,13 @@ impl Cursor<'_> {
                 let key = self.search_key(budget)?;
                 self.shallower();
                 not(key)
+            }
+            // RFC 6203 §5: `search-key =/ "FUZZY" SP search-key`
+            "FUZZY" => {
+                self.deeper()?;
+                let key = self.search_key(budget)?;
+                self.shallower();
+                Key::Fuzzy(Box::new(key))
             }
             "OR" => {
                 self.deeper()?;
@@ -255,7 +308,10 @@ impl Cursor<'_> {
             }
             "LARGER" => Key::Larger(self.number()?),
             "SMALLER" => Key::Smaller(self.number()?),
-            "UID" => Key::Uid(self.sequence_set()?),
+            "UID" => match self.message_set()? {
+                MessageSet::Numbers(set) => Key::Uid(set),
+                MessageSet::Saved => Key::Saved,
+            },
             "OLDER" => Key::Older(self.nz_number()?),
             "YOUNGER" => not(Key::Older(self.nz_number()?)),
             "MODSEQ" => self.modseq_key()?,
@@ -338,10 +394,11 @@ fn date_key(word: &str) -> Option<(DateOf, When)> {
 #[cfg(test)]
 mod tests {
     use super::super::command::{Command, command};
+    use super::super::mutf7::Names;
     use super::*;
 
     fn search(text: &str) -> Result<Search, Bad> {
-        match command(format!("a {text}\r\n").as_bytes()).unwrap().command? {
+        match command(format!("a {text}\r\n").as_bytes(), Names::Modified).unwrap().command? {
             Command::Search(search) => Ok(search),
             other => panic!("{other:?}"),
         }
@@ -365,6 +422,11 @@ mod tests {
         assert_eq!(key("MODSEQ \"/flags/\\\\draft\" all 620"), Key::ModSeq(620));
         let roundcube = search("UID SEARCH RETURN (ALL) HEADER SUBJECT x").unwrap();
         assert_eq!(roundcube.wanted, Some(Return { all: true, ..Return::default() }));
+        let part = search("UID SEARCH RETURN (PARTIAL 1:5 SAVE) UID $").unwrap();
+        assert!(part.key == Key::Saved && part.wanted.is_some_and(|wanted| wanted.save && wanted.partial.is_some()));
+        for bad in ["RETURN (ALL PARTIAL 1:2) ALL", "RETURN (PARTIAL 1:2 PARTIAL 3:4) ALL", "RETURN (XYZ) ALL"] {
+            assert!(search(&format!("SEARCH {bad}")).is_err(), "{bad}");
+        }
         assert_eq!(search("SEARCH CHARSET utf-8 TEXT x").unwrap().charset, Some(b"utf-8".to_vec()));
         for bad in
             ["SEARCH", "SEARCH ", "SEARCH X", "SEARCH (ALL", "SEARCH NOT", "SEARCH OR ALL", "SEARCH FROM", "SEARCH ON"]

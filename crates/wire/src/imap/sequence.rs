@@ -7,6 +7,46 @@ use mail::limits;
 
 use super::cursor::{Bad, Cursor};
 
+/// Messages that a command names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MessageSet {
+    /// By number or by UID.
+    Numbers(SequenceSet),
+    /// `$`: what the last SEARCH saved (RFC 5182).
+    Saved,
+}
+
+/// Part of a result (RFC 9394 §4, RFC 5267 §4.4): the first ones are 1, the last one is -1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Partial {
+    /// As written, without the sign.
+    pub from: u32,
+    /// The same.
+    pub to: u32,
+    /// Counted from the end.
+    pub backwards: bool,
+}
+
+impl Partial {
+    /// The places of the part in a result of `len`.
+    pub fn places(self, len: usize) -> std::ops::Range<usize> {
+        let place = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        let (low, high) = (place(self.from.min(self.to)), place(self.from.max(self.to)));
+        if self.backwards {
+            len.saturating_sub(high)..len.saturating_sub(low - 1)
+        } else {
+            (low - 1).min(len)..high.min(len)
+        }
+    }
+}
+
+impl fmt::Display for Partial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.backwards { "-" } else { "" };
+        write!(f, "{sign}{}:{sign}{}", self.from, self.to)
+    }
+}
+
 /// A set of numbers as written; `*` is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SequenceSet(pub Vec<(Option<u32>, Option<u32>)>);
@@ -41,6 +81,11 @@ impl SequenceSet {
     /// The highest number that is written out.
     pub fn highest(&self) -> Option<u32> {
         self.0.iter().flat_map(|(a, b)| [*a, *b]).flatten().max()
+    }
+
+    /// How many numbers it has as written; `None`: it has a `*`.
+    pub fn count(&self) -> Option<u64> {
+        self.0.iter().try_fold(0, |sum, (a, b)| Some(sum + u64::from((*a)?.abs_diff((*b)?)) + 1))
     }
 
     /// The shortest set of these ascending numbers, as in COPYUID and ESEARCH.
@@ -93,8 +138,24 @@ impl Cursor<'_> {
         }
     }
 
+    /// RFC 5182 §3: `sequence-set =/ seq-last-command`, `seq-last-command = "$"`
+    pub fn message_set(&mut self) -> Result<MessageSet, Bad> {
+        if self.take(b'$') { Ok(MessageSet::Saved) } else { self.sequence_set().map(MessageSet::Numbers) }
+    }
+
+    /// RFC 9394 §4: `partial-range = nz-number ":" nz-number / MINUS nz-number ":" MINUS nz-number`
+    pub fn partial_range(&mut self) -> Result<Partial, Bad> {
+        let backwards = self.take(b'-');
+        let from = self.nz_number()?;
+        self.expect(b':', "The range is broken")?;
+        if self.take(b'-') != backwards {
+            return Err(Bad("The range goes from one end to the other"));
+        }
+        Ok(Partial { from, to: self.nz_number()?, backwards })
+    }
+
     /// `seq-number = nz-number / "*"`
-    fn seq_number(&mut self) -> Result<Option<u32>, Bad> {
+    pub(super) fn seq_number(&mut self) -> Result<Option<u32>, Bad> {
         if self.take(b'*') { Ok(None) } else { self.nz_number().map(Some) }
     }
 }
@@ -121,7 +182,28 @@ mod tests {
         assert_eq!(SequenceSet::of([1, 2, 3, 7, 9, 10]).to_string(), "1:3,7,9:10");
     }
 
+    #[test]
+    fn parts_of_a_result() {
+        let places = |text: &str, len| Cursor::new(text.as_bytes()).partial_range().unwrap().places(len);
+        assert_eq!(places("1:3", 10), 0..3);
+        assert_eq!(places("9:12", 10), 8..10);
+        assert_eq!(places("12:11", 10), 10..10);
+        assert_eq!(places("-1:-3", 10), 7..10);
+        assert_eq!(places("-12:-9", 10), 0..2);
+        assert_eq!(places("-11:-12", 10), 0..0);
+        assert_eq!(places("1:4294967295", 2), 0..2);
+        for bad in ["0:1", "1:-1", "-1:1", "1", "1:"] {
+            assert!(Cursor::new(bad.as_bytes()).partial_range().is_err(), "{bad}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn written_parts_read_back(from in 1u32.., to in 1u32.., backwards: bool) {
+            let partial = Partial { from, to, backwards };
+            prop_assert_eq!(Cursor::new(partial.to_string().as_bytes()).partial_range(), Ok(partial));
+        }
+
         #[test]
         fn written_sets_read_back(set in proptest::collection::vec((proptest::option::of(1u32..), proptest::option::of(1u32..)), 1..20)) {
             let set = SequenceSet(set);

@@ -3,7 +3,7 @@
 use mail::Flags;
 
 use super::cursor::is_astring_char;
-use super::mutf7;
+use super::mutf7::{self, Names};
 
 /// Strings up to this length are quoted where they can be; longer ones are literals (some clients read
 /// lines into short buffers).
@@ -29,15 +29,7 @@ pub fn number(out: &mut Vec<u8>, mut n: u64) {
 pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     let plain = |b: u8| (b' '..0x7f).contains(&b) || b == b'\t';
     if bytes.len() <= QUOTED_LEN && bytes.iter().all(|b| plain(*b)) {
-        out.push(b'"');
-        for byte in bytes {
-            if matches!(byte, b'"' | b'\\') {
-                out.push(b'\\');
-            }
-            out.push(*byte);
-        }
-        out.push(b'"');
-        return;
+        return quoted(out, bytes);
     }
     literal(out, bytes.len() as u64);
     out.extend(bytes.iter().map(|b| if *b == 0 { 0x80 } else { *b }));
@@ -64,9 +56,25 @@ pub fn astring(out: &mut Vec<u8>, bytes: &[u8]) {
     if atom { out.extend_from_slice(bytes) } else { string(out, bytes) }
 }
 
-/// `mailbox`, in modified UTF-7.
-pub fn mailbox(out: &mut Vec<u8>, name: &str) {
-    astring(out, mutf7::encode(name).as_bytes());
+/// `mailbox`
+pub fn mailbox(out: &mut Vec<u8>, name: &str, names: Names) {
+    match names {
+        Names::Modified => astring(out, mutf7::encode(name).as_bytes()),
+        // RFC 9051 §9: QUOTED-CHAR has UTF8-2, UTF8-3 and UTF8-4.
+        Names::Utf8 if !name.is_ascii() && name.len() <= QUOTED_LEN => quoted(out, name.as_bytes()),
+        Names::Utf8 => astring(out, name.as_bytes()),
+    }
+}
+
+fn quoted(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.push(b'"');
+    for byte in bytes {
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
+        }
+        out.push(*byte);
+    }
+    out.push(b'"');
 }
 
 /// `flag *(SP flag)`, the inside of a flag list.
