@@ -199,7 +199,8 @@ impl Host for Pump {
     async fn scram_ended(&mut self, user: &str, right: bool) -> Result<Identity, LoginRefused> {
         // Without an account the keys were made up, and nothing proves them.
         let account = self.proving.take().filter(|_| right);
-        self.shared.auth.scram_ended(self.connection.peer().ip(), user, account.is_some());
+        let (ip, most) = (self.connection.peer().ip(), self.settings.limits.login_failures);
+        self.shared.auth.scram_ended(ip, user, account.is_some(), most);
         match account {
             Some(account) => Ok(self.known(&account)),
             None => Err(self.refusal(user, &LoginError::Refused)),

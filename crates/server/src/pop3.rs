@@ -217,7 +217,7 @@ impl Session {
     async fn proof(&mut self, user: &str, right: bool, engine: &mut Engine) {
         // Without an account the keys were made up, and nothing proves them.
         let account = self.proving.take().filter(|_| right);
-        self.shared.auth.scram_ended(self.ip, user, account.is_some());
+        self.shared.auth.scram_ended(self.ip, user, account.is_some(), self.settings.limits.login_failures);
         self.note(user, if account.is_some() { "ok" } else { "refused" });
         match account {
             Some(account) => self.open(account, engine).await,

@@ -345,7 +345,8 @@ impl Session {
         let Some((account, user)) = self.proving.take() else { return Err(out_of_step()) };
         // Without an account the keys were made up, and nothing proves them.
         let account = account.filter(|_| proved);
-        self.shared.auth.scram_ended(self.client.ip, &user, account.is_some());
+        let most = self.settings.limits.login_failures;
+        self.shared.auth.scram_ended(self.client.ip, &user, account.is_some(), most);
         match account {
             Some(account) => self.logged_in(&account, authorize_as, &user),
             None => Err(self.not_logged_in(&LoginError::Refused, &user)),

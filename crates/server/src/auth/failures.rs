@@ -1,8 +1,9 @@
 //! Failed log-ins, counted per address (IPv6: /64) and per account.
 //!
 //! Does: make an address wait after its failures, and an account after many more (so that a few wrong guesses of a
-//! stranger don't lock its owner out; a remembered log-in passes anyway). Does not: count on loopback; the caller
-//! leaves that out.
+//! stranger don't lock its owner out). A log-in that is remembered passes also then, but not for ever: that it passes is
+//! an answer too, and whoever guesses must not have as many as he likes. Does not: count on loopback; the caller leaves
+//! that out.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,6 +18,17 @@ pub(crate) struct Failures {
     accounts: Mutex<HashMap<String, Count>>,
 }
 
+/// What somebody may do who wants to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Have any password looked at.
+    Full,
+    /// Wait, unless the log-in is remembered.
+    Remembered,
+    /// Wait.
+    None,
+}
+
 #[derive(Clone, Copy)]
 struct Count {
     since: Timestamp,
@@ -24,14 +36,25 @@ struct Count {
 }
 
 impl Failures {
-    pub(crate) fn may_try(&self, network: IpAddr, who: &str, most: usize, now: Timestamp) -> bool {
-        count(&self.networks, &network, now) < most
-            && count(&self.accounts, who, now) < most.saturating_mul(limits::LOGIN_FAILURES_ACCOUNT_FACTOR)
+    pub(crate) fn leave(&self, network: IpAddr, who: &str, most: usize, now: Timestamp) -> Leave {
+        let (of_network, of_account) = (count(&self.networks, &network, now), count(&self.accounts, who, now));
+        let more = most.saturating_mul(limits::LOGIN_FAILURES_ACCOUNT_FACTOR);
+        if of_network < most && of_account < more {
+            Leave::Full
+        } else if of_network < more && of_account < more.saturating_mul(limits::LOGIN_FAILURES_ACCOUNT_FACTOR) {
+            Leave::Remembered
+        } else {
+            Leave::None
+        }
     }
 
-    pub(crate) fn note(&self, network: IpAddr, who: &str, now: Timestamp) {
+    /// A wrong password, whether it was looked at or had to wait.
+    pub(crate) fn note(&self, network: IpAddr, who: &str, most: usize, now: Timestamp) {
+        // What an address says while it waits counts for itself alone: it can't lock an account out for others.
+        if count(&self.networks, &network, now) < most {
+            add(&self.accounts, who.to_owned(), now);
+        }
         add(&self.networks, network, now);
-        add(&self.accounts, who.to_owned(), now);
     }
 
     pub(crate) fn forgive(&self, network: IpAddr) {
@@ -57,8 +80,12 @@ fn add<K: Hash + Eq>(counts: &Mutex<HashMap<K, Count>>, key: K, now: Timestamp) 
     if counts.len() >= limits::LOGIN_FAILURES_KEPT {
         counts.retain(|_, count| current(count, now));
     }
-    if counts.len() >= limits::LOGIN_FAILURES_KEPT && !counts.contains_key(&key) {
-        return;
+    if counts.len() >= limits::LOGIN_FAILURES_KEPT {
+        // Who fills the table must not go on uncounted: the older half goes.
+        let mut since: Vec<Timestamp> = counts.values().map(|count| count.since).collect();
+        let (_, middle, _) = since.select_nth_unstable(limits::LOGIN_FAILURES_KEPT / 2);
+        let middle = *middle;
+        counts.retain(|_, count| count.since > middle);
     }
     let fresh = Count { since: now, failures: 0 };
     let count = counts.entry(key).or_insert(fresh);
@@ -78,14 +105,36 @@ mod tests {
         let [bad, good]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
         let now = Timestamp::from_secs(1000);
         for _ in 0..3 {
-            assert!(failures.may_try(bad, "a@x", 3, now));
-            failures.note(bad, "a@x", now);
+            assert_eq!(failures.leave(bad, "a@x", 3, now), Leave::Full);
+            failures.note(bad, "a@x", 3, now);
         }
-        assert!(!failures.may_try(bad, "b@x", 3, now));
-        assert!(failures.may_try(good, "a@x", 3, now));
-        assert!(failures.may_try(bad, "b@x", 3, now.plus(limits::LOGIN_FAILURE_WINDOW)));
+        assert_eq!(failures.leave(bad, "b@x", 3, now), Leave::Remembered);
+        assert_eq!(failures.leave(good, "a@x", 3, now), Leave::Full);
+        for _ in 3..3 * limits::LOGIN_FAILURES_ACCOUNT_FACTOR {
+            assert_eq!(failures.leave(bad, "b@x", 3, now), Leave::Remembered);
+            failures.note(bad, "b@x", 3, now);
+        }
+        assert_eq!(failures.leave(bad, "c@x", 3, now), Leave::None);
+        assert_eq!(failures.leave(good, "b@x", 3, now), Leave::Full, "one address locked an account out");
+        assert_eq!(failures.leave(bad, "b@x", 3, now.plus(limits::LOGIN_FAILURE_WINDOW)), Leave::Full);
         failures.forgive(bad);
-        assert!(failures.may_try(bad, "b@x", 3, now));
+        assert_eq!(failures.leave(bad, "b@x", 3, now), Leave::Full);
+    }
+
+    #[test]
+    fn who_fills_the_table_is_counted_all_the_same() {
+        let failures = Failures::default();
+        let most = limits::LOGIN_FAILURES_KEPT as u32;
+        let address = |n: u32| IpAddr::from((0x0a00_0000 + n).to_be_bytes());
+        for n in 0..most {
+            failures.note(address(n), "a@x", 1, Timestamp::from_millis(1_000_000 + i64::from(n)));
+        }
+        let now = Timestamp::from_millis(1_000_000 + i64::from(most));
+        failures.note(address(most), "a@x", 1, now);
+        assert_eq!(failures.leave(address(most), "b@x", 1, now), Leave::Remembered);
+        assert_eq!(failures.leave(address(most - 1), "b@x", 1, now), Leave::Remembered);
+        assert_eq!(failures.leave(address(0), "b@x", 1, now), Leave::Full);
+        assert!(failures.networks.lock().unwrap().len() <= limits::LOGIN_FAILURES_KEPT);
     }
 
     #[test]
@@ -94,10 +143,15 @@ mod tests {
         let now = Timestamp::from_secs(1000);
         for n in 0..3 * limits::LOGIN_FAILURES_ACCOUNT_FACTOR {
             let ip = IpAddr::from([192, 0, 2, u8::try_from(n).unwrap()]);
-            assert!(failures.may_try(ip, "a@x", 3, now));
-            failures.note(ip, "a@x", now);
+            assert_eq!(failures.leave(ip, "a@x", 3, now), Leave::Full);
+            failures.note(ip, "a@x", 3, now);
         }
-        assert!(!failures.may_try("198.51.100.1".parse().unwrap(), "a@x", 3, now));
-        assert!(failures.may_try("198.51.100.1".parse().unwrap(), "b@x", 3, now));
+        let other = "198.51.100.1".parse().unwrap();
+        assert_eq!(failures.leave(other, "a@x", 3, now), Leave::Remembered);
+        assert_eq!(failures.leave(other, "b@x", 3, now), Leave::Full);
+        for n in 0..3 * limits::LOGIN_FAILURES_ACCOUNT_FACTOR.pow(2) {
+            failures.note(IpAddr::from([198, 51, (n / 250) as u8, (n % 250) as u8]), "a@x", 3, now);
+        }
+        assert_eq!(failures.leave(other, "a@x", 3, now), Leave::None);
     }
 }

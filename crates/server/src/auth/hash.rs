@@ -127,6 +127,21 @@ mod tests {
         assert!(!hasher.verify(Some(PasswordHash("rubbish".into())), b"rubbish".to_vec()).await);
     }
 
+    /// Who does not exist waits for a place as everybody does, and then for a hash.
+    #[tokio::test]
+    async fn an_unknown_name_costs_the_same_work() {
+        let hasher = Hasher::new();
+        assert!(!hasher.verify(None, b"x".to_vec()).await);
+        let nobody = hasher.nobody().await;
+        let parameters = |hash: &str| hash.splitn(5, '$').nth(3).unwrap().to_owned();
+        assert_eq!(parameters(&nobody.0), parameters(&hasher.hash(b"somebody".to_vec()).await.unwrap().0));
+        let _taken = hasher.places.acquire_many(limits::PASSWORD_HASHES as u32).await.unwrap();
+        for known in [None, Some(nobody)] {
+            let answered = tokio::time::timeout(std::time::Duration::ZERO, hasher.verify(known, b"x".to_vec())).await;
+            assert!(answered.is_err(), "answered without a hash");
+        }
+    }
+
     #[test]
     fn made_up_keys_stay_the_same_for_a_name() {
         let secret = secret();

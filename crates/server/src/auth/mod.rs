@@ -13,12 +13,12 @@ mod remember;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use mail::{Address, Timestamp};
+use mail::{Address, Timestamp, limits};
 use mta::world::Clock;
 use store::{Account, AccountState, DirectoryEntry, PasswordHash, Store, StoreError};
 
 use crate::listen::network_of;
-use failures::Failures;
+use failures::{Failures, Leave};
 use hash::Hasher;
 use remember::Remembered;
 
@@ -83,13 +83,18 @@ impl Auth {
             Some(name) => self.active(name).await?,
             None => None,
         };
+        let who = counted_as(name.as_ref(), login);
+        let leave = self.leave(peer, &who, most_failures, now);
         if let Some(account) = &account
+            && leave != Leave::None
             && self.remembered.knows(account, password, now)
         {
             return Ok(account.clone());
         }
-        let who = name.map_or_else(|| login.to_lowercase(), |name| name.to_string());
-        self.may_try(peer, &who, most_failures, now)?;
+        if leave != Leave::Full {
+            self.failed(peer, &who, most_failures, now);
+            return Err(LoginError::Wait);
+        }
         let known = account.as_ref().map(|account| account.password.clone());
         let right = self.hasher.verify(known, password.to_vec()).await;
         match account {
@@ -99,7 +104,7 @@ impl Auth {
                 Ok(account)
             }
             _ => {
-                self.failed(peer, &who, now);
+                self.failed(peer, &who, most_failures, now);
                 Err(LoginError::Refused)
             }
         }
@@ -109,8 +114,10 @@ impl Auth {
     pub async fn scram(&self, peer: IpAddr, login: &str, most_failures: usize) -> Result<ScramOffer, LoginError> {
         let now = self.clock.now();
         let name = login_address(login);
-        let who = name.as_ref().map_or_else(|| login.to_lowercase(), Address::to_string);
-        self.may_try(peer, &who, most_failures, now)?;
+        let who = counted_as(name.as_ref(), login);
+        if self.leave(peer, &who, most_failures, now) != Leave::Full {
+            return Err(LoginError::Wait);
+        }
         let account = match &name {
             Some(name) => self.active(name).await?,
             None => None,
@@ -123,12 +130,12 @@ impl Auth {
     }
 
     /// How a SCRAM log-in ended, for the limits.
-    pub fn scram_ended(&self, peer: IpAddr, login: &str, success: bool) {
+    pub fn scram_ended(&self, peer: IpAddr, login: &str, success: bool, most_failures: usize) {
         if success {
             self.failures.forgive(network_of(peer));
         } else {
-            let who = login_address(login).map_or_else(|| login.to_lowercase(), |name| name.to_string());
-            self.failed(peer, &who, self.clock.now());
+            let who = counted_as(login_address(login).as_ref(), login);
+            self.failed(peer, &who, most_failures, self.clock.now());
         }
     }
 
@@ -137,14 +144,16 @@ impl Auth {
         self.hasher.hash(password.to_vec()).await
     }
 
-    fn may_try(&self, peer: IpAddr, who: &str, most: usize, now: Timestamp) -> Result<(), LoginError> {
-        let limited = !peer.to_canonical().is_loopback() && !self.failures.may_try(network_of(peer), who, most, now);
-        if limited { Err(LoginError::Wait) } else { Ok(()) }
+    fn leave(&self, peer: IpAddr, who: &str, most: usize, now: Timestamp) -> Leave {
+        if peer.to_canonical().is_loopback() {
+            return Leave::Full;
+        }
+        self.failures.leave(network_of(peer), who, most, now)
     }
 
-    fn failed(&self, peer: IpAddr, who: &str, now: Timestamp) {
+    fn failed(&self, peer: IpAddr, who: &str, most: usize, now: Timestamp) {
         if !peer.to_canonical().is_loopback() {
-            self.failures.note(network_of(peer), who, now);
+            self.failures.note(network_of(peer), who, most, now);
         }
     }
 
@@ -159,4 +168,57 @@ impl Auth {
 /// A log-in name as an address: the log-in name is the address, in any case.
 fn login_address(login: &str) -> Option<Address> {
     wire::address::mailbox(login.trim()).ok().map(|address| address.folded())
+}
+
+/// Under which name failures are counted. What is no address can be as long as a command; so much of it is not kept.
+fn counted_as(name: Option<&Address>, login: &str) -> String {
+    name.map_or_else(
+        || login.chars().take(limits::LOCAL_PART_LEN).collect::<String>().to_lowercase(),
+        Address::to_string,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use mail::Domain;
+    use store::NewAccount;
+    use store_local::{LocalStore, Options};
+
+    use super::*;
+    use crate::SystemClock;
+
+    #[tokio::test]
+    async fn a_log_in_that_is_remembered_is_no_oracle_for_guesses() {
+        const MOST: usize = 2;
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(dir.path(), Options::default()).unwrap();
+        let domain = Domain::from_ascii("red.example").unwrap();
+        let _ = store.add_domain(&domain).await.unwrap();
+        let auth = Auth::new(store.clone(), Arc::new(SystemClock));
+        let address = Address::new("alice", domain).unwrap();
+        let password = auth.hash(b"secret").await.unwrap();
+        let account = NewAccount { address, password, scram: None, quota: None };
+        let _ = store.add_account(account, auth.clock.now()).await.unwrap();
+        let [home, bad]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
+        let say = |peer, password: &'static [u8]| auth.password(peer, "alice@red.example", password, MOST);
+
+        assert!(say(home, b"secret").await.is_ok());
+        for _ in 0..MOST {
+            assert_eq!(say(bad, b"wrong").await.err(), Some(LoginError::Refused));
+        }
+        // Somebody else behind the same address is not kept out of what is remembered, ...
+        assert_eq!(say(bad, b"wrong").await.err(), Some(LoginError::Wait));
+        assert!(say(bad, b"secret").await.is_ok());
+        // ... but who goes on guessing learns nothing more.
+        for _ in 0..MOST * limits::LOGIN_FAILURES_ACCOUNT_FACTOR {
+            assert_eq!(say(bad, b"wrong").await.err(), Some(LoginError::Wait));
+        }
+        assert_eq!(say(bad, b"secret").await.err(), Some(LoginError::Wait));
+        assert!(say(home, b"secret").await.is_ok());
+    }
+
+    #[test]
+    fn a_name_that_is_no_address_is_not_kept_whole() {
+        assert_eq!(counted_as(None, &"Ab".repeat(5000)).len(), limits::LOCAL_PART_LEN);
+    }
 }
