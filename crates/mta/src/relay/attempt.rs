@@ -66,6 +66,11 @@ impl Try {
         self.answered.as_ref()
     }
 
+    /// Whether no recipient was taken by anybody.
+    pub(super) fn reached_nobody(&self) -> bool {
+        self.results.values().all(|result| result.word.is_err())
+    }
+
     /// Sends it over the connection in these hands, or a new one, which stays there for the next if it may.
     pub(super) async fn deliver(&mut self, hands: &mut Hands) {
         if self.pending.is_empty() {

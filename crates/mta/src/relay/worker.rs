@@ -23,19 +23,24 @@ const AFTER_STORE_ERROR: Duration = Duration::from_secs(60);
 
 /// The outcome of the message before, on its way into the store.
 #[derive(Default)]
-pub(super) struct Settling(Option<JoinHandle<bool>>);
+pub(super) struct Settling {
+    task: Option<JoinHandle<bool>>,
+    /// It could not be committed, so the message behind it was broken off.
+    failed: bool,
+}
 
 impl Settling {
     /// Of a task that says whether it was committed.
     pub(super) const fn of(task: JoinHandle<bool>) -> Self {
-        Self(Some(task))
+        Self { task: Some(task), failed: false }
     }
 
     /// Waits for the commit. False: there was none, so no further message may be handed over.
     pub(super) async fn recorded(&mut self) -> bool {
-        let Some(task) = &mut self.0 else { return true };
+        let Some(task) = &mut self.task else { return true };
         let recorded = task.await.unwrap_or(false);
-        self.0 = None;
+        self.task = None;
+        self.failed = !recorded;
         recorded
     }
 }
@@ -153,6 +158,11 @@ impl Worker {
         let mut this = Try::new(self.relay.clone(), job, work);
         self.deliver(&mut this).await;
         let goes_on = self.relay.learn(this.job(), this.answered());
+        // Our fault, which says nothing about the destination: as if it had not been tried.
+        if std::mem::take(&mut self.hands.settling.failed) && this.reached_nobody() {
+            self.relay.not_settled(this.job(), &StoreError::Failed("nor could the one before it".into()));
+            return goes_on;
+        }
         // One at a time, also where nothing was sent that waited for it.
         self.hands.settling.recorded().await;
         self.hands.settling = Settling::of(tokio::spawn(this.record()));
