@@ -91,8 +91,12 @@ limits! {
     CONNECTIONS_PER_ADDRESS: usize = 50;
     /// Connections that wait for being accepted; the system may allow fewer.
     LISTEN_BACKLOG: i32 = 4096;
-    /// Out of file descriptors, no connection is accepted for so long.
+    /// File descriptors that connections leave to the store and the relay; half of all where there are few.
+    DESCRIPTORS_KEPT: usize = 4096;
+    /// Out of file descriptors, and without one to say so to clients, no connection is accepted for so long.
     ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+    /// Clients that are told so in one go, before open connections are looked at again.
+    TURNED_AWAY_AT_ONCE: usize = 64;
     /// Octets of the buffer that a connection takes while it has unread input.
     CONNECTION_BUFFER: usize = 32 * KIB;
     /// Buffers that are kept for the next connection with input.
@@ -237,6 +241,8 @@ limits! {
     BODY_IN_MEMORY_CROWDED: usize = 64 * KIB;
     /// All bodies in memory together.
     BODIES_IN_MEMORY: usize = 64 * MIB;
+    /// Small bodies stay in memory all the same; with so much of them no further message is begun (451).
+    BODIES_IN_MEMORY_MOST: usize = 256 * MIB;
     /// One read of a body.
     READ_CHUNK: usize = 256 * KIB;
     /// Octets of a segment of the message log.

@@ -17,6 +17,7 @@ pub mod conn;
 pub mod connect;
 pub mod control;
 mod deflate;
+mod descriptors;
 pub mod dns;
 pub mod http;
 pub mod imap;

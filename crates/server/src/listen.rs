@@ -1,7 +1,7 @@
 //! Listeners: sockets that accept connections within the limits and give them to a pump.
 //!
-//! Does: bind, dual-stack where the address is IPv6's any; count connections in all and per address; wait a
-//! moment when file descriptors run out instead of spinning; stop on the sign and give open sessions time to say
+//! Does: bind, dual-stack where the address is IPv6's any; count connections in all and per address, and take no more
+//! than there are file descriptors for; turn clients away with words when those run out all the same; stop on the sign and give open sessions time to say
 //! goodbye. Does not: know any protocol.
 
 use std::collections::HashMap;
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::conn::Connection;
+use crate::descriptors::{self, Spare};
 use crate::shared::Shared;
 
 /// What speaks on a port.
@@ -130,7 +131,7 @@ impl Listener {
 /// Accepts on all listeners until the sign to stop, then waits for open sessions, at most
 /// `limits::STOP_TIMEOUT`; those that are open still are cut. The store is the caller's to close afterwards.
 pub async fn serve(listeners: Vec<Listener>, shared: Arc<Shared>, handler: Handler) {
-    let admissions = Admissions::default();
+    let admissions = Admissions::new(descriptors::for_connections());
     let mut accepting = JoinSet::new();
     for listener in listeners {
         accepting.spawn(accept(listener, shared.clone(), handler.clone(), admissions.clone()));
@@ -151,21 +152,29 @@ pub async fn serve(listeners: Vec<Listener>, shared: Arc<Shared>, handler: Handl
 }
 
 async fn accept(listener: Listener, shared: Arc<Shared>, handler: Handler, admissions: Admissions) -> JoinSet<()> {
-    let mut sessions = JoinSet::new();
+    let (mut sessions, mut spare) = (JoinSet::new(), Spare::new());
     loop {
         tokio::select! {
             () = shared.shutdown.wait() => return sessions,
             Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
             accepted = listener.socket.accept() => match accepted {
                 Ok((socket, peer)) => {
+                    spare.keep();
                     begin(listener.service, socket, peer, &shared, &handler, &admissions, &mut sessions);
                 }
                 // Of one connection that ended before it was accepted, the next may be well.
                 Err(error) if per_connection(&error) => debug!(%error, "a connection ended before it began"),
                 Err(error) => {
+                    let name = listener.service.name();
+                    let told = spare.turn_away(&listener.socket, listener.service.too_many());
+                    (0..told).for_each(|_| shared.metrics.turned_away(name, "descriptors"));
+                    if told > 0 {
+                        debug!(%error, service = name, told, "turned away");
+                        continue;
+                    }
                     // Out of file descriptors or memory: the connection stays in the backlog, and would be
                     // reported again at once, for ever.
-                    warn!(%error, service = listener.service.name(), "can't accept connections for a moment");
+                    warn!(%error, service = name, "can't accept connections for a moment");
                     shared.clock.sleep(limits::ACCEPT_PAUSE).await;
                 }
             }
@@ -234,8 +243,12 @@ impl Drop for Open {
 }
 
 /// Counts connections in all and per address.
-#[derive(Clone, Default)]
-struct Admissions(Arc<Mutex<Counts>>);
+#[derive(Clone)]
+struct Admissions {
+    counts: Arc<Mutex<Counts>>,
+    /// Whatever the limit: there are descriptors for so many.
+    room: usize,
+}
 
 #[derive(Default)]
 struct Counts {
@@ -250,9 +263,16 @@ pub struct Admission {
 }
 
 impl Admissions {
+    fn new(room: usize) -> Self {
+        Self { counts: Arc::default(), room }
+    }
+
     fn admit(&self, peer: IpAddr, in_all: usize, per_address: usize) -> Result<Admission, &'static str> {
         let network = network_of(peer);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if counts.total >= self.room {
+            return Err("descriptors");
+        }
         if counts.total >= in_all {
             return Err("connections");
         }
@@ -262,7 +282,7 @@ impl Admissions {
         }
         *here += 1;
         counts.total += 1;
-        Ok(Admission { counts: self.0.clone(), network })
+        Ok(Admission { counts: self.counts.clone(), network })
     }
 }
 
@@ -341,7 +361,7 @@ mod tests {
 
     #[test]
     fn places_are_counted_and_freed() {
-        let admissions = Admissions::default();
+        let admissions = Admissions::new(4);
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let first = admissions.admit(ip("2001:db8::1"), 3, 1).ok().unwrap();
         assert_eq!(admissions.admit(ip("2001:db8::2"), 3, 1).err(), Some("connections_per_address"));
@@ -349,7 +369,9 @@ mod tests {
         let _loopback = admissions.admit(ip("127.0.0.1"), 3, 0).ok().unwrap();
         assert_eq!(admissions.admit(ip("127.0.0.1"), 3, 0).err(), Some("connections"));
         drop(first);
-        assert!(admissions.admit(ip("2001:db8::2"), 3, 1).is_ok());
+        let _again = admissions.admit(ip("2001:db8::2"), 3, 1).ok().unwrap();
+        let _fourth = admissions.admit(ip("192.0.2.1"), 9, 1).ok().unwrap();
+        assert_eq!(admissions.admit(ip("192.0.2.2"), 9, 1).err(), Some("descriptors"));
     }
 
     #[test]

@@ -67,10 +67,23 @@ pub(crate) fn db(error: rusqlite::Error) -> StoreError {
 
 /// The operating system's error as the store's.
 pub(crate) fn os(what: &str, error: &std::io::Error) -> StoreError {
-    if is_full(error) { StoreError::DiskFull } else { StoreError::Failed(format!("{what}: {error}")) }
+    if is_full(error) {
+        StoreError::DiskFull
+    } else if is_out_of_files(error) {
+        StoreError::Busy
+    } else {
+        StoreError::Failed(format!("{what}: {error}"))
+    }
 }
 
 /// Whether an error says that there is no space.
 pub(crate) fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether an error says that there are no file descriptors left, here or in the whole system: it comes from opening a
+/// file, never from a write or a sync of one (open(2), EMFILE and ENFILE), and it passes.
+pub(crate) fn is_out_of_files(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }

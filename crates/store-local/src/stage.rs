@@ -41,12 +41,16 @@ impl LocalStage {
     }
 
     fn must_spill(&self) -> bool {
-        let held = self.held.bytes.len();
-        let crowded = self.log.in_memory.load(Ordering::Relaxed) > limits::BODIES_IN_MEMORY;
         match self.blob {
-            Some(_) => held >= BLOB_BUFFER,
-            None => held > limits::BODY_IN_MEMORY || (crowded && held > limits::BODY_IN_MEMORY_CROWDED),
+            Some(_) => self.held.bytes.len() >= BLOB_BUFFER,
+            None => self.is_too_much(self.held.bytes.len()),
         }
+    }
+
+    /// Whether a message may not have so many octets in memory.
+    fn is_too_much(&self, octets: usize) -> bool {
+        let crowded = self.log.in_memory.load(Ordering::Relaxed) > limits::BODIES_IN_MEMORY;
+        octets > limits::BODY_IN_MEMORY || (crowded && octets > limits::BODY_IN_MEMORY_CROWDED)
     }
 
     /// Writes what is held to the blob, on a thread that may wait.
@@ -103,6 +107,12 @@ impl Stage for LocalStage {
         self.held.count();
         self.length += bytes.len() as u64;
         if self.must_spill() { self.spill().await } else { Ok(()) }
+    }
+
+    fn keep_back(&mut self, octets: usize) -> StoreResult<()> {
+        self.held.kept_back = octets;
+        self.held.count();
+        if self.is_too_much(octets) { Err(StoreError::Busy) } else { Ok(()) }
     }
 
     fn len(&self) -> u64 {

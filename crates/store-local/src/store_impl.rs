@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
+use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid, limits};
 use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CheckFinding, CopyOutcome,
@@ -193,6 +193,9 @@ impl Store for LocalStore {
         }
         if !self.has_space() {
             return Err(StoreError::DiskFull);
+        }
+        if self.log.in_memory.load(Ordering::Relaxed) > limits::BODIES_IN_MEMORY_MOST {
+            return Err(StoreError::Busy);
         }
         Ok(Box::new(LocalStage::new(&self.log, expected)))
     }

@@ -19,6 +19,7 @@ use store_local::{Disk, LocalStore, OpenError, Options, RealDisk, inspect};
 struct Faulty {
     sync_fails: AtomicBool,
     full: AtomicBool,
+    no_descriptors: AtomicBool,
     free: AtomicU64,
     /// Something was written since the last sync.
     unsynced: AtomicBool,
@@ -30,6 +31,7 @@ impl Faulty {
         Arc::new(Self {
             sync_fails: AtomicBool::new(false),
             full: AtomicBool::new(false),
+            no_descriptors: AtomicBool::new(false),
             free: AtomicU64::new(u64::MAX),
             unsynced: AtomicBool::new(false),
             dirs_synced: AtomicU64::new(0),
@@ -59,6 +61,9 @@ impl Disk for Faulty {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.dirs_synced.fetch_add(1, Ordering::Relaxed);
+        if self.no_descriptors.load(Ordering::Relaxed) {
+            return Err(io::Error::from_raw_os_error(24)); // EMFILE, of opening the directory
+        }
         RealDisk.sync_dir(dir)
     }
 
@@ -113,6 +118,54 @@ async fn a_failed_sync_stops_the_store() {
     assert_eq!(store.status(inbox).await.unwrap().messages, 1);
     suite::append(&*store, inbox, b"three").await;
     suite::check(&*store).await;
+}
+
+/// A new segment and a message's own file need descriptors: without one nothing was written that a sync could fail for.
+#[tokio::test]
+async fn without_descriptors_it_refuses_and_recovers() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Faulty::new());
+    let store = LocalStore::open(dir.path(), Options { disk: disk.clone(), segment_len: 9000, ..Options::default() });
+    let store = store.unwrap();
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    suite::append(&*store, inbox, &[b'x'; 9000]).await;
+    for length in [3000, limits::BODY_IN_MEMORY + 1] {
+        let row = || store::AppendMessage { flags: mail::Flags::NONE, keywords: Vec::new(), internal_date: suite::NOW };
+        disk.no_descriptors.store(true, Ordering::Relaxed);
+        let stage = suite::staged(&*store, &vec![b'y'; length]).await;
+        let refused = store.append(inbox, vec![(stage, row())], suite::NOW).await.unwrap_err();
+        assert_eq!(refused, StoreError::Busy);
+        disk.no_descriptors.store(false, Ordering::Relaxed);
+        suite::append(&*store, inbox, &vec![b'z'; length]).await;
+    }
+    assert_eq!(store.status(inbox).await.unwrap().messages, 3);
+    suite::check(&*store).await;
+}
+
+/// Room that is only promised counts: here no memory is used.
+#[tokio::test]
+async fn with_too_many_small_bodies_in_memory_no_message_is_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = support::open(dir.path());
+    let room = limits::BODY_IN_MEMORY_CROWDED;
+    let mut stages = Vec::new();
+    for _ in 0..=limits::BODIES_IN_MEMORY_MOST / room {
+        stages.push(store.stage(Some(room as u64)).await.unwrap());
+    }
+    assert_eq!(store.stage(None).await.err(), Some(StoreError::Busy));
+    drop(stages.pop());
+    assert!(store.stage(None).await.is_ok());
+
+    // What a caller has of a message besides counts too: it may be small, and goes.
+    let mut last = stages.pop().unwrap();
+    assert_eq!(last.keep_back(room), Ok(()));
+    assert_eq!(store.stage(None).await.err(), Some(StoreError::Busy));
+    assert_eq!(last.keep_back(room + 1), Err(StoreError::Busy));
+    assert_eq!(last.keep_back(0), Ok(()));
+    assert!(store.stage(None).await.is_ok());
+    drop(stages);
+    assert_eq!(last.keep_back(limits::BODY_IN_MEMORY), Ok(()));
+    assert_eq!(last.keep_back(limits::BODY_IN_MEMORY + 1), Err(StoreError::Busy));
 }
 
 #[tokio::test]

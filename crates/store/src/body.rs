@@ -17,6 +17,10 @@ pub trait Stage: Send + Sync {
     /// Adds bytes at the end. Trace headers that all recipients share are simply written first.
     async fn write(&mut self, bytes: &[u8]) -> StoreResult<()>;
 
+    /// So many octets of the message stay with the caller for now (its header, until that is whole): they count with
+    /// those of all bodies in memory. [`crate::StoreError::Busy`] where what it may keep there is used up.
+    fn keep_back(&mut self, octets: usize) -> StoreResult<()>;
+
     /// Octets so far.
     fn len(&self) -> u64;
 

@@ -154,7 +154,9 @@ impl Incoming {
             Some(_) if before == 0 => self.header_came(bytes).await,
             None if before + bytes.len() < limits::HEADER_LEN => {
                 front.extend_from_slice(bytes);
-                Ok(())
+                // Whoever never ends a header may not take more memory for it than for a body.
+                let kept = self.stage.keep_back(front.len());
+                self.checked(kept)
             }
             // A header without an end: what is there counts as header, the rest as it comes.
             _ => {
@@ -214,6 +216,7 @@ impl Incoming {
             bytes
         };
         self.header = Reading::Known(facts);
+        let _nothing = self.stage.keep_back(0);
         self.store(&top).await?;
         self.store(rest).await
     }

@@ -10,8 +10,7 @@ use store::StoreError;
 
 use super::frame;
 use super::{Log, Place, Segment};
-use crate::error::is_full;
-
+use crate::error::{is_full, is_out_of_files};
 use crate::publish::Poison;
 use crate::submit::{Job, Queue};
 use crate::truth::Placed;
@@ -27,24 +26,28 @@ pub(crate) enum Pending {
 /// Bytes in memory and their share of `limits::BODIES_IN_MEMORY`.
 pub(crate) struct Held {
     pub(crate) bytes: Vec<u8>,
+    /// What the caller has in memory besides.
+    pub(crate) kept_back: usize,
     counted: usize,
     log: Arc<Log>,
 }
 
 impl Held {
     pub(crate) fn new(log: &Arc<Log>, expected: usize) -> Self {
-        let mut held = Self { bytes: Vec::with_capacity(expected), counted: 0, log: log.clone() };
+        let mut held = Self { bytes: Vec::with_capacity(expected), kept_back: 0, counted: 0, log: log.clone() };
         held.count();
         held
     }
 
-    /// Counts anew after `bytes` grew.
+    /// Counts anew after `bytes` or what is kept back changed.
     pub(crate) fn count(&mut self) {
-        let now = self.bytes.capacity();
+        let now = self.bytes.capacity() + self.kept_back;
         if now > self.counted {
             self.log.in_memory.fetch_add(now - self.counted, Ordering::Relaxed);
-            self.counted = now;
+        } else {
+            self.log.in_memory.fetch_sub(self.counted - now, Ordering::Relaxed);
         }
+        self.counted = now;
     }
 }
 
@@ -100,9 +103,9 @@ impl Appender {
                     placed.push(Placed { places, job: submission.job });
                 }
             }
-            Err(Trouble::Full) => {
+            Err(Trouble::Passing(why)) => {
                 self.cut_back();
-                refuse(batch.drain(..), &StoreError::DiskFull);
+                refuse(batch.drain(..), &why);
             }
             Err(Trouble::Failed(why)) => {
                 self.poison.set(why.clone());
@@ -219,15 +222,21 @@ impl Appender {
 
 /// Why a batch was not written.
 enum Trouble {
-    /// No space: cut back, and go on later.
-    Full,
+    /// No space, or no file descriptor for a new segment: cut back, and go on later.
+    Passing(StoreError),
     /// Anything else: the store stops.
     Failed(String),
 }
 
 impl Trouble {
     fn write(error: &io::Error) -> Self {
-        if is_full(error) { Self::Full } else { Self::Failed(format!("writing the message log failed: {error}")) }
+        if is_full(error) {
+            Self::Passing(StoreError::DiskFull)
+        } else if is_out_of_files(error) {
+            Self::Passing(StoreError::Busy)
+        } else {
+            Self::Failed(format!("writing the message log failed: {error}"))
+        }
     }
 }
 
