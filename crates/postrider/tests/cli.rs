@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -202,12 +203,34 @@ fn init_takes_only_an_empty_folder_and_makes_roles() {
     let aliases = home.must(&["alias", "list"]);
     assert!(aliases.contains("postmaster@red.example  alice@red.example"), "{aliases}");
     assert!(aliases.contains("abuse@red.example       alice@red.example"), "{aliases}");
-    for private in ["data", "tls"] {
-        let mode = std::os::unix::fs::PermissionsExt::mode(
-            &std::fs::metadata(home.dir().join(private)).unwrap().permissions(),
-        );
-        assert_eq!(mode & 0o077, 0, "{private}");
+}
+
+#[test]
+fn what_a_server_writes_is_for_its_owner_alone() {
+    let home = Home::new();
+    home.must(&["account", "add", "alice@red.example", "--password-stdin"]);
+    home.listen_on_free_ports();
+    let server = home.serve();
+    let mut folders = vec![home.dir()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let metadata = entry.metadata().unwrap();
+            assert_eq!(metadata.permissions().mode() & 0o077, 0, "{}", entry.path().display());
+            seen += 1;
+            if metadata.is_dir() {
+                folders.push(entry.path());
+            }
+        }
     }
+    assert!(seen > 8, "{seen}");
+    drop(server);
+    // Where somebody gave more away, it is told.
+    assert!(!home.must(&["check"]).contains("chmod"));
+    std::fs::set_permissions(home.dir().join("data"), std::fs::Permissions::from_mode(0o750)).unwrap();
+    std::fs::set_permissions(home.dir().join("tls/key.pem"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = home.must(&["check"]);
+    assert!(said.contains("chmod go= ") && said.contains("chmod o= "), "{said}");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! `postrider check`: is the configuration right, and does the store keep its promises?
 
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
+use rustix::fs::Mode;
 use server::control::{CheckView, Request};
 
 use super::ask::ask_server;
@@ -51,10 +53,23 @@ fn of_configuration(config: &Config) -> Vec<CheckView> {
     let advice =
         config.advice.iter().map(|advice| CheckView { error: false, text: format!("{file}: {}", advice.text) });
     let mut findings: Vec<CheckView> = advice.collect();
+    findings.extend(of_rights(config));
     if let Err(error) = config.acceptor() {
         findings.push(wrong(&format!("{file}: [tls]: {error}")));
     }
     findings
+}
+
+/// Who else on this machine could read mail or keys. Of a key its group may be meant, as that of Debian's ssl-cert.
+fn of_rights(config: &Config) -> Vec<CheckView> {
+    let keys = config.sites.iter().map(|site| (&site.key, Mode::RWXO, "o="));
+    let open = |(path, others, remedy): (&PathBuf, Mode, &str)| {
+        let mode = Mode::from_raw_mode(std::fs::metadata(path).ok()?.permissions().mode());
+        let path = path.display();
+        let text = format!("others on this machine may use {path}; take that from them with \"chmod {remedy} {path}\"");
+        mode.intersects(others).then_some(CheckView { error: false, text })
+    };
+    keys.chain([(&config.data_dir, Mode::RWXG | Mode::RWXO, "go=")]).filter_map(open).collect()
 }
 
 fn tell(findings: &[CheckView], file: &Path) {

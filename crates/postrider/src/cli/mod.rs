@@ -57,6 +57,13 @@ enum Command {
     Man(man::Man),
 }
 
+impl Command {
+    /// Of one's own: `local` is for whoever is at this machine, and the others write what is to be read.
+    const fn works_on_a_server(&self) -> bool {
+        !matches!(self, Self::Local(_) | Self::Mail(_) | Self::Completions(_) | Self::Man(_))
+    }
+}
+
 /// Which server a command works on.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Server {
@@ -99,6 +106,10 @@ pub(crate) type Outcome = Result<(), Failure>;
 /// Parses the command line and runs the command.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
+    if cli.command.works_on_a_server() {
+        // Whatever a server's files are called and wherever they lie: they are for its owner alone.
+        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
