@@ -131,7 +131,7 @@ pub fn smtp_session(data: &[u8]) {
         }
     };
     let pieces = shape.pieces(first);
-    world::with(async |store, alice| {
+    world::with_known(async |store, alice| {
         let desk = desk(store.clone());
         let client = Client { ip: [192, 0, 2, 1].into(), role, tls: None, identity: Identity::Stranger };
         let mut session = Session { engine, client, desk, alice, phase: Phase::None, taken: 0 };

@@ -1,4 +1,7 @@
 //! A store in memory with Alice in it, new for every session.
+//!
+//! A commit goes through three threads, which costs more than most sessions; so what is needed again and again is made and
+//! taken away for many at once.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -12,9 +15,14 @@ use store::{AppendMessage, NewAccount, PasswordHash, Store};
 use store_local::{LocalStore, Options};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::task::JoinSet;
 
 /// Sessions that one store sees: its files grow.
 const SESSIONS: usize = 2000;
+/// Accounts that are made in one commit, and go in one.
+const AT_ONCE: usize = 32;
+/// Sessions whose mail Alice takes before she is as new again.
+const MAILS: usize = 20;
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 pub(crate) const PASSWORD: &str = "secret";
 /// Alice's mail.
@@ -37,8 +45,13 @@ pub(crate) fn memory() -> PathBuf {
 pub(crate) struct World {
     pub(crate) store: Arc<LocalStore>,
     sessions: usize,
-    /// Nobody changed anything of hers yet.
-    alice: Option<Alice>,
+    /// Nobody changed anything of theirs yet.
+    fresh: Vec<Alice>,
+    /// Done with.
+    gone: Vec<AccountId>,
+    made: usize,
+    /// She whose address strangers know, and how often mail came to her.
+    known: Option<(Alice, usize)>,
     _dir: TempDir,
 }
 
@@ -73,31 +86,44 @@ pub(crate) enum Left {
 
 /// Runs a session with a store in which Alice is as new. What it changed is checked, and she goes.
 pub(crate) fn with(session: impl AsyncFnOnce(&Arc<LocalStore>, Alice) -> Left) {
+    in_world(async |world| {
+        let alice = world.fresh().await;
+        match session(&world.store, alice).await {
+            Left::AsItWas => world.fresh.push(alice),
+            Left::Changed => {
+                world.gone.push(alice.account);
+                world.check().await;
+            }
+        }
+    });
+}
+
+/// The same with the Alice whose address is known (alice@red.example), to whom mail may have come in sessions before.
+pub(crate) fn with_known(session: impl AsyncFnOnce(&Arc<LocalStore>, Alice) -> Left) {
+    in_world(async |world| {
+        let (alice, mails) = match world.known.take() {
+            Some(known) => known,
+            None => (add_alice(world.store.clone(), "alice".into()).await, 0),
+        };
+        let left = session(&world.store, alice).await;
+        world.known = Some((alice, mails));
+        if left == Left::Changed {
+            world.known = (mails < MAILS).then_some((alice, mails + 1));
+            if world.known.is_none() {
+                let _ = world.store.remove_account(alice.account).await.expect("an account that is there");
+            }
+            world.check().await;
+        }
+    });
+}
+
+fn in_world(session: impl AsyncFnOnce(&mut World)) {
     WORLD.with_borrow_mut(|kept| {
         if kept.as_ref().is_none_or(|world| world.sessions >= SESSIONS) {
             drop(kept.take());
             *kept = Some(block_on(World::new()));
         }
-        let world = kept.as_mut().expect("just made");
-        let store = world.store.clone();
-        block_on(async {
-            let alice = match world.alice.take() {
-                Some(alice) => alice,
-                None => add_alice(&store).await,
-            };
-            if session(&store, alice).await == Left::AsItWas {
-                world.alice = Some(alice);
-                return;
-            }
-            world.sessions += 1;
-            let balance = store.balance().await.expect("a balance");
-            assert!(balance.holds(), "{balance:?}");
-            if world.sessions % 64 == 0 {
-                let findings = store.check(true).await.expect("a check");
-                assert!(!findings.iter().any(|finding| finding.error), "{findings:?}");
-            }
-            let _ = store.remove_account(alice.account).await.expect("an account that is there");
-        });
+        block_on(session(kept.as_mut().expect("just made")));
     });
 }
 
@@ -107,13 +133,46 @@ impl World {
         let options = Options { reserve: 0, readers: 1, segment_len: 1 << 20, ..Options::default() };
         let store = LocalStore::open(dir.path(), options).expect("a store");
         let _ = store.add_domain(&red()).await.expect("a new domain");
-        Self { store, sessions: 0, alice: None, _dir: dir }
+        Self { store, sessions: 0, fresh: Vec::new(), gone: Vec::new(), made: 0, known: None, _dir: dir }
+    }
+
+    async fn fresh(&mut self) -> Alice {
+        if self.fresh.is_empty() {
+            let mut making = JoinSet::new();
+            for _ in 0..AT_ONCE {
+                self.made += 1;
+                making.spawn(add_alice(self.store.clone(), format!("alice{}", self.made)));
+            }
+            self.fresh = making.join_all().await;
+        }
+        self.fresh.pop().expect("just made")
+    }
+
+    /// After a session that changed something.
+    async fn check(&mut self) {
+        self.sessions += 1;
+        let balance = self.store.balance().await.expect("a balance");
+        assert!(balance.holds(), "{balance:?}");
+        if self.sessions % 64 == 0 {
+            let findings = self.store.check(true).await.expect("a check");
+            assert!(!findings.iter().any(|finding| finding.error), "{findings:?}");
+        }
+        if self.gone.len() >= AT_ONCE {
+            let mut removing = JoinSet::new();
+            for account in std::mem::take(&mut self.gone) {
+                let store = self.store.clone();
+                removing.spawn(async move { store.remove_account(account).await.map(drop) });
+            }
+            for removed in removing.join_all().await {
+                removed.expect("an account that is there");
+            }
+        }
     }
 }
 
-async fn add_alice(store: &LocalStore) -> Alice {
+async fn add_alice(store: Arc<LocalStore>, name: String) -> Alice {
     let account = NewAccount {
-        address: Address::new("alice", red()).expect("an address"),
+        address: Address::new(&name, red()).expect("an address"),
         password: PasswordHash("none".into()),
         scram: None,
         quota: Some(1 << 20),
