@@ -72,6 +72,10 @@ impl House {
     }
 
     async fn send_as(&self, from: &str, to: &[&str], change: impl FnOnce(&mut Envelope)) -> QueueId {
+        self.send_bytes(from, to, change, MESSAGE).await
+    }
+
+    async fn send_bytes(&self, from: &str, to: &[&str], change: impl FnOnce(&mut Envelope), bytes: &[u8]) -> QueueId {
         use mta::world::Clock;
         let now = self.clock.now();
         let id = self.store.next_queue_id(now);
@@ -104,7 +108,7 @@ impl House {
             dsns: Vec::new(),
         };
         let mut stage = self.store.stage(None).await.unwrap();
-        stage.write(MESSAGE).await.unwrap();
+        stage.write(bytes).await.unwrap();
         self.store.accept(stage, acceptance).await.unwrap().into_inner();
         id
     }
@@ -419,6 +423,71 @@ async fn tls_that_fails_is_done_without() {
         [("starttls".to_owned(), "TLS: bad handshake with mx.blue.example".to_owned())]
     );
     assert_eq!(house.outside.connections.lock().unwrap().len(), 2);
+    house.end().await;
+}
+
+/// RFC 6531 §3.5, §3.6: to a server without SMTPUTF8 goes what needs none; what needs it comes back (5.6.7), alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_needs_smtputf8_fails_without_it() {
+    let mixed = ["bob@blue.example", "j\u{fc}rgen@blue.example"];
+    let declared = |envelope: &mut Envelope| envelope.smtputf8 = true;
+    let header = "From: j\u{fc}rgen@red.example\r\n\r\nhi\r\n";
+    let ends = |what: &What| match what {
+        What::Relayed { .. } => Some("relayed".to_owned()),
+        What::Bounced { words, .. } => Some(words.clone()),
+        _ => None,
+    };
+    let lacks = "the server does not offer SMTPUTF8, which is needed";
+    let outside = blue();
+    outside.server("192.0.2.1", good);
+    let house = house(outside).await;
+    let id = house.send(&mixed).await;
+    let mut both = house.until(id, 2, ends).await;
+    both.sort();
+    assert_eq!(both, ["relayed", lacks]);
+    assert!(house.mailbox_of(1).await[0].contains("Action: failed\r\nStatus: 5.6.7\r\n"));
+    // The header needs it: nobody can have it.
+    let id = house
+        .send_bytes("alice@red.example", &["bob@blue.example", "eve@blue.example"], declared, header.as_bytes())
+        .await;
+    assert_eq!(house.until(id, 2, ends).await, [lacks, lacks]);
+    // It was declared, and nothing needs it.
+    let id = house.send_as("alice@red.example", &["bob@blue.example"], declared).await;
+    assert_eq!(house.until(id, 1, ends).await, ["relayed"]);
+    house.end().await;
+
+    let outside = blue();
+    outside.server("192.0.2.1", |_, line| match line {
+        line if line.starts_with("EHLO") => Say::Line("250-peer\r\n250 SMTPUTF8"),
+        line => good(0, line),
+    });
+    let house = self::house(outside).await;
+    let id = house.send(&mixed).await;
+    assert_eq!(house.until(id, 2, ends).await, ["relayed", "relayed"]);
+    let mails = house.outside.lines().into_iter().filter(|line| line.starts_with("MAIL")).collect::<Vec<_>>();
+    assert_eq!(mails, ["MAIL FROM:<alice@red.example> SMTPUTF8"], "one transaction for all");
+    house.end().await;
+}
+
+/// RFC 8314 §3.3: on port 465 TLS comes before the first word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_next_hop_on_465_begins_with_tls() {
+    let outside = Outside::default();
+    outside.server_at("192.0.2.1:465".parse().unwrap(), |_, line| match line {
+        line if line.starts_with("EHLO") => Say::Line("250-peer\r\n250 STARTTLS"),
+        line => good(0, line),
+    });
+    let mut routing = routing();
+    let next_hop = vec![("192.0.2.1".to_owned(), 465)];
+    routing.routes.push(FixedRoute { domain: Some(domain("blue.example")), next_hop, login: None });
+    let house = house_with(outside, routing).await;
+    let id = house.send(&["bob@blue.example"]).await;
+    let with_tls = |what: &What| match what {
+        What::Relayed { tls, .. } => Some(tls.is_some()),
+        _ => None,
+    };
+    assert_eq!(house.until(id, 1, with_tls).await, [true]);
+    assert!(!house.outside.lines().contains(&"STARTTLS".to_owned()));
     house.end().await;
 }
 

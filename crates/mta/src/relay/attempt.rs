@@ -238,7 +238,7 @@ impl Try {
     /// an old one that had gone stale, which says nothing about the server.
     async fn over(&mut self, mut new: Connection, hands: &mut Hands, old: bool) -> bool {
         let host = (new.name.clone(), new.to);
-        for group in self.groups() {
+        for group in self.groups(new.offers().smtputf8) {
             let mut left = group;
             while !left.is_empty() && new.is_usable() {
                 let before = left.len();
@@ -275,15 +275,17 @@ impl Try {
         true
     }
 
-    /// Pending recipients that can share a transaction: the same bytes for all, not too many.
-    fn groups(&self) -> Vec<Vec<u32>> {
-        let mut by_prefix: BTreeMap<&[u8], Vec<u32>> = BTreeMap::new();
+    /// Pending recipients that can share a transaction: the same bytes for all, not too many. Where the server has no
+    /// SMTPUTF8, those whose address needs it stand apart: they fail alone (RFC 6531 §3.5).
+    fn groups(&self, smtputf8: bool) -> Vec<Vec<u32>> {
+        let mut alike: BTreeMap<(&[u8], bool), Vec<u32>> = BTreeMap::new();
         for index in &self.pending {
             if let Some(recipient) = self.recipient(*index) {
-                by_prefix.entry(&recipient.prefix).or_default().push(*index);
+                let apart = !smtputf8 && recipient.address.needs_utf8();
+                alike.entry((&recipient.prefix, apart)).or_default().push(*index);
             }
         }
-        let chunks = by_prefix.into_values();
+        let chunks = alike.into_values();
         chunks.flat_map(|all| all.chunks(limits::RELAY_RECIPIENTS).map(<[u32]>::to_vec).collect::<Vec<_>>()).collect()
     }
 

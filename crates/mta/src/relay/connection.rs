@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mail::limits;
 use store::{Body, StoreResult, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use wire::smtp::client::{
     Capabilities, Cause, Client, Config, Credentials, Failure, Report, Stage, Step, TlsUse, Transaction,
 };
@@ -29,6 +29,8 @@ pub(super) struct Connection {
     pub(super) tls: Option<Tls>,
     /// Messages so far.
     pub(super) messages: usize,
+    /// Since when the next reply is waited for, and how many had come before it.
+    waiting: Option<(Instant, u64)>,
 }
 
 /// A message as one group of recipients gets it: their header lines, then the stored bytes.
@@ -132,6 +134,7 @@ impl Connection {
             to,
             tls: None,
             messages: 0,
+            waiting: None,
         };
         if tls == TlsUse::Implicit {
             connection = connection.secure(world, trust).await?;
@@ -153,7 +156,9 @@ impl Connection {
         let Self { client, stream, buffer, name, to, messages, .. } = self;
         let wait = limits::TLS_HANDSHAKE_TIMEOUT;
         let cause = match timeout(wait, world.connect.tls(stream, &name, trust)).await {
-            Ok(Ok((stream, tls))) => return Ok(Self { client, stream, buffer, name, to, messages, tls: Some(tls) }),
+            Ok(Ok((stream, tls))) => {
+                return Ok(Self { client, stream, buffer, name, to, messages, tls: Some(tls), waiting: None });
+            }
             Ok(Err(why)) => Cause::Broken(format!("TLS: {why}")),
             Err(_) => Cause::TimedOut(wait),
         };
@@ -261,7 +266,10 @@ impl Connection {
             Ok::<bool, io::Error>(true)
         };
         match written.await {
-            Ok(true) => self.client.sent(),
+            Ok(true) => {
+                self.waiting = None;
+                self.client.sent();
+            }
             Ok(false) => self.client.broken(Cause::TimedOut(limits::SMTP_BLOCK_WAIT)),
             Err(why) => {
                 // A server that refuses in mid-flight says why before it closes: those words count.
@@ -275,7 +283,13 @@ impl Connection {
     }
 
     async fn read(&mut self, wait: Duration) {
-        match timeout(wait, self.stream.read(&mut self.buffer)).await {
+        let replies = self.client.replies();
+        let since = match self.waiting {
+            Some((since, before)) if before == replies => since,
+            _ => Instant::now(),
+        };
+        self.waiting = Some((since, replies));
+        match timeout_at(since + wait, self.stream.read(&mut self.buffer)).await {
             Ok(Ok(0)) => self.client.eof(),
             Ok(Ok(count)) => self.client.input(&self.buffer[..count]),
             // TLS without close_notify: as good as an end.

@@ -9,6 +9,8 @@
     reason = "for tests, each of which uses its part"
 )]
 
+pub mod net;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -104,7 +106,12 @@ impl Outside {
     /// A server at `ip` that follows `script`: called with the number of the connection and each line (`` at the
     /// beginning); `None` of the table: connection refused.
     pub fn server(&self, ip: &str, script: impl Fn(usize, &str) -> Say + Send + Sync + 'static) {
-        self.servers.lock().unwrap().insert(SocketAddr::new(ip.parse().unwrap(), 25), Arc::new(script));
+        self.server_at(SocketAddr::new(ip.parse().unwrap(), 25), script);
+    }
+
+    /// The same on another port.
+    pub fn server_at(&self, at: SocketAddr, script: impl Fn(usize, &str) -> Say + Send + Sync + 'static) {
+        self.servers.lock().unwrap().insert(at, Arc::new(script));
     }
 
     pub fn world(self: &Arc<Self>) -> (World, Arc<TestClock>) {

@@ -49,6 +49,7 @@ async fn ready() -> (Connection, DuplexStream) {
         to: "192.0.2.1:25".parse().unwrap(),
         tls: None,
         messages: 0,
+        waiting: None,
     };
     say(&mut peer, "220 hello\r\n250-hello\r\n250 PIPELINING\r\n").await;
     assert!(matches!(connection.turn(None).await, Turn::Ready));

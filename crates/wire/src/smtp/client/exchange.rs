@@ -159,7 +159,11 @@ impl Exchange {
         let positive = reply.code.is_positive();
         match command {
             Command::Rset | Command::Mail if positive => self.open = command == Command::Mail,
-            Command::Rset => return Progress::Over(Failure { stage, cause: Cause::Reply(reply) }),
+            // What was sent behind it may be obeyed all the same: this reply is no verdict on it.
+            Command::Rset => {
+                let cause = Cause::NotSmtp("it refuses RSET");
+                return Progress::Over(Failure { stage: self.lost(), cause });
+            }
             Command::Mail => {
                 let failure = Failure { stage, cause: Cause::Reply(reply) };
                 self.verdicts.fill(Some(Err(failure)));
@@ -236,6 +240,13 @@ impl Exchange {
     /// Where we are.
     pub(super) fn stage(&self) -> Stage {
         self.expect.front().map_or(Stage::EndOfData, |command| command.stage())
+    }
+
+    /// Where we are to have been when the connection is lost. Once a chunk is out to its last octet the server may have
+    /// taken the message, whatever replies are still missing (RFC 1047, RFC 3030 §4.2): nobody can know.
+    pub(super) fn lost(&self) -> Stage {
+        let whole = matches!(self.body, Body::Sent) && self.expect.contains(&Command::Chunk);
+        if whole { Stage::EndOfData } else { self.stage() }
     }
 
     /// The report, and whether the transaction was left open, once nothing is to be sent or awaited.

@@ -6,7 +6,7 @@
 //! | step | the driver |
 //! |---|---|
 //! | [`Step::Send`] | writes all of [`Client::output`], then calls [`Client::sent`] |
-//! | [`Step::Receive`] | reads once: [`Client::input`], [`Client::eof`], or after that time [`Client::timed_out`] |
+//! | [`Step::Receive`] | reads once: [`Client::input`], [`Client::eof`], or [`Client::timed_out`] when no whole reply ([`Client::replies`]) has come for that time |
 //! | [`Step::StartTls`] | shakes hands, then [`Client::secured`]; on failure the connection is of no more use |
 //! | [`Step::Body`] | gives the next piece of the message ([`Client::body`]) or its end ([`Client::body_end`]) |
 //! | [`Step::Ready`] | begins a message ([`Client::begin`]), a probe, or [`Client::quit`]; or waits |
@@ -106,6 +106,8 @@ pub struct Client {
     replies: ReplyReader,
     output: Vec<u8>,
     offers: Capabilities,
+    /// Whole replies so far.
+    heard: u64,
 }
 
 impl Client {
@@ -118,12 +120,19 @@ impl Client {
             replies: ReplyReader::default(),
             output: Vec::new(),
             offers: Capabilities::default(),
+            heard: 0,
         }
     }
 
     /// What the server offers, once it has said so.
     pub const fn offers(&self) -> &Capabilities {
         &self.offers
+    }
+
+    /// How many whole replies have come. RFC 5321 §4.5.3.2: a reply has its time; a server that gives it octet by octet
+    /// gets no more of it.
+    pub const fn replies(&self) -> u64 {
+        self.heard
     }
 
     /// What to write.
@@ -156,15 +165,20 @@ impl Client {
     /// The connection can't be used any more. What the server said before still counts.
     pub fn broken(&mut self, cause: Cause) {
         while self.take_reply() {}
+        // What is still in the output never got out: then the message is not whole at the server.
+        let written = self.output.is_empty();
         self.output.clear();
         self.state = match std::mem::replace(&mut self.state, State::Over(None)) {
             State::Sending(exchange) => {
-                let failure = Failure { stage: exchange.stage(), cause };
+                let stage = if written { exchange.lost() } else { exchange.stage() };
+                let failure = Failure { stage, cause };
                 State::Told(exchange.cut(&failure), Box::new(State::Over(Some(failure))))
             }
-            State::Told(report, _) => {
-                let failure = Failure { stage: Stage::Quit, cause };
-                State::Told(report, Box::new(State::Over(Some(failure))))
+            State::Told(report, next) => {
+                // What ended it first is the reason.
+                let ended = matches!(*next, State::Over(_));
+                let over = || Box::new(State::Over(Some(Failure { stage: Stage::Quit, cause })));
+                State::Told(report, if ended { next } else { over() })
             }
             State::Quit => State::Over(None),
             State::Over(failure) => State::Over(failure),
@@ -279,6 +293,7 @@ impl Client {
         match self.replies.next(plain) {
             Ok(None) => false,
             Ok(Some(reply)) => {
+                self.heard += 1;
                 let state = std::mem::replace(&mut self.state, State::Over(None));
                 self.state = self.on_reply(state, reply);
                 true

@@ -178,6 +178,24 @@ fn a_small_message_goes_in_one_flight_with_chunking() {
     assert_eq!(words(&reports[0]), ["ok 250 c"]);
 }
 
+/// RFC 1047: once the whole message is out, with its commands, nobody can know whether it was taken; unless it was refused.
+#[test]
+fn a_message_in_one_flight_may_have_been_taken() {
+    let offers = "250-blue\r\n250-PIPELINING\r\n250 CHUNKING\r\n";
+    let flight = "MAIL FROM:<a@red>\r\nRCPT TO:<b@blue>\r\nRCPT TO:<c@blue>\r\nBDAT 3 LAST\r\nx\r\n";
+    let closed = "end-of-data the server closed the connection";
+    for (answer, expected) in [("", [closed, closed]), ("250 a\r\n550 b\r\n", ["rcpt 550 b", closed])] {
+        let turns = [("", "220 hi\r\n"), ("EHLO red\r\n", offers), (flight, answer), ("", "")];
+        let turns = if answer.is_empty() { &turns[..3] } else { &turns[..] };
+        let (reports, _) = dialogue(&[(transaction(&["b@blue", "c@blue"], 3), "x\r\n")], turns);
+        assert_eq!(words(&reports[0]), expected);
+    }
+    // 421 is a verdict: what follows it is not looked at.
+    let turns = [("", "220 hi\r\n"), ("EHLO red\r\n", offers), (flight, "421 busy\r\n")];
+    let (reports, _) = dialogue(&[(transaction(&["b@blue", "c@blue"], 3), "x\r\n")], &turns);
+    assert_eq!(words(&reports[0]), ["mail 421 busy", "mail 421 busy"]);
+}
+
 #[test]
 fn all_refused_and_yet_354() {
     let (reports, _) = dialogue(
