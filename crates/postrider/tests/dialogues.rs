@@ -1,15 +1,18 @@
 //! The dialogues of `tests/transcripts` against the real program: TLS where the dialogue does not say otherwise,
-//! under every split of the input, each run with a server and a store of its own.
+//! under every split of the input; POP3 and IMAP each run with a server and a store of its own.
 //!
-//! Left out are those that a server on loopback can't have: `remote` (a client from elsewhere), `memory` (faults
-//! that only an engine in memory shows), `scram` (accounts that keep its keys).
+//! Left out are those that a server on loopback can't have: `remote` (a client from elsewhere), `memory` and `fault`
+//! (faults that only an engine in memory shows), `quota` (one of nothing, which no command sets), `no-tls`; `scram`
+//! (accounts that keep its keys) of POP3 and IMAP. Those of `local` run in `local.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use testkit::program::Program;
-use testkit::transcript::{Enough, Scene, Subject, Transcript, run_some};
+use testkit::transcript::{Enough, Scene, Subject, Transcript, run_some, run_those};
 
 const ALICE: (&str, &str) = ("alice@red.example", "secret");
 
@@ -19,7 +22,8 @@ fn folder(name: &str) -> PathBuf {
 
 fn can_be_had(transcript: &Transcript) -> bool {
     // `capa`: TLS is neither active nor can be started, which a server with a certificate can't show.
-    transcript.name != "capa" && ["remote", "memory", "scram"].iter().all(|key| transcript.directive(key).is_none())
+    transcript.name != "capa"
+        && ["remote", "memory", "fault", "scram"].iter().all(|key| transcript.directive(key).is_none())
 }
 
 /// Puts the messages of a folder into alice's INBOX, as they are, in order of name, a day apart.
@@ -46,9 +50,112 @@ fn append(program: &Program, messages: &Path) {
     say(b"c LOGOUT\r\n", "c OK");
 }
 
+/// The next hop of branch.example: knows neither unknown@ nor, for now, later@.
+fn branch() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let mut say = |words: &str| (&stream).write_all(format!("{words}\r\n").as_bytes());
+            let _ = say("220 branch.example");
+            while let Some(line) = lines.next() {
+                let said = match line.to_ascii_lowercase() {
+                    line if line.starts_with("rcpt to:<unknown@") => say("550 5.1.1 nobody has this name"),
+                    line if line.starts_with("rcpt to:<later@") => say("450 4.2.0 not yet"),
+                    line if line == "data" => say("451 4.3.2 not today"),
+                    _ => say("250 2.0.0 fine"),
+                };
+                if said.is_err() || line.eq_ignore_ascii_case("QUIT") {
+                    break;
+                }
+            }
+        }
+    });
+    address
+}
+
+/// The scene of tests/transcripts/smtp/README.md as an operator sets it.
+fn red(transcript: &Transcript) -> Program {
+    let mut limits = String::from("[limits]\n");
+    for (key, name) in [
+        ("size", "message_size"),
+        ("recipients", "recipients"),
+        ("errors", "errors"),
+        ("messages", "messages"),
+        ("commands", "commands"),
+        ("hops", "hops"),
+    ] {
+        if let Some(value) = transcript.directive(key) {
+            limits += &format!("{name} = {value}\n");
+        }
+    }
+    let scram = transcript.directive("scram").is_some();
+    let branch = branch();
+    let more = format!(
+        "{limits}\n[auth]\nscram = {scram}\n\n[[route]]\ndomain = \"branch.example\"\nnext_hop = [\"{branch}\"]\n"
+    );
+    let program = Program::start(env!("CARGO_BIN_EXE_postrider"), "red.example", &[], &more);
+    program.command(&["domain", "add", "catch.example"], b"");
+    for who in ["alice", "bob", "dora"] {
+        let address = format!("{who}@red.example");
+        program.command(&["account", "add", &address, "--password-stdin", "--scram"], b"secret");
+    }
+    program.command(&["account", "disable", "dora@red.example"], b"");
+    for alias in [
+        &["team@red.example", "alice@red.example", "bob@red.example"][..],
+        &["out@red.example", "carol@elsewhere.example"],
+        &["ring@red.example", "ring2@red.example"],
+        &["ring2@red.example", "ring@red.example"],
+        &["dangling@red.example", "gone@red.example"],
+        &["*@catch.example", "alice@red.example"],
+    ] {
+        program.command(&[&["alias", "add"], alias].concat(), b"");
+    }
+    program
+}
+
+/// SMTP's dialogues whose name has its first letter in the range; all runs of one on one server.
+fn smtp(letters: std::ops::RangeInclusive<char>) {
+    let others = ["fault", "quota", "no-tls", "local"];
+    let is_here = |transcript: &Transcript| {
+        ["remote", "memory"].iter().chain(&others).all(|key| transcript.directive(key).is_none())
+            && transcript.name.starts_with(|first: char| letters.contains(&first))
+    };
+    let mut running: Option<(String, Rc<Program>)> = None;
+    run_those(folder("smtp"), is_here, |transcript| {
+        let program = match &running {
+            Some((name, program)) if *name == transcript.name => program.clone(),
+            _ => {
+                running = None;
+                let program = Rc::new(red(transcript));
+                running = Some((transcript.name.clone(), program.clone()));
+                program
+            }
+        };
+        let service = if transcript.directive("submission").is_some() { "submission" } else { "smtp" };
+        Box::new(Real { program, service })
+    });
+}
+
+#[test]
+fn smtp_a_to_k() {
+    smtp('a'..='k');
+}
+
+#[test]
+fn smtp_l_to_r() {
+    smtp('l'..='r');
+}
+
+#[test]
+fn smtp_s_to_z() {
+    smtp('s'..='z');
+}
+
 /// A program, and the service that connections are made to.
 struct Real {
-    program: Program,
+    program: Rc<Program>,
     service: &'static str,
 }
 
@@ -68,7 +175,7 @@ fn pop3() {
         let program = start(&[ALICE]);
         append(&program, &folder("pop3/messages"));
         let service = if transcript.directive("starttls").is_some() { "pop3" } else { "pop3s" };
-        Box::new(Real { program, service })
+        Box::new(Real { program: Rc::new(program), service })
     });
 }
 
@@ -84,7 +191,7 @@ fn imap(letters: std::ops::RangeInclusive<char>) {
             append(&program, &folder("imap/messages"));
         }
         let service = if transcript.directive("starttls").is_some() { "imap" } else { "imaps" };
-        Box::new(Real { program, service })
+        Box::new(Real { program: Rc::new(program), service })
     });
 }
 

@@ -3,14 +3,17 @@
 
 mod local_system;
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use local_system::{Local, PATIENCE, PROGRAM};
 use smallnet::dns::DnsServer;
 use smallnet::plan::Plan;
+use testkit::socket::Socket;
+use testkit::transcript::{Subject, Transcript, run_those};
 
 #[test]
 fn a_mail_from_alice_to_bob_takes_the_whole_way() {
@@ -51,6 +54,18 @@ fn printed_commands_work_as_they_are() {
     assert!(run(&command("mail read")).contains("Hello Bob!"));
     local.until("delivered", || run(&command("trace alice@red.example")));
     run(&command("queue list"));
+}
+
+/// The dialogues that only the small internet has.
+#[test]
+fn dialogues() {
+    let local = Local::start(&[]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts/smtp");
+    let server = SocketAddr::from(([127, 0, 0, 1], local.port(25)));
+    let is_here = |transcript: &Transcript| transcript.directive("local").is_some();
+    run_those(folder, is_here, |_| {
+        Box::new(move |_| -> io::Result<Box<dyn Subject>> { Ok(Box::new(Socket::connect(server, None)?)) })
+    });
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! One accepted connection: plain TCP or TLS.
+//! One accepted connection: plain or TLS.
 //!
 //! Does: read what is there without holding a buffer while nothing is, write with a time limit, change to TLS,
 //! and tell what a protocol may want to know of the peer and of TLS. Does not: know any protocol.
@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use mail::limits;
+use mta::world::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
@@ -54,9 +55,12 @@ impl TlsInfo {
     }
 }
 
+/// What bytes go over: a socket, but for tests in memory.
+pub type Link = Box<dyn Stream + Sync>;
+
 enum Io {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Link),
+    Tls(Box<TlsStream<Link>>),
     /// A handshake failed and took the socket with it.
     Gone,
 }
@@ -77,9 +81,14 @@ impl Connection {
     pub fn new(socket: TcpStream, admission: Option<Admission>) -> io::Result<Self> {
         // Replies are written whole, so waiting for more (Nagle) only delays them.
         socket.set_nodelay(true)?;
-        let peer = plain_v4(socket.peer_addr()?);
-        let local = plain_v4(socket.local_addr()?);
-        Ok(Self { io: Io::Plain(socket), peer, local, tls: None, buffer: None, admission })
+        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
+        Ok(Self::over(Box::new(socket), peer, local, admission))
+    }
+
+    /// Over any stream, between these addresses.
+    pub fn over(stream: Link, peer: SocketAddr, local: SocketAddr, admission: Option<Admission>) -> Self {
+        let (peer, local) = (plain_v4(peer), plain_v4(local));
+        Self { io: Io::Plain(stream), peer, local, tls: None, buffer: None, admission }
     }
 
     /// The client's address; an IPv4 client of a dual-stack socket as IPv4.
@@ -130,7 +139,7 @@ impl Connection {
             }
             let mut read = ReadBuf::new(space);
             let poll = match &mut self.io {
-                Io::Plain(socket) => Pin::new(socket).poll_read(cx, &mut read),
+                Io::Plain(socket) => Pin::new(socket.as_mut()).poll_read(cx, &mut read),
                 Io::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, &mut read),
                 Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             };
@@ -221,7 +230,7 @@ impl AsyncRead for Connection {
             return Poll::Ready(Ok(()));
         }
         match &mut this.io {
-            Io::Plain(socket) => Pin::new(socket).poll_read(cx, read),
+            Io::Plain(socket) => Pin::new(socket.as_mut()).poll_read(cx, read),
             Io::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, read),
             Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -231,7 +240,7 @@ impl AsyncRead for Connection {
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().io {
-            Io::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Io::Plain(socket) => Pin::new(socket.as_mut()).poll_write(cx, bytes),
             Io::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
             Io::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
@@ -239,7 +248,7 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().io {
-            Io::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Io::Plain(socket) => Pin::new(socket.as_mut()).poll_flush(cx),
             Io::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
             Io::Gone => Poll::Ready(Ok(())),
         }
@@ -247,7 +256,7 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().io {
-            Io::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Io::Plain(socket) => Pin::new(socket.as_mut()).poll_shutdown(cx),
             Io::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
             Io::Gone => Poll::Ready(Ok(())),
         }

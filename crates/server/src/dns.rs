@@ -18,6 +18,9 @@ const LONGEST_TTL: Duration = Duration::from_secs(3600);
 /// "No such thing" is believed for no longer than this.
 const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(300);
 
+/// CNAMEs that are followed, one after the other.
+const ALIASES: usize = 16;
+
 /// The real DNS.
 pub struct Resolver(TokioResolver);
 
@@ -52,7 +55,7 @@ impl Resolver {
     async fn ask<T>(&self, name: &str, kind: RecordType, take: impl Fn(&RData) -> Option<T>) -> Answer<T> {
         // A final dot: no search list.
         let Ok(fqdn) = Name::from_ascii(format!("{name}.")) else { return Answer::NoDomain };
-        match self.0.lookup(fqdn, kind).await {
+        match self.0.lookup(fqdn.clone(), kind).await {
             Ok(lookup) => {
                 let found: Vec<T> = lookup.answers().iter().filter_map(|record| take(&record.data)).collect();
                 let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
@@ -60,6 +63,10 @@ impl Resolver {
                 if found.is_empty() { Answer::NoData } else { Answer::Found(found, ttl) }
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => match none.response_code {
+                // RFC 2308 §2.2: a zone that says so shows its SOA. An answer of nothing but CNAMEs has none.
+                ResponseCode::NoError if none.soa.is_none() => {
+                    self.alias_trouble(fqdn).await.map_or(Answer::NoData, Answer::Temporary)
+                }
                 ResponseCode::NoError => Answer::NoData,
                 ResponseCode::NXDomain => Answer::NoDomain,
                 other => Answer::Temporary(format!("the DNS server says {other}")),
@@ -67,6 +74,28 @@ impl Resolver {
             Err(NetError::Timeout) => Answer::Temporary("the DNS servers do not answer".to_owned()),
             Err(why) => Answer::Temporary(why.to_string()),
         }
+    }
+
+    /// Why the CNAMEs of a name lead nowhere; none: they end, or there are none. hickory gives up a chain that is too
+    /// long or a circle as "no such record", but somebody's slip of the pen is no statement about a domain.
+    async fn alias_trouble(&self, name: Name) -> Option<String> {
+        let mut seen = vec![name];
+        while seen.len() <= ALIASES {
+            let last = seen.last()?.clone();
+            let next = match self.0.lookup(last, RecordType::CNAME).await {
+                Ok(lookup) => lookup.answers().iter().find_map(|record| match &record.data {
+                    RData::CNAME(target) => Some(target.0.clone()),
+                    _ => None,
+                })?,
+                Err(NetError::Dns(DnsError::NoRecordsFound(_))) => return None,
+                Err(why) => return Some(why.to_string()),
+            };
+            if seen.contains(&next) {
+                return Some(format!("the CNAMEs lead round in a circle, at {next}"));
+            }
+            seen.push(next);
+        }
+        Some("the CNAMEs are too many".to_owned())
     }
 }
 

@@ -1,24 +1,24 @@
 //! The pump of SMTP: moves bytes between a connection and the engine in `wire::smtp::server`, and puts the engine's
-//! questions to the log-in pool and, through `mta::accept`, to the store.
+//! questions to the [`Clerk`].
 //!
 //! Does: wait (for input, for the engine's deadline, for the sign to stop), write what is to be said in one go
 //! before it waits, start TLS, hand the slices of a body on as they lie in the connection's buffer. Does not: know
 //! what a command means. A commit under way is finished, whether or not the client is still there.
+
+mod clerk;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use mail::{Envelope, Reply, Timestamp};
-use mta::accept::{Client, Desk, Ending, Identity, Incoming, MakeReporter, Policy, Transaction, VerifyRecipient};
+use mail::Timestamp;
+use mta::accept::{Desk, MakeReporter, Policy, VerifyRecipient};
 use mta::misbehave::Misbehave;
 use mta::world::Random;
-use store::{Account, ScramKeys};
-use wire::sasl::scram::Keys;
-use wire::smtp::server::{Answer, Config, Question, Role, ScramAnswer, Server, Step, Transport};
+use wire::smtp::server::{Server, Step, Transport};
 
-use crate::auth::{LoginError, hash};
+pub use self::clerk::Clerk;
 use crate::conn::{Connection, TlsInfo};
 use crate::listen::Service;
 use crate::outbound;
@@ -80,70 +80,31 @@ impl Reception {
 
     /// Serves one connection to its end.
     pub async fn serve(self: Arc<Self>, mut connection: Connection, service: Service, shared: Arc<Shared>) {
-        let (settings, desk) = self.desk(&shared);
         let peer = connection.peer();
-        let mut session = Session::new(&connection, service, shared, settings, desk);
-        match session.run(&mut connection).await {
+        let mut pump = Pump::new(&self, &connection, service, shared);
+        match pump.run(&mut connection).await {
             Ok(()) => connection.shutdown().await,
             Err(error) => tracing::debug!(service = service.name(), %peer, %error, "connection lost"),
         }
     }
 }
 
-/// How far the message is.
-enum Phase {
-    None,
-    Envelope(Box<Transaction>),
-    Body(Box<Incoming>),
-}
-
-struct Session {
+struct Pump {
     shared: Arc<Shared>,
-    settings: Arc<Settings>,
-    desk: Arc<Desk>,
-    service: &'static str,
-    client: Client,
     engine: Server,
-    phase: Phase,
-    /// Whose SCRAM keys are in use, and the name that was said.
-    proving: Option<(Option<Box<Account>>, String)>,
+    clerk: Clerk,
 }
 
-impl Session {
-    fn new(
-        connection: &Connection,
-        service: Service,
-        shared: Arc<Shared>,
-        settings: Arc<Settings>,
-        desk: Arc<Desk>,
-    ) -> Self {
-        let role = if service == Service::Smtp { Role::Mx } else { Role::Submission };
-        let limits = &settings.limits;
-        let config = Config {
-            hostname: desk.policy.routing.hostname.clone(),
-            role,
-            scram: settings.offer_scram,
-            message_size: limits.message_size,
-            recipients: limits.recipients,
-            errors: limits.errors,
-            commands: limits.commands,
-            messages: limits.messages,
-            command_timeout: limits.command_timeout,
-            data_timeout: limits.data_timeout,
-            message_timeout: limits.message_timeout,
-        };
+impl Pump {
+    fn new(reception: &Reception, connection: &Connection, service: Service, shared: Arc<Shared>) -> Self {
+        let tls = connection.tls().map(TlsInfo::journey);
+        let clerk = Clerk::new(reception, &shared, service, connection.peer().ip(), tls);
         let transport = match connection.tls() {
             Some(tls) => Transport::Tls(tls.binding()),
             None => Transport::Plain { starttls: shared.acceptor().is_some() },
         };
-        let client = Client {
-            ip: connection.peer().ip(),
-            role,
-            tls: connection.tls().map(TlsInfo::journey),
-            identity: Identity::Stranger,
-        };
-        let engine = Server::new(Arc::new(config), transport, shared.clock.now());
-        Self { shared, settings, desk, service: service.name(), client, engine, phase: Phase::None, proving: None }
+        let engine = Server::new(Arc::new(clerk.config()), transport, shared.clock.now());
+        Self { shared, engine, clerk }
     }
 
     fn now(&self) -> Timestamp {
@@ -154,22 +115,19 @@ impl Session {
         loop {
             match self.engine.step() {
                 Step::Ask(question) => {
-                    if self.settings.local.misbehave {
-                        // What was said before a recipient is slow or hangs up is the client's to know. Others get it
-                        // with the answer, in one write.
+                    if self.clerk.misbehaves() {
                         self.flush(connection).await?;
                     }
-                    let answer = self.answer(question).await?;
+                    let answer = self.clerk.answer(question).await?;
                     self.engine.answer(answer, self.now());
                 }
-                Step::Forget => self.phase = Phase::None,
+                Step::Forget => self.clerk.forget(),
                 Step::StartTls => {
                     self.flush(connection).await?;
                     // Never asked for without one; should it be, the connection ends.
                     let acceptor = self.shared.acceptor().ok_or(io::ErrorKind::Unsupported)?;
                     connection.start_tls(&acceptor).await?;
-                    self.client.tls = connection.tls().map(TlsInfo::journey);
-                    self.client.identity = Identity::Stranger;
+                    self.clerk.secured(connection.tls().map(TlsInfo::journey));
                     self.engine.tls_began(connection.tls().map(TlsInfo::binding).unwrap_or_default(), self.now());
                 }
                 Step::Close => return self.flush(connection).await,
@@ -191,16 +149,13 @@ impl Session {
     async fn input(&mut self, connection: &mut Connection) -> io::Result<()> {
         let now = self.now();
         let taken = self.engine.input(connection.buffer(), now);
-        if !taken.body.is_empty()
-            && let Phase::Body(incoming) = &mut self.phase
-            && let Err(reply) = incoming.write(taken.body).await
-        {
-            self.count(&reply);
-            self.phase = Phase::None;
-            self.engine.refuse_body(reply);
-        }
         if taken.used == 0 && taken.body.is_empty() {
             return Err(io::Error::other("the engine takes nothing"));
+        }
+        if !taken.body.is_empty()
+            && let Err(reply) = self.clerk.write(taken.body).await
+        {
+            self.engine.refuse_body(reply);
         }
         connection.consume(taken.used);
         Ok(())
@@ -217,143 +172,4 @@ impl Session {
         }
         Ok(())
     }
-
-    async fn answer(&mut self, question: Question) -> io::Result<Answer> {
-        Ok(match question {
-            Question::Sender(sender) => {
-                let begun = Transaction::begin(self.desk.clone(), self.client.clone(), sender).await;
-                let answer = begun.map(|transaction| self.phase = Phase::Envelope(Box::new(transaction)));
-                self.permission(answer)
-            }
-            Question::Recipient(recipient) => {
-                let answer = match &mut self.phase {
-                    Phase::Envelope(transaction) => transaction.recipient(recipient).await,
-                    _ => Err(out_of_step()),
-                };
-                self.permission(answer)
-            }
-            Question::Body { hello, expected } => {
-                let answer = match std::mem::replace(&mut self.phase, Phase::None) {
-                    Phase::Envelope(transaction) => transaction.body(hello, expected).await,
-                    _ => Err(out_of_step()),
-                };
-                let answer = answer.map(|incoming| self.phase = Phase::Body(Box::new(incoming)));
-                self.permission(answer)
-            }
-            Question::Commit(envelope) => Answer::Committed(self.commit(*envelope).await?),
-            Question::Password { authorize_as, user, password } => {
-                Answer::LoggedIn(self.log_in(authorize_as.as_deref(), &user, password.reveal()).await)
-            }
-            Question::ScramKeys { user } => Answer::Keys(self.keys(user).await),
-            Question::ScramEnd { authorize_as, proved } => {
-                Answer::LoggedIn(self.proof(authorize_as.as_deref(), proved))
-            }
-        })
-    }
-
-    fn permission(&self, answer: Result<(), Reply>) -> Answer {
-        if let Err(reply) = &answer {
-            self.count(reply);
-        }
-        Answer::Permission(answer)
-    }
-
-    fn count(&self, reply: &Reply) {
-        let class = if reply.code.is_permanent() { "5yz" } else { "4yz" };
-        self.shared.metrics.refusal(self.service, class);
-        tracing::info!(service = self.service, peer = %self.client.ip, %reply, "refused");
-    }
-
-    async fn commit(&mut self, envelope: Envelope) -> io::Result<Result<mail::Durable<mail::QueueId>, Reply>> {
-        let Phase::Body(incoming) = std::mem::replace(&mut self.phase, Phase::None) else {
-            return Ok(Err(out_of_step()));
-        };
-        let id = incoming.id();
-        let (sender, recipients) = (envelope.reverse_path.clone(), envelope.recipients.len());
-        let durable = match incoming.commit(envelope).await {
-            Ending::Accepted(durable) => durable,
-            Ending::AcceptedSlowly(durable, time) => {
-                self.shared.clock.sleep(time).await;
-                durable
-            }
-            Ending::Refused(reply) => {
-                self.count(&reply);
-                return Ok(Err(reply));
-            }
-            Ending::HangUp => return Err(io::ErrorKind::ConnectionAborted.into()),
-        };
-        self.shared.metrics.message(if self.client.role == Role::Mx { "smtp" } else { "submission" });
-        tracing::info!(%id, service = self.service, peer = %self.client.ip, %sender, recipients, "accepted");
-        Ok(Ok(durable))
-    }
-
-    async fn log_in(&mut self, authorize_as: Option<&str>, user: &str, password: &str) -> Result<String, Reply> {
-        let most = self.settings.limits.login_failures;
-        match self.shared.auth.password(self.client.ip, user, password.as_bytes(), most).await {
-            Ok(account) => self.logged_in(&account, authorize_as, user),
-            Err(error) => Err(self.not_logged_in(&error, user)),
-        }
-    }
-
-    fn logged_in(&mut self, account: &Account, authorize_as: Option<&str>, user: &str) -> Result<String, Reply> {
-        let address = account.address.to_string();
-        // RFC 4616 §2: to act as somebody else is nobody's right here.
-        if authorize_as.is_some_and(|other| !other.eq_ignore_ascii_case(&address)) {
-            return Err(self.not_logged_in(&LoginError::Refused, user));
-        }
-        self.note(user, "ok");
-        self.client.identity = Identity::Account(account.id, account.address.clone());
-        Ok(address)
-    }
-
-    fn not_logged_in(&self, error: &LoginError, user: &str) -> Reply {
-        match error {
-            LoginError::Refused => {
-                self.note(user, "refused");
-                Reply::new(535, (5, 7, 8), "Authentication failed: the name or the password is wrong")
-            }
-            LoginError::Wait => {
-                self.note(user, "limited");
-                Reply::new(454, (4, 7, 0), "Too many failed log-ins, try again later")
-            }
-            LoginError::Store(error) => {
-                tracing::error!(service = self.service, %error, "log-in not checked");
-                Reply::new(454, (4, 7, 0), "Temporary authentication failure")
-            }
-        }
-    }
-
-    fn note(&self, user: &str, outcome: &'static str) {
-        self.shared.metrics.login(outcome);
-        tracing::info!(service = self.service, peer = %self.client.ip, user, outcome, "log-in");
-    }
-
-    async fn keys(&mut self, user: String) -> Result<ScramAnswer, Reply> {
-        let most = self.settings.limits.login_failures;
-        match self.shared.auth.scram(self.client.ip, &user, most).await {
-            Ok(offer) => {
-                let ScramKeys { salt, iterations, stored_key, server_key } = offer.keys;
-                self.proving = Some((offer.account, user));
-                let keys = Some(Keys { salt, iterations, stored_key, server_key });
-                Ok(ScramAnswer { keys, nonce: hash::secret().to_vec(), decoy: Vec::new() })
-            }
-            Err(error) => Err(self.not_logged_in(&error, &user)),
-        }
-    }
-
-    fn proof(&mut self, authorize_as: Option<&str>, proved: bool) -> Result<String, Reply> {
-        let Some((account, user)) = self.proving.take() else { return Err(out_of_step()) };
-        // Without an account the keys were made up, and nothing proves them.
-        let account = account.filter(|_| proved);
-        let most = self.settings.limits.login_failures;
-        self.shared.auth.scram_ended(self.client.ip, &user, account.is_some(), most);
-        match account {
-            Some(account) => self.logged_in(&account, authorize_as, &user),
-            None => Err(self.not_logged_in(&LoginError::Refused, &user)),
-        }
-    }
-}
-
-fn out_of_step() -> Reply {
-    Reply::new(451, (4, 3, 0), "Internal error")
 }

@@ -18,11 +18,10 @@ use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ProtocolVersion, ServerConfig};
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::conn::TlsInfo;
+use crate::conn::{Link, TlsInfo};
 
 /// Where one site's certificate and key are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,8 +84,8 @@ impl Acceptor {
     }
 
     /// The handshake. The caller bounds how long it may take.
-    pub async fn accept(&self, socket: TcpStream) -> io::Result<(TlsStream<TcpStream>, TlsInfo)> {
-        let stream = TlsAcceptor::from(self.config.clone()).accept(socket).await?;
+    pub async fn accept(&self, stream: Link) -> io::Result<(TlsStream<Link>, TlsInfo)> {
+        let stream = TlsAcceptor::from(self.config.clone()).accept(stream).await?;
         let connection = stream.get_ref().1;
         let version = connection.protocol_version();
         let exporter = (version == Some(ProtocolVersion::TLSv1_3))
@@ -229,7 +228,7 @@ mod tests {
     use rcgen::generate_simple_self_signed;
     use rustls::ClientConfig;
     use rustls::pki_types::ServerName;
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio_rustls::TlsConnector;
 
     use super::*;
@@ -261,7 +260,7 @@ mod tests {
         let (server, _) = listener.accept().await.unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let connector = TlsConnector::from(Arc::new(config));
-        let (client, server) = tokio::join!(connector.connect(name, client), acceptor.accept(server));
+        let (client, server) = tokio::join!(connector.connect(name, client), acceptor.accept(Box::new(server)));
         let (client, (_server, info)) = (client.unwrap(), server.unwrap());
         let connection = client.get_ref().1;
         let leaf = connection.peer_certificates().unwrap()[0].clone().into_owned();
@@ -288,6 +287,31 @@ mod tests {
         }
         let (_, info, _) = shown(&acceptor, "mail.red.example", &TLS12).await;
         assert_eq!((info.version.as_str(), info.exporter), ("TLSv1.2", None));
+    }
+
+    /// RFC 5929 §4.1, by the object identifiers of RFC 8017 A.2.4 and RFC 5758 §3.2.
+    #[test]
+    fn the_end_point_is_hashed_as_the_certificate_is_signed() {
+        let signed = |oid: &[u8]| {
+            let element = |tag: u8, content: &[u8]| [&[tag, content.len() as u8], content].concat();
+            let algorithm = element(0x30, &element(6, oid));
+            let certificate =
+                element(0x30, &[element(0x30, b"to be signed"), algorithm, element(3, b"signature")].concat());
+            (certificate.clone(), end_point(&certificate.into()))
+        };
+        let rsa = |n| signed(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, n]);
+        let ecdsa = |n| signed(&[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, n]);
+        for (certificate, hash) in [rsa(4), rsa(5), rsa(11), ecdsa(2)] {
+            assert_eq!(hash, Some(Sha256::digest(certificate).to_vec()));
+        }
+        for (certificate, hash) in [rsa(12), ecdsa(3)] {
+            assert_eq!(hash, Some(Sha384::digest(certificate).to_vec()));
+        }
+        for (certificate, hash) in [rsa(13), ecdsa(4)] {
+            assert_eq!(hash, Some(Sha512::digest(certificate).to_vec()));
+        }
+        // Ed25519 has no hash of its own.
+        assert_eq!(signed(&[0x2b, 0x65, 0x70]).1, None);
     }
 
     #[test]

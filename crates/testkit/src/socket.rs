@@ -21,6 +21,9 @@ enum Stream {
     Gone,
 }
 
+/// Whom a client trusts, and how it speaks TLS.
+pub type Trusted = Arc<ClientConfig>;
+
 /// A connection to a server.
 pub struct Socket {
     stream: Stream,

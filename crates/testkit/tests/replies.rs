@@ -41,45 +41,8 @@ fn reply_at(code: &str, at: usize) -> Option<(u32, String, String)> {
     }
     let behind = behind.trim_start_matches(',').trim_start().trim_start_matches("format!(").trim_start();
     let string = behind.strip_prefix('"')?;
-    let mut words = String::new();
-    let mut letters = string.chars();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' => break,
-            // A line of the source that goes on, or an escape.
-            '\\' => match letters.next()? {
-                '\n' => {
-                    while letters.clone().next().is_some_and(char::is_whitespace) {
-                        letters.next();
-                    }
-                }
-                'n' => words.push(' '),
-                other => words.push(other),
-            },
-            letter => words.push(letter),
-        }
-    }
-    Some((number, numbers.join("."), plain(&words)))
-}
-
-/// `{recipient}` and `{}` as `…`.
-fn plain(words: &str) -> String {
-    let mut out = String::new();
-    let mut depth = 0;
-    for letter in words.chars() {
-        match letter {
-            '{' => {
-                depth += 1;
-                if depth == 1 {
-                    out.push('…');
-                }
-            }
-            '}' => depth -= 1,
-            letter if depth == 0 => out.push(letter),
-            _ => {}
-        }
-    }
-    out.replace('<', "&lt;").replace('|', "\\|")
+    let words = house::words(string).replace('<', "&lt;").replace('|', "\\|");
+    Some((number, numbers.join("."), words))
 }
 
 fn page() -> String {

@@ -18,6 +18,8 @@ use wire::sasl::{ChannelBinding, Mechanism, Password, decode, encode};
 struct World {
     messages: Vec<(Uid, Vec<u8>)>,
     locked: bool,
+    /// `#: fault`: what fails.
+    fault: String,
 }
 
 struct Connection {
@@ -61,6 +63,15 @@ impl Connection {
         let world = Rc::clone(&self.world);
         let mut world = world.borrow_mut();
         match question {
+            Question::LogIn { .. } if world.fault == "too-many" => {
+                self.engine.answer(Answer::Refused(LoginFailure::TooMany));
+            }
+            Question::LogIn { .. } if world.fault == "log-in" => {
+                self.engine.answer(Answer::Refused(LoginFailure::Temporary));
+            }
+            Question::Read { .. } if world.fault == "read" => self.engine.answer(Answer::Unreadable),
+            Question::Read { .. } if world.fault == "gone" => self.engine.answer(Answer::Gone),
+            Question::Update(_) if world.fault == "update" => self.engine.answer(Answer::NotUpdated),
             Question::LogIn { user, password } if user != "alice@red.example" || password.reveal() != "secret" => {
                 self.engine.answer(Answer::Refused(LoginFailure::Credentials));
             }
@@ -176,7 +187,8 @@ fn connect(world: &Rc<RefCell<World>>, transcript: &Transcript) -> Connection {
 #[test]
 fn transcripts() {
     run_folder(folder(), |transcript| {
-        let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false }));
+        let fault = transcript.directive("fault").unwrap_or_default().to_owned();
+        let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false, fault }));
         let transcript = transcript.clone();
         Box::new(move |_| -> io::Result<Box<dyn Subject>> { Ok(Box::new(connect(&world, &transcript))) })
     });
@@ -187,7 +199,7 @@ fn transcripts() {
 #[test]
 fn a_message_that_another_session_removed() {
     let transcript = Transcript { name: String::new(), directives: Vec::new(), steps: Vec::new() };
-    let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false }));
+    let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false, fault: String::new() }));
     let mut connection = connect(&world, &transcript);
     connection.send(b"USER alice@red.example\r\nPASS secret\r\nNOOP\r\n").unwrap();
     connection.said.clear();
@@ -222,7 +234,7 @@ fn scram_from_end_to_end() {
         (false, "secret", between),
     ] {
         let transcript = testkit::transcript::parse("scram", "#: scram\n").unwrap();
-        let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false }));
+        let world = Rc::new(RefCell::new(World { messages: maildrop(), locked: false, fault: String::new() }));
         let mut connection = connect(&world, &transcript);
         if let Some(binding) = server {
             connection.engine.tls_started(binding);

@@ -111,7 +111,19 @@ fn run_cut(
 /// # Panics
 /// When one fails, can't be read, or the folder has none.
 pub fn run_folder(folder: impl AsRef<Path>, scene: impl FnMut(&Transcript) -> Box<dyn Scene>) {
-    run_those(folder, |_| true, RANDOM_RUNS + 2, scene);
+    run_those(folder, |_| true, scene);
+}
+
+/// As [`run_folder`], but only those for which `wanted` holds.
+///
+/// # Panics
+/// When one fails, can't be read, or none is wanted.
+pub fn run_those(
+    folder: impl AsRef<Path>,
+    wanted: impl Fn(&Transcript) -> bool,
+    scene: impl FnMut(&Transcript) -> Box<dyn Scene>,
+) {
+    run_many(folder, wanted, RANDOM_RUNS + 2, scene);
 }
 
 /// For scenes that are slow to set (the real program): as [`run_folder`], but only transcripts for which `wanted`
@@ -124,10 +136,10 @@ pub fn run_some(
     wanted: impl Fn(&Transcript) -> bool,
     scene: impl FnMut(&Transcript) -> Box<dyn Scene>,
 ) {
-    run_those(folder, wanted, 2, scene);
+    run_many(folder, wanted, 2, scene);
 }
 
-fn run_those(
+fn run_many(
     folder: impl AsRef<Path>,
     wanted: impl Fn(&Transcript) -> bool,
     many: u64,

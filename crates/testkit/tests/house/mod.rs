@@ -82,3 +82,41 @@ pub(crate) fn metadata(arguments: &[&str]) -> serde_json::Value {
 pub(crate) fn none(rule: &str, findings: &[String]) {
     assert!(findings.is_empty(), "{rule}:\n  {}", findings.join("\n  "));
 }
+
+/// The words of a string literal, from behind its first quote on; `{recipient}` and `{}` as `…`.
+pub(crate) fn words(literal: &str) -> String {
+    let mut words = String::new();
+    let mut letters = literal.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '"' => break,
+            // A line of the source that goes on, or an escape.
+            '\\' => match letters.next() {
+                Some('\n') => {
+                    while letters.clone().next().is_some_and(char::is_whitespace) {
+                        letters.next();
+                    }
+                }
+                Some('n') => words.push(' '),
+                Some(other) => words.push(other),
+                None => break,
+            },
+            letter => words.push(letter),
+        }
+    }
+    let (mut out, mut depth) = (String::new(), 0);
+    for letter in words.chars() {
+        match letter {
+            '{' => {
+                depth += 1;
+                if depth == 1 {
+                    out.push('…');
+                }
+            }
+            '}' => depth -= 1,
+            letter if depth == 0 => out.push(letter),
+            _ => {}
+        }
+    }
+    out
+}

@@ -33,8 +33,10 @@ pub(super) enum Command<'a> {
     Unknown,
     /// The command is known, and what follows is wrong.
     Syntax(&'static str),
-    /// The address is wrong.
-    BadAddress(InvalidAddress),
+    /// The sender's address is wrong.
+    BadSender(InvalidAddress),
+    /// The recipient's address is wrong.
+    BadRecipient(InvalidAddress),
 }
 
 impl<'a> Command<'a> {
@@ -87,7 +89,7 @@ impl<'a> Command<'a> {
         let Some(path) = Self::after(rest, b"FROM:") else { return Self::Syntax("MAIL FROM:<address> is the form") };
         match address::reverse_path(path) {
             Ok((path, parameters)) => Self::with_parameters(parameters, |parameters| Self::Mail(path, parameters)),
-            Err(why) => Self::BadAddress(why),
+            Err(why) => Self::BadSender(why),
         }
     }
 
@@ -95,7 +97,7 @@ impl<'a> Command<'a> {
         let Some(path) = Self::after(rest, b"TO:") else { return Self::Syntax("RCPT TO:<address> is the form") };
         match address::forward_path(path) {
             Ok((path, parameters)) => Self::with_parameters(parameters, |parameters| Self::Rcpt(path, parameters)),
-            Err(why) => Self::BadAddress(why),
+            Err(why) => Self::BadRecipient(why),
         }
     }
 

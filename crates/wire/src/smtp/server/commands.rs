@@ -52,7 +52,9 @@ impl Server {
                 "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH\nSee RFC 5321",
             )),
             Command::Syntax(why) => self.refuse(501, (5, 5, 4), why),
-            Command::BadAddress(why) => self.refuse(501, (5, 1, 3), why.0),
+            // RFC 3463 §3.2: X.1.7 is the sender's address, X.1.3 the recipient's.
+            Command::BadSender(why) => self.refuse(501, (5, 1, 7), why.0),
+            Command::BadRecipient(why) => self.refuse(501, (5, 1, 3), why.0),
             _ => self.refuse(500, (5, 5, 2), "Command not recognised"),
         }
     }

@@ -118,6 +118,27 @@ fn silence_ends_a_session_and_a_slow_message_too() {
     assert_eq!(engine.deadline(), Some(NOW.plus(std::time::Duration::from_secs(400))));
 }
 
+/// RFC 5321 §4.5.3.1.6: longer lines than its 1,000 octets are kept, up to a bound; the message is read to its end.
+#[test]
+fn a_line_of_a_message_has_a_bound() {
+    for (octets, reply) in [
+        (mail::limits::SMTP_TEXT_LINE_LEN - 2, "250 2.0.0 Ok: queued as "),
+        (mail::limits::SMTP_TEXT_LINE_LEN, "554 5.6.0 The message has a line that is too long\r\n"),
+    ] {
+        let message = "x".repeat(octets);
+        let envelope = "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+        for input in [
+            format!("{envelope}DATA\r\n{message}\r\n.\r\nNOOP\r\n"),
+            format!("{envelope}BDAT {} LAST\r\n{message}\r\nNOOP\r\n", octets + 2),
+        ] {
+            let seen = session(Role::Mx, false, input.as_bytes(), 50_000);
+            assert!(seen.said.contains(reply), "{}", seen.said);
+            assert!(seen.said.ends_with("250 2.0.0 Ok\r\n"));
+            assert_eq!(seen.messages.len(), usize::from(reply.starts_with("250")));
+        }
+    }
+}
+
 #[test]
 fn a_commit_under_way_is_finished_when_the_client_leaves() {
     let mut engine = server(Role::Mx, false, |_| ());

@@ -1,0 +1,242 @@
+//! Who answers the engine's questions: log-ins by the pool of `auth`, all else through `mta::accept` by the store.
+//!
+//! Does: keep what a session is in the middle of (envelope, body, a SCRAM exchange), count and log. Does not: touch a
+//! socket, so a test can put the bare engine in front of it; wait for anything but the store and the pool.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mail::{Durable, Envelope, QueueId, Reply};
+use mta::accept::{Client, Desk, Ending, Identity, Incoming, Transaction};
+use store::{Account, ScramKeys};
+use wire::sasl::scram::Keys;
+use wire::smtp::server::{Answer, Config, Question, Role, ScramAnswer};
+
+use super::Reception;
+use crate::auth::{LoginError, hash};
+use crate::listen::Service;
+use crate::settings::Settings;
+use crate::shared::Shared;
+
+/// How far the message is.
+enum Phase {
+    None,
+    Envelope(Box<Transaction>),
+    Body(Box<Incoming>),
+}
+
+/// Answers for one session.
+pub struct Clerk {
+    shared: Arc<Shared>,
+    settings: Arc<Settings>,
+    desk: Arc<Desk>,
+    service: &'static str,
+    client: Client,
+    phase: Phase,
+    /// Whose SCRAM keys are in use, and the name that was said.
+    proving: Option<(Option<Box<Account>>, String)>,
+}
+
+impl Clerk {
+    /// For a client that came in by this door, by the settings of this moment.
+    pub fn new(
+        reception: &Reception,
+        shared: &Arc<Shared>,
+        service: Service,
+        ip: IpAddr,
+        tls: Option<store::Tls>,
+    ) -> Self {
+        let (settings, desk) = reception.desk(shared);
+        let role = if service == Service::Smtp { Role::Mx } else { Role::Submission };
+        let client = Client { ip, role, tls, identity: Identity::Stranger };
+        let (shared, service) = (shared.clone(), service.name());
+        Self { shared, settings, desk, service, client, phase: Phase::None, proving: None }
+    }
+
+    /// What the engine is to keep to.
+    pub fn config(&self) -> Config {
+        let limits = &self.settings.limits;
+        Config {
+            hostname: self.desk.policy.routing.hostname.clone(),
+            role: self.client.role,
+            scram: self.settings.offer_scram,
+            message_size: limits.message_size,
+            recipients: limits.recipients,
+            errors: limits.errors,
+            commands: limits.commands,
+            messages: limits.messages,
+            command_timeout: limits.command_timeout,
+            data_timeout: limits.data_timeout,
+            message_timeout: limits.message_timeout,
+        }
+    }
+
+    /// Whether an answer may be slow or missing on purpose: then what was said before is the client's to know. Others
+    /// get it with the answer, in one write.
+    pub fn misbehaves(&self) -> bool {
+        self.settings.local.misbehave
+    }
+
+    /// TLS has begun: who was known is a stranger again (RFC 3207 §4.2).
+    pub fn secured(&mut self, tls: Option<store::Tls>) {
+        self.client.tls = tls;
+        self.client.identity = Identity::Stranger;
+    }
+
+    /// The transaction is over without a message.
+    pub fn forget(&mut self) {
+        self.phase = Phase::None;
+    }
+
+    /// The next bytes of a body. An error: they can't be stored, and the engine is to refuse the body with it.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Reply> {
+        let Phase::Body(incoming) = &mut self.phase else { return Ok(()) };
+        let written = incoming.write(bytes).await;
+        if let Err(reply) = &written {
+            self.count(reply);
+            self.phase = Phase::None;
+        }
+        written
+    }
+
+    /// Answers; an error: the client gets none, and the connection ends.
+    pub async fn answer(&mut self, question: Question) -> io::Result<Answer> {
+        Ok(match question {
+            Question::Sender(sender) => {
+                let begun = Transaction::begin(self.desk.clone(), self.client.clone(), sender).await;
+                let answer = begun.map(|transaction| self.phase = Phase::Envelope(Box::new(transaction)));
+                self.permission(answer)
+            }
+            Question::Recipient(recipient) => {
+                let answer = match &mut self.phase {
+                    Phase::Envelope(transaction) => transaction.recipient(recipient).await,
+                    _ => Err(out_of_step()),
+                };
+                self.permission(answer)
+            }
+            Question::Body { hello, expected } => {
+                let answer = match std::mem::replace(&mut self.phase, Phase::None) {
+                    Phase::Envelope(transaction) => transaction.body(hello, expected).await,
+                    _ => Err(out_of_step()),
+                };
+                let answer = answer.map(|incoming| self.phase = Phase::Body(Box::new(incoming)));
+                self.permission(answer)
+            }
+            Question::Commit(envelope) => Answer::Committed(self.commit(*envelope).await?),
+            Question::Password { authorize_as, user, password } => {
+                Answer::LoggedIn(self.log_in(authorize_as.as_deref(), &user, password.reveal()).await)
+            }
+            Question::ScramKeys { user } => Answer::Keys(self.keys(user).await),
+            Question::ScramEnd { authorize_as, proved } => {
+                Answer::LoggedIn(self.proof(authorize_as.as_deref(), proved))
+            }
+        })
+    }
+
+    fn permission(&self, answer: Result<(), Reply>) -> Answer {
+        if let Err(reply) = &answer {
+            self.count(reply);
+        }
+        Answer::Permission(answer)
+    }
+
+    fn count(&self, reply: &Reply) {
+        let class = if reply.code.is_permanent() { "5yz" } else { "4yz" };
+        self.shared.metrics.refusal(self.service, class);
+        tracing::info!(service = self.service, peer = %self.client.ip, %reply, "refused");
+    }
+
+    async fn commit(&mut self, envelope: Envelope) -> io::Result<Result<Durable<QueueId>, Reply>> {
+        let Phase::Body(incoming) = std::mem::replace(&mut self.phase, Phase::None) else {
+            return Ok(Err(out_of_step()));
+        };
+        let id = incoming.id();
+        let (sender, recipients) = (envelope.reverse_path.clone(), envelope.recipients.len());
+        let durable = match incoming.commit(envelope).await {
+            Ending::Accepted(durable) => durable,
+            Ending::AcceptedSlowly(durable, time) => {
+                self.shared.clock.sleep(time).await;
+                durable
+            }
+            Ending::Refused(reply) => {
+                self.count(&reply);
+                return Ok(Err(reply));
+            }
+            Ending::HangUp => return Err(io::ErrorKind::ConnectionAborted.into()),
+        };
+        self.shared.metrics.message(if self.client.role == Role::Mx { "smtp" } else { "submission" });
+        tracing::info!(%id, service = self.service, peer = %self.client.ip, %sender, recipients, "accepted");
+        Ok(Ok(durable))
+    }
+
+    async fn log_in(&mut self, authorize_as: Option<&str>, user: &str, password: &str) -> Result<String, Reply> {
+        let most = self.settings.limits.login_failures;
+        match self.shared.auth.password(self.client.ip, user, password.as_bytes(), most).await {
+            Ok(account) => self.logged_in(&account, authorize_as, user),
+            Err(error) => Err(self.not_logged_in(&error, user)),
+        }
+    }
+
+    fn logged_in(&mut self, account: &Account, authorize_as: Option<&str>, user: &str) -> Result<String, Reply> {
+        let address = account.address.to_string();
+        // RFC 4616 §2: to act as somebody else is nobody's right here.
+        if authorize_as.is_some_and(|other| !other.eq_ignore_ascii_case(&address)) {
+            return Err(self.not_logged_in(&LoginError::Refused, user));
+        }
+        self.note(user, "ok");
+        self.client.identity = Identity::Account(account.id, account.address.clone());
+        Ok(address)
+    }
+
+    fn not_logged_in(&self, error: &LoginError, user: &str) -> Reply {
+        match error {
+            LoginError::Refused => {
+                self.note(user, "refused");
+                Reply::new(535, (5, 7, 8), "Authentication failed: the name or the password is wrong")
+            }
+            LoginError::Wait => {
+                self.note(user, "limited");
+                Reply::new(454, (4, 7, 0), "Too many failed log-ins, try again later")
+            }
+            LoginError::Store(error) => {
+                tracing::error!(service = self.service, %error, "log-in not checked");
+                Reply::new(454, (4, 7, 0), "Temporary authentication failure")
+            }
+        }
+    }
+
+    fn note(&self, user: &str, outcome: &'static str) {
+        self.shared.metrics.login(outcome);
+        tracing::info!(service = self.service, peer = %self.client.ip, user, outcome, "log-in");
+    }
+
+    async fn keys(&mut self, user: String) -> Result<ScramAnswer, Reply> {
+        let most = self.settings.limits.login_failures;
+        match self.shared.auth.scram(self.client.ip, &user, most).await {
+            Ok(offer) => {
+                let ScramKeys { salt, iterations, stored_key, server_key } = offer.keys;
+                self.proving = Some((offer.account, user));
+                let keys = Some(Keys { salt, iterations, stored_key, server_key });
+                Ok(ScramAnswer { keys, nonce: hash::secret().to_vec(), decoy: Vec::new() })
+            }
+            Err(error) => Err(self.not_logged_in(&error, &user)),
+        }
+    }
+
+    fn proof(&mut self, authorize_as: Option<&str>, proved: bool) -> Result<String, Reply> {
+        let Some((account, user)) = self.proving.take() else { return Err(out_of_step()) };
+        // Without an account the keys were made up, and nothing proves them.
+        let account = account.filter(|_| proved);
+        let most = self.settings.limits.login_failures;
+        self.shared.auth.scram_ended(self.client.ip, &user, account.is_some(), most);
+        match account {
+            Some(account) => self.logged_in(&account, authorize_as, &user),
+            None => Err(self.not_logged_in(&LoginError::Refused, &user)),
+        }
+    }
+}
+
+fn out_of_step() -> Reply {
+    Reply::new(451, (4, 3, 0), "Internal error")
+}

@@ -1,0 +1,315 @@
+//! A store that stands between the system and the embedded one: it fails where the test says so, and keeps virtual time
+//! from passing while the store's own threads work.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
+use store::{
+    Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CheckFinding, CopyOutcome,
+    DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
+    MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
+    Settlement, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
+};
+use store_local::LocalStore;
+
+/// The embedded store with something before it.
+pub struct Between {
+    pub store: Arc<LocalStore>,
+    /// This transaction fails like this.
+    pub fault: Mutex<Option<(&'static str, StoreError)>>,
+}
+
+impl Between {
+    pub fn new(store: Arc<LocalStore>) -> Self {
+        Self { store, fault: Mutex::default() }
+    }
+
+    async fn call<T>(&self, name: &str, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+        let fault = self.fault.lock().unwrap().clone();
+        match fault {
+            Some((where_, error)) if where_ == name => Err(error),
+            _ => awake(call).await,
+        }
+    }
+}
+
+/// Virtual time jumps when nothing is left to do, and a commit is done by other threads: so while it is waited for,
+/// there is always something left to do.
+async fn awake<T>(call: impl Future<Output = T>) -> T {
+    let mut call = pin!(call);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut call => return done,
+            () = tokio::task::yield_now() => {}
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Between {
+    async fn add_domain(&self, domain: &Domain) -> StoreResult<Durable<()>> {
+        self.call("add_domain", self.store.add_domain(domain)).await
+    }
+
+    async fn remove_domain(&self, domain: &Domain) -> StoreResult<Durable<()>> {
+        self.call("remove_domain", self.store.remove_domain(domain)).await
+    }
+
+    async fn domains(&self) -> StoreResult<Vec<DomainRecord>> {
+        self.call("domains", self.store.domains()).await
+    }
+
+    async fn domain(&self, domain: &Domain) -> StoreResult<Option<DomainRecord>> {
+        self.call("domain", self.store.domain(domain)).await
+    }
+
+    async fn add_account(&self, account: NewAccount, now: Timestamp) -> StoreResult<Durable<AccountId>> {
+        self.call("add_account", self.store.add_account(account, now)).await
+    }
+
+    async fn set_password(
+        &self,
+        account: AccountId,
+        password: PasswordHash,
+        scram: Option<ScramKeys>,
+    ) -> StoreResult<Durable<()>> {
+        self.call("set_password", self.store.set_password(account, password, scram)).await
+    }
+
+    async fn set_account_state(&self, account: AccountId, state: AccountState) -> StoreResult<Durable<()>> {
+        self.call("set_account_state", self.store.set_account_state(account, state)).await
+    }
+
+    async fn set_quota(&self, account: AccountId, quota: Option<u64>) -> StoreResult<Durable<()>> {
+        self.call("set_quota", self.store.set_quota(account, quota)).await
+    }
+
+    async fn remove_account(&self, account: AccountId) -> StoreResult<Durable<()>> {
+        self.call("remove_account", self.store.remove_account(account)).await
+    }
+
+    async fn accounts(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Account>> {
+        self.call("accounts", self.store.accounts(after, limit)).await
+    }
+
+    async fn account(&self, account: AccountId) -> StoreResult<Option<Account>> {
+        self.call("account", self.store.account(account)).await
+    }
+
+    async fn entry(&self, address: &Address) -> StoreResult<Option<DirectoryEntry>> {
+        self.call("entry", self.store.entry(address)).await
+    }
+
+    async fn set_alias(&self, alias: Alias) -> StoreResult<Durable<()>> {
+        self.call("set_alias", self.store.set_alias(alias)).await
+    }
+
+    async fn aliases(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Alias>> {
+        self.call("aliases", self.store.aliases(after, limit)).await
+    }
+
+    async fn stage(&self, expected: Option<u64>) -> StoreResult<Box<dyn Stage>> {
+        self.call("stage", self.store.stage(expected)).await
+    }
+
+    fn next_queue_id(&self, now: Timestamp) -> QueueId {
+        self.store.next_queue_id(now)
+    }
+
+    async fn accept(&self, body: Box<dyn Stage>, acceptance: Acceptance) -> StoreResult<Durable<Accepted>> {
+        self.call("accept", self.store.accept(body, acceptance)).await
+    }
+
+    async fn append(
+        &self,
+        mailbox: MailboxId,
+        messages: Vec<(Box<dyn Stage>, AppendMessage)>,
+        now: Timestamp,
+    ) -> StoreResult<Durable<Vec<Uid>>> {
+        self.call("append", self.store.append(mailbox, messages, now)).await
+    }
+
+    async fn replace(
+        &self,
+        from: MailboxId,
+        old: Uid,
+        to: MailboxId,
+        message: (Box<dyn Stage>, AppendMessage),
+        now: Timestamp,
+    ) -> StoreResult<Durable<Uid>> {
+        self.call("replace", self.store.replace(from, old, to, message, now)).await
+    }
+
+    async fn mailboxes(&self, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {
+        self.call("mailboxes", self.store.mailboxes(account)).await
+    }
+
+    async fn mailbox(&self, account: AccountId, name: &str) -> StoreResult<Option<MailboxId>> {
+        self.call("mailbox", self.store.mailbox(account, name)).await
+    }
+
+    async fn create_mailbox(
+        &self,
+        account: AccountId,
+        name: &str,
+        special_use: Option<SpecialUse>,
+    ) -> StoreResult<Durable<MailboxId>> {
+        self.call("create_mailbox", self.store.create_mailbox(account, name, special_use)).await
+    }
+
+    async fn rename_mailbox(
+        &self,
+        account: AccountId,
+        from: &str,
+        to: &str,
+        now: Timestamp,
+    ) -> StoreResult<Durable<()>> {
+        self.call("rename_mailbox", self.store.rename_mailbox(account, from, to, now)).await
+    }
+
+    async fn delete_mailbox(&self, account: AccountId, name: &str) -> StoreResult<Durable<()>> {
+        self.call("delete_mailbox", self.store.delete_mailbox(account, name)).await
+    }
+
+    async fn subscribe(&self, account: AccountId, name: &str, subscribed: bool) -> StoreResult<Durable<()>> {
+        self.call("subscribe", self.store.subscribe(account, name, subscribed)).await
+    }
+
+    async fn status(&self, mailbox: MailboxId) -> StoreResult<MailboxStatus> {
+        self.call("status", self.store.status(mailbox)).await
+    }
+
+    async fn watch(&self, mailbox: MailboxId) -> StoreResult<MailboxWatch> {
+        self.call("watch", self.store.watch(mailbox)).await
+    }
+
+    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Uid> {
+        self.call("take_recent", self.store.take_recent(mailbox)).await
+    }
+
+    async fn set_flags(
+        &self,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        change: FlagChange,
+    ) -> StoreResult<Durable<StoreOutcome>> {
+        self.call("set_flags", self.store.set_flags(mailbox, uids, change)).await
+    }
+
+    async fn copy(
+        &self,
+        from: MailboxId,
+        uids: &[Uid],
+        to: MailboxId,
+        now: Timestamp,
+    ) -> StoreResult<Durable<CopyOutcome>> {
+        self.call("copy", self.store.copy(from, uids, to, now)).await
+    }
+
+    async fn move_messages(
+        &self,
+        from: MailboxId,
+        uids: &[Uid],
+        to: MailboxId,
+        now: Timestamp,
+    ) -> StoreResult<Durable<CopyOutcome>> {
+        self.call("move_messages", self.store.move_messages(from, uids, to, now)).await
+    }
+
+    async fn expunge(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Durable<Vec<Uid>>> {
+        self.call("expunge", self.store.expunge(mailbox, uids)).await
+    }
+
+    async fn vanished(&self, mailbox: MailboxId, since: ModSeq) -> StoreResult<Option<Vec<Uid>>> {
+        self.call("vanished", self.store.vanished(mailbox, since)).await
+    }
+
+    async fn bodies(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>> {
+        self.call("bodies", self.store.bodies(mailbox, uids)).await
+    }
+
+    async fn lock_maildrop(&self, account: AccountId) -> StoreResult<MaildropLock> {
+        self.call("lock_maildrop", self.store.lock_maildrop(account)).await
+    }
+
+    fn queue_feed(&self) -> QueueFeed {
+        self.store.queue_feed()
+    }
+
+    async fn queue_items(&self, after: Option<(QueueId, u32)>, limit: usize) -> StoreResult<Vec<QueueItem>> {
+        self.call("queue_items", self.store.queue_items(after, limit)).await
+    }
+
+    async fn queue_messages(&self, after: Option<QueueId>, limit: usize) -> StoreResult<Vec<QueueMessage>> {
+        self.call("queue_messages", self.store.queue_messages(after, limit)).await
+    }
+
+    async fn queue_message(&self, id: QueueId) -> StoreResult<Option<QueueMessage>> {
+        self.call("queue_message", self.store.queue_message(id)).await
+    }
+
+    async fn queue_body(&self, id: QueueId, recipient: u32) -> StoreResult<Arc<dyn Body>> {
+        self.call("queue_body", self.store.queue_body(id, recipient)).await
+    }
+
+    async fn queue_work(&self, ids: Vec<QueueId>) -> StoreResult<Vec<(QueueId, StoreResult<QueueWork>)>> {
+        self.call("queue_work", self.store.queue_work(ids)).await
+    }
+
+    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>> {
+        self.call("settle", self.store.settle(settlement)).await
+    }
+
+    async fn reschedule(
+        &self,
+        id: QueueId,
+        state: QueueState,
+        next_attempt: Option<Timestamp>,
+        event: Event,
+    ) -> StoreResult<Durable<()>> {
+        self.call("reschedule", self.store.reschedule(id, state, next_attempt, event)).await
+    }
+
+    async fn journeys(&self, query: &JourneyQuery, limit: usize) -> StoreResult<Vec<Journey>> {
+        self.call("journeys", self.store.journeys(query, limit)).await
+    }
+
+    async fn record(&self, id: QueueId, events: Vec<Event>) -> StoreResult<Durable<()>> {
+        self.call("record", self.store.record(id, events)).await
+    }
+
+    fn note_refusal(&self, event: Event) {
+        self.store.note_refusal(event)
+    }
+
+    async fn refusals(&self, limit: usize) -> StoreResult<Vec<Event>> {
+        self.call("refusals", self.store.refusals(limit)).await
+    }
+
+    async fn forget_journeys(&self, before: Timestamp) -> StoreResult<u64> {
+        self.call("forget_journeys", self.store.forget_journeys(before)).await
+    }
+
+    async fn balance(&self) -> StoreResult<Balance> {
+        self.call("balance", self.store.balance()).await
+    }
+
+    async fn check(&self, deep: bool) -> StoreResult<Vec<CheckFinding>> {
+        self.call("check", self.store.check(deep)).await
+    }
+
+    async fn reclaim(&self) -> StoreResult<u64> {
+        self.call("reclaim", self.store.reclaim()).await
+    }
+
+    async fn poisoned(&self) -> String {
+        awake(self.store.poisoned()).await
+    }
+
+    async fn close(&self) {
+        awake(self.store.close()).await
+    }
+}

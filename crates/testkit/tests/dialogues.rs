@@ -1,0 +1,117 @@
+//! Every refusal of SMTP and POP3 that stands in the sources stands in a dialogue of `tests/transcripts`, in its words.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod house;
+
+use std::fs;
+
+/// The words of refusals that no dialogue can have, each with the reason and the test that has it instead.
+const NOT_IN_A_DIALOGUE: &[(&str, &str)] = &[
+    // Only a pump that does not keep to the engine's rules hears it.
+    ("… Internal error", "crates/wire/src/smtp/server/tests.rs"),
+    ("Internal error", "crates/wire/src/smtp/server/tests.rs"),
+    // They need time to pass, or the server to stop.
+    ("… Timeout, closing connection", "crates/server/tests/slow_clients.rs"),
+    ("… Service shutting down", "crates/server/tests/smtp.rs"),
+    ("… Connection closed", "crates/wire/src/smtp/server/tests.rs"),
+    ("… …", "tests/transcripts/smtp/limits.txt"),
+    ("[SYS/TEMP] Shutting down, try again later", "crates/server/tests/pop3.rs"),
+    // A line of a mebibyte is no reading matter.
+    ("The message has a line that is too long", "crates/wire/src/smtp/server/tests.rs"),
+    // Only `mailbox`, which reads a whole text, says so; no command calls it.
+    ("something follows the address", "crates/wire/src/address.rs"),
+    // SCRAM's last response comes after a proof, which depends on the server's chance; the other two are a client's.
+    ("the last response is empty", "crates/wire/src/sasl/tests.rs"),
+    ("the server asks for an impossible number of iterations", "crates/wire/src/sasl/tests.rs"),
+    ("the server's nonce does not begin with ours", "crates/wire/src/sasl/tests.rs"),
+    // Two lines in the source, told line by line in small-commands.txt.
+    (
+        "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH See RFC 5321",
+        "tests/transcripts/smtp/small-commands.txt",
+    ),
+];
+
+/// The strings behind `before` in the sources whose path begins with one of these, `…` for what is filled in.
+fn words(paths: &[&str], before: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in house::sources() {
+        if !paths.iter().any(|path| source.path.starts_with(path)) || source.path.ends_with("/client.rs") {
+            continue;
+        }
+        let until = source.tests_from();
+        let code: String =
+            source.lines().filter(|(number, _)| *number < until).map(|(_, line)| format!("{line}\n")).collect();
+        for before in before {
+            for (at, _) in code.match_indices(before) {
+                let behind = code[at + before.len()..].trim_start().trim_start_matches('&');
+                let behind = behind.trim_start_matches("format!(").trim_start();
+                if let Some(string) = behind.strip_prefix('"') {
+                    found.push(house::words(string));
+                }
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// What servers say in the dialogues of a protocol.
+fn said(protocol: &str) -> Vec<String> {
+    let folder = house::root().join("tests/transcripts").join(protocol);
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = files.filter(|path| path.extension().is_some_and(|extension| extension == "txt"));
+    let text: String = texts.map(|path| fs::read_to_string(path).unwrap()).collect();
+    text.lines().filter(|line| line.starts_with('S')).map(str::to_owned).collect()
+}
+
+/// Whether a line has the words, with anything for each `…`.
+fn has(line: &str, words: &str) -> bool {
+    let mut rest = line;
+    words.split('…').filter(|part| !part.is_empty()).all(|part| match rest.find(part) {
+        Some(at) => {
+            rest = &rest[at + part.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+fn every_refusal_is_said(protocol: &str, refusals: &[String]) {
+    assert!(refusals.len() > 20, "the sources are read wrongly: {refusals:?}");
+    let lines = said(protocol);
+    let is_known = |words: &String| NOT_IN_A_DIALOGUE.iter().any(|(known, _)| known == words);
+    let is_said = |words: &String| lines.iter().any(|line| has(line, words));
+    let missing: Vec<String> = refusals.iter().filter(|words| !is_known(words) && !is_said(words)).cloned().collect();
+    house::none(&format!("every refusal of {protocol} stands in tests/transcripts/{protocol}"), &missing);
+}
+
+#[test]
+fn of_smtp() {
+    let mut refusals = words(
+        &["crates/wire/src/smtp/server", "crates/mta/src/accept", "crates/server/src/smtp"],
+        &[
+            "Syntax(", ", 0), ", ", 1), ", ", 2), ", ", 3), ", ", 4), ", ", 5), ", ", 6), ", ", 7), ", ", 8), ",
+            ", 11), ",
+        ],
+    );
+    refusals.extend(words(&["crates/wire/src/address.rs", "crates/mail/src/address.rs"], &["InvalidAddress("]));
+    refusals.extend(words(&["crates/wire/src/sasl/"], &["Malformed("]));
+    every_refusal_is_said("smtp", &refusals);
+}
+
+#[test]
+fn of_pop3() {
+    let refusals = words(&["crates/wire/src/pop3/"], &["self.fail(", "self.err(", "Arguments(", "Refused("]);
+    every_refusal_is_said("pop3", &refusals);
+}
+
+#[test]
+fn what_no_dialogue_has_is_tested_elsewhere() {
+    let missing: Vec<String> = NOT_IN_A_DIALOGUE
+        .iter()
+        .filter(|(_, test)| !house::root().join(test).exists())
+        .map(|(words, _)| (*words).to_owned())
+        .collect();
+    house::none("the tests named here exist", &missing);
+}
