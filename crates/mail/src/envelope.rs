@@ -1,4 +1,4 @@
-//! The envelope (RFC 5598 §3.2.1): who sends, who receives, and what was asked for on the way.
+//! The envelope: who sends, who receives, and what was asked for on the way.
 
 use crate::{Address, ReversePath};
 

@@ -1,4 +1,4 @@
-//! The words that every part of Postrider uses (RFC 5598's terms).
+//! The words that every part of Postrider uses.
 //!
 //! **Does:** names the values that cross the borders between crates: [`Address`], [`ReversePath`],
 //! [`Envelope`], [`QueueId`], [`Uid`], [`ModSeq`], [`Flags`], [`Reply`], the witness [`Durable`],

@@ -56,10 +56,10 @@ fn branch() -> SocketAddr {
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
             let mut say = |words: &str| (&stream).write_all(format!("{words}\r\n").as_bytes());
             let _ = say("220 branch.example");
-            while let Some(line) = lines.next() {
+            for line in lines {
                 let said = match line.to_ascii_lowercase() {
                     line if line.starts_with("rcpt to:<unknown@") => say("550 5.1.1 nobody has this name"),
                     line if line.starts_with("rcpt to:<later@") => say("450 4.2.0 not yet"),

@@ -9,6 +9,7 @@ use std::fs;
 struct Row {
     line: usize,
     rfc: u32,
+    section: String,
     status: String,
     test: String,
 }
@@ -23,8 +24,15 @@ fn rows() -> Vec<Row> {
         let columns: Vec<&str> = text.split('\t').collect();
         let number = columns[0].strip_prefix("RFC ").unwrap_or(columns[0]).parse();
         match (number, columns.as_slice()) {
-            (Ok(rfc), [_, _, what, status, test]) if !what.is_empty() => {
-                rows.push(Row { line: index + 1, rfc, status: (*status).to_owned(), test: (*test).to_owned() });
+            (Ok(rfc), [_, section, what, status, test]) if !what.is_empty() => {
+                let section = (*section).to_owned();
+                rows.push(Row {
+                    line: index + 1,
+                    rfc,
+                    section,
+                    status: (*status).to_owned(),
+                    test: (*test).to_owned(),
+                });
             }
             _ => findings.push(format!("line {}: {text}", index + 1)),
         }
@@ -67,6 +75,59 @@ fn what_the_sources_cite_is_in_the_table_and_the_other_way_round() {
         }
     }
     house::none("citations and docs/rfc.tsv agree", &findings);
+}
+
+/// What stands behind `RFC 5321` in `RFC 5321 §4.1.1, §4.2`.
+fn sections(text: &str) -> BTreeSet<(u32, String)> {
+    let mut found = BTreeSet::new();
+    for (at, _) in text.match_indices("RFC ") {
+        let digits: String = text[at + 4..].chars().take_while(char::is_ascii_digit).collect();
+        let Ok(rfc) = digits.parse() else { continue };
+        let mut rest = &text[at + 4 + digits.len()..];
+        loop {
+            let behind = rest.trim_start_matches([',', ';']).trim_start_matches(' ').trim_start_matches("and ");
+            let Some(section) = behind.strip_prefix('§') else { break };
+            let end = section.find(|c: char| c != '.' && !c.is_ascii_alphanumeric()).unwrap_or(section.len());
+            found.insert((rfc, section[..end].trim_end_matches('.').to_owned()));
+            rest = &section[end..];
+        }
+    }
+    found
+}
+
+/// Whether a row's sections (`3, 4.1`, `3-9`, `all`) contain this one.
+fn contains(listed: &str, section: &str) -> bool {
+    listed.split(',').map(str::trim).any(|part| match part.split_once('-') {
+        _ if ["all", "-"].contains(&part) => true,
+        Some((first, last)) => {
+            let chapter: Option<u32> = section.split('.').next().and_then(|chapter| chapter.parse().ok());
+            let (first, last) = (first.parse::<u32>().unwrap_or(u32::MAX), last.parse::<u32>().unwrap_or(0));
+            chapter.is_some_and(|chapter| (first..=last).contains(&chapter))
+        }
+        None => section.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+    })
+}
+
+#[test]
+fn sections_that_are_cited_are_in_the_table() {
+    let rows = rows();
+    let mut findings = Vec::new();
+    for source in house::sources() {
+        for (rfc, section) in sections(&source.text) {
+            if !rows.iter().any(|row| row.rfc == rfc && contains(&row.section, &section)) {
+                findings.push(format!("RFC {rfc} §{section} is cited in {} and in no row", source.path));
+            }
+        }
+    }
+    house::none("docs/rfc.tsv lists every section that the sources cite", &findings);
+}
+
+#[test]
+fn no_row_is_doubled() {
+    let table = fs::read_to_string(house::root().join("docs/rfc.tsv")).unwrap();
+    let mut seen = BTreeSet::new();
+    let doubled: Vec<String> = table.lines().filter(|line| !seen.insert(*line)).map(str::to_owned).collect();
+    house::none("docs/rfc.tsv has every row once", &doubled);
 }
 
 #[test]
