@@ -4,24 +4,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::Connection;
-use store::{Balance, CheckFinding, StoreResult};
+use store::{Balance, CheckFinding, StoreError, StoreResult};
 
 use crate::disk::RealDisk;
 use crate::error::{OpenError, db};
 use crate::log::{Log, Place};
 use crate::readers::connect;
+use crate::store_impl::read;
 use crate::truth::Counters;
 
 /// Checks the store in `dir` without opening it for use: also beside a running server. Changes nothing.
 /// `deep` reads every byte against its checksum.
 pub fn inspect(dir: &Path, deep: bool) -> Result<Vec<CheckFinding>, OpenError> {
     let path = dir.join("store.db");
-    if !path.exists() {
-        return Err(OpenError::Missing(dir.into()));
+    match crate::version::look(dir)? {
+        None => return Err(OpenError::Missing(dir.into())),
+        Some(found) if found < crate::truth::schema::VERSION => {
+            return Err(OpenError::OldVersion { path: dir.into(), found });
+        }
+        Some(_) => {}
     }
     let failed = |why: String| OpenError::Failed { path: dir.into(), why };
     let conn = connect(&path).map_err(|error| failed(error.to_string()))?;
-    crate::open::check_version(dir, &conn)?;
     let log = Log::new(dir.join("log"), Arc::new(RealDisk));
     let transaction = conn.unchecked_transaction().map_err(|error| failed(error.to_string()))?;
     let mut findings = check_rows(&transaction).map_err(|error| failed(error.to_string()))?;
@@ -57,24 +61,30 @@ pub(crate) fn balance(conn: &Connection) -> StoreResult<Balance> {
 const RULES: &[(&str, &str)] = &[
     (
         "mailbox {}: the row counts {} messages of {} octets, there are {} of {}",
-        "SELECT b.id, b.messages, b.size, count(m.uid), coalesce(sum(m.size), 0) FROM mailboxes b
+        "SELECT b.id, b.messages, b.size, count(m.uid), coalesce(sum(m.size), 0) FROM mailboxes_now b
          LEFT JOIN messages m ON m.mailbox = b.id GROUP BY b.id
          HAVING b.messages <> count(m.uid) OR b.size <> coalesce(sum(m.size), 0)",
     ),
     (
         "mailbox {}: {} unseen and {} deleted are counted, there are {} and {}",
         "SELECT b.id, b.unseen, b.deleted, coalesce(sum(m.flags & 1 = 0), 0), coalesce(sum(m.flags & 8 <> 0), 0)
-         FROM mailboxes b LEFT JOIN messages m ON m.mailbox = b.id GROUP BY b.id
+         FROM mailboxes_now b LEFT JOIN messages m ON m.mailbox = b.id GROUP BY b.id
          HAVING b.unseen <> coalesce(sum(m.flags & 1 = 0), 0) OR b.deleted <> coalesce(sum(m.flags & 8 <> 0), 0)",
     ),
     (
-        "mailbox {}: message {} is not below the next UID {}",
-        "SELECT b.id, m.uid, b.uid_next FROM mailboxes b JOIN messages m ON m.mailbox = b.id
-         WHERE b.uid_next <> 0 AND m.uid >= b.uid_next",
+        "mailbox {}: messages from UID {} on are not counted in its row, and nothing says so",
+        "SELECT b.id, b.uid_next FROM mailboxes b WHERE b.uid_next <> 0
+         AND EXISTS (SELECT 1 FROM messages m WHERE m.mailbox = b.id AND m.uid >= b.uid_next)
+         AND b.id NOT IN (SELECT mailbox FROM behind)",
+    ),
+    (
+        "mailbox {}: its row is said to be behind, and is not",
+        "SELECT mailbox FROM behind WHERE NOT EXISTS (SELECT 1 FROM mailboxes b JOIN messages m ON m.mailbox = b.id
+           AND m.uid >= b.uid_next WHERE b.id = behind.mailbox)",
     ),
     (
         "mailbox {}: message {} has modseq {}, above the mailbox's {}",
-        "SELECT b.id, m.uid, m.modseq, b.modseq FROM mailboxes b JOIN messages m ON m.mailbox = b.id
+        "SELECT b.id, m.uid, m.modseq, b.modseq FROM mailboxes_now b JOIN messages m ON m.mailbox = b.id
          WHERE m.modseq > b.modseq OR m.created > m.modseq",
     ),
     (
@@ -158,7 +168,7 @@ const RULES: &[(&str, &str)] = &[
 /// Accounts over their quota: mail is refused for them, nothing is broken.
 const ADVICE: &[(&str, &str)] = &[(
     "the account {} has {} octets of {} allowed: it receives nothing until some are deleted",
-    "SELECT a.address, sum(b.size), a.quota FROM accounts a JOIN mailboxes b ON b.account = a.id
+    "SELECT a.address, sum(b.size), a.quota FROM accounts a JOIN mailboxes_now b ON b.account = a.id
      GROUP BY a.id HAVING sum(b.size) > a.quota",
 )];
 
@@ -177,9 +187,26 @@ pub(crate) fn check_rows(conn: &Connection) -> StoreResult<Vec<CheckFinding>> {
             findings.extend(run(conn, sentence, sql, is_error)?);
         }
     }
+    findings.extend(unreadable(conn)?);
     let balance = balance(conn)?;
     if !balance.holds() {
         findings.push(error(format!("recipients were lost or doubled: {balance:?}")));
+    }
+    Ok(findings)
+}
+
+/// Queued messages whose records make no sense.
+fn unreadable(conn: &Connection) -> StoreResult<Vec<CheckFinding>> {
+    let mut findings = Vec::new();
+    let mut statement = conn.prepare("SELECT id FROM queue").map_err(db)?;
+    for id in statement.query_map([], |row| row.get(0)).map_err(db)? {
+        let id = mail::QueueId::from_u64(id.map_err(db)?);
+        match read::queue_message(conn, id) {
+            Err(StoreError::Damaged(why)) => findings.push(error(format!(
+                "queued message {id}: its record is damaged ({why}); it is set aside, restore store.db from a backup"
+            ))),
+            other => drop(other?),
+        }
     }
     Ok(findings)
 }

@@ -7,7 +7,7 @@ use store::{
 };
 
 fn bad(what: &str) -> StoreError {
-    StoreError::Failed(format!("the database holds a {what} that can't be read"))
+    StoreError::Damaged(format!("store.db holds a {what} that can't be read"))
 }
 
 /// A domain as kept.

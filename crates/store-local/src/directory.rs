@@ -43,7 +43,12 @@ impl Directory {
         for account in statement.query_map([], |row| Ok(codec::account(row))).map_err(db)? {
             directory.apply(DirectoryChange::Account(account.map_err(db)??));
         }
-        let sql = "SELECT account, sum(size), sum(messages) FROM mailboxes GROUP BY account";
+        // Only those in `behind` are looked up among the messages (CROSS: in this order).
+        let sql = "SELECT account, sum(size), sum(messages) FROM
+                     (SELECT account, size, messages FROM mailboxes UNION ALL
+                      SELECT b.account, m.size, 1 FROM behind CROSS JOIN mailboxes b ON b.id = behind.mailbox
+                        CROSS JOIN messages m ON m.mailbox = b.id AND m.uid >= b.uid_next)
+                   GROUP BY account";
         let mut statement = conn.prepare(sql).map_err(db)?;
         let rows = statement.query_map([], |row| Ok((AccountId(row.get(0)?), row.get(1)?, row.get(2)?)));
         for row in rows.map_err(db)? {

@@ -21,6 +21,13 @@ pub enum OpenError {
         /// The newest version known.
         known: i64,
     },
+    /// It was written by an earlier version; opening it for use brings it to this one's.
+    OldVersion {
+        /// Where.
+        path: PathBuf,
+        /// The version found.
+        found: i64,
+    },
     /// The file there is no store of ours.
     NotAStore(PathBuf),
     /// The disk or the database said no.
@@ -42,6 +49,11 @@ impl std::fmt::Display for OpenError {
                 "the store in {} has format {found}, this program knows up to {known}: use the newer program",
                 path.display()
             ),
+            Self::OldVersion { path, found } => write!(
+                f,
+                "the store in {} has the earlier format {found}: `postrider serve` brings it to this program's",
+                path.display()
+            ),
             Self::NotAStore(path) => write!(f, "{} is no store of this program", path.display()),
             Self::Failed { path, why } => write!(f, "cannot open the store in {}: {why}", path.display()),
         }
@@ -53,6 +65,7 @@ impl std::error::Error for OpenError {}
 /// SQLite's error as the store's.
 #[allow(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn db(error: rusqlite::Error) -> StoreError {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
     match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => StoreError::DiskFull,
         Some(rusqlite::ErrorCode::DatabaseBusy) => StoreError::Busy,
@@ -60,6 +73,13 @@ pub(crate) fn db(error: rusqlite::Error) -> StoreError {
         Some(rusqlite::ErrorCode::SystemIoFailure) => {
             let code = error.sqlite_error().map_or(0, |error| error.extended_code);
             StoreError::Failed(format!("database: {error} (SQLite's code {code})"))
+        }
+        _ if matches!(
+            error,
+            FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) | Utf8Error(..)
+        ) =>
+        {
+            StoreError::Damaged(format!("store.db: {error}"))
         }
         _ => StoreError::Failed(format!("database: {error}")),
     }

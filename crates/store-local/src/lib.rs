@@ -1,9 +1,11 @@
 //! The embedded engine of the store: a message log and SQLite.
 //!
 //! **Does:** implements [`store::Store`] on one directory: *bytes first* (an append-only log of messages,
-//! synced in groups: `log`), *then the truth* (one SQLite transaction for all that waits: `truth`),
-//! *then the answer* (indexes in memory, wake-ups, acknowledgements: `publish`). Nothing is ever replayed:
-//! a row never points to bytes that are not on stable storage.
+//! synced in groups: `log`), *then the truth* (one SQLite transaction for all that waits, and the sync of
+//! SQLite's log: `truth`), *then the answer* (indexes in memory, wake-ups, acknowledgements: `publish`). Each
+//! stage has a thread, so that one batch's bytes are synced while SQLite runs another and a third's rows are
+//! synced. Nothing is ever replayed: a row never points to bytes that are not on stable storage, and nobody
+//! is shown a row that is not.
 //!
 //! **Does not:** know protocols, decide policy, or keep two processes on one directory: the second is
 //! refused ([`OpenError::Locked`]). Looking on beside a running server is allowed ([`inspect`]).
@@ -29,6 +31,7 @@ mod stage;
 mod store_impl;
 mod submit;
 mod truth;
+mod version;
 mod views;
 
 pub use check::inspect;

@@ -19,7 +19,8 @@ use crate::options::Options;
 use crate::publish::{Poison, Published};
 use crate::readers::Readers;
 use crate::submit::Queue;
-use crate::truth::{Placed, Truth, Writer, schema};
+use crate::truth::{Committed, Placed, Stable, Syncer, Truth, Writer, schema};
+use crate::version;
 use crate::views::Views;
 
 /// Octets of the log's end that are compared with their checksums at every start.
@@ -56,9 +57,11 @@ impl LocalStore {
         if !database.exists() && !options.create {
             return Err(OpenError::Missing(dir));
         }
+        // Before anything is written, and once more when nobody else can change it.
+        version::look(&dir)?;
         std::fs::create_dir_all(&dir).map_err(|error| failed(error.to_string()))?;
         let lock = lock(&dir)?;
-        let conn = open_database(&dir, &database)?;
+        let conn = open_database(&dir, &database, version::look(&dir)?)?;
         let log = Arc::new(Log::new(dir.join("log"), options.disk.clone()));
         log.make_dirs().map_err(|error| failed(error.to_string()))?;
         options.disk.sync_dir(&dir).map_err(|error| failed(error.to_string()))?;
@@ -69,34 +72,43 @@ impl LocalStore {
         let truth = Truth::new(conn).map_err(|error| failed(error.to_string()))?;
 
         let poison = Arc::new(Poison::new());
+        let stable = Arc::new(Stable::new(poison.clone()));
         let published = Arc::new(Published {
             directory: RwLock::new(directory),
             views: Views::default(),
             feed: Mutex::default(),
             poison: poison.clone(),
+            stable: stable.clone(),
             log: log.clone(),
             index: Arc::new(Index::open(dir.join("index.db"), &truth.conn)),
         });
-        let (to_append, to_commit) = (Arc::new(Queue::new()), Arc::new(Queue::new()));
+        let (to_append, to_commit, to_sync) = (Arc::new(Queue::new()), Arc::new(Queue::new()), Arc::new(Queue::new()));
         let appender = Appender::new(log.clone(), options.segment_len, last, end, poison);
-        let writer = Writer::new(truth, published.clone(), options.wal_len);
+        let syncer = Arc::new(Syncer::new(dir.join("store.db-wal"), options.disk.clone(), published.clone()));
+        let writer = Writer::new(truth, published.clone(), syncer.clone(), options.wal_len);
         let (input, output) = (to_append.clone(), to_commit.clone());
-        let guard = Guard(published.poison.clone(), to_append.clone(), to_commit.clone());
+        let guard = || Guard(published.poison.clone(), to_append.clone(), to_commit.clone(), to_sync.clone());
+        let (append_guard, commit_guard, sync_guard) = (guard(), guard(), guard());
         let append = thread("store-log", move || {
-            let _guard = guard;
+            let _guard = append_guard;
             appender.run(&input, &output);
         });
+        let input = to_sync.clone();
+        let sync = thread("store-sync", move || {
+            let _guard = sync_guard;
+            syncer.run(&input);
+        });
+        let sync = sync.map_err(|error| failed(error.to_string()))?;
         let input = to_commit.clone();
-        let guard = Guard(published.poison.clone(), to_append.clone(), to_commit.clone());
         let commit = thread("store-commit", move || {
-            let _guard = guard;
-            writer.run(&input);
+            let _guard = commit_guard;
+            writer.run(&input, &to_sync, sync);
         });
         let filler = Filler::new(published.index.clone(), database.clone(), to_commit.clone());
         let fill = thread("store-index", move || filler.run());
         let threads = [append, commit, fill].into_iter().collect::<std::io::Result<Vec<_>>>();
         Ok(Arc::new(Self {
-            readers: Readers::new(database, options.readers),
+            readers: Readers::new(database, options.readers, stable),
             options,
             published,
             log,
@@ -152,7 +164,7 @@ impl Drop for LocalStore {
 }
 
 /// Held by each thread: one that ends by a panic stops the store, so that nobody waits for it for ever.
-struct Guard(Arc<Poison>, Arc<Queue<Submission>>, Arc<Queue<Placed>>);
+struct Guard(Arc<Poison>, Arc<Queue<Submission>>, Arc<Queue<Placed>>, Arc<Queue<Committed>>);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -160,6 +172,7 @@ impl Drop for Guard {
             self.0.set("a thread of the store ended by a fault of the program".into());
             self.1.abandon();
             self.2.abandon();
+            self.3.abandon();
         }
     }
 }
@@ -181,43 +194,18 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Whether the database's version is one that we know. Writes nothing.
-pub(crate) fn check_version(dir: &Path, conn: &Connection) -> Result<(), OpenError> {
-    let pragma = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-    let read = || Ok::<_, rusqlite::Error>((pragma("application_id")?, pragma("user_version")?));
-    match read() {
-        Ok((schema::APPLICATION, schema::VERSION)) => Ok(()),
-        Ok((schema::APPLICATION, found)) => {
-            Err(OpenError::UnknownVersion { path: dir.into(), found, known: schema::VERSION })
-        }
-        Ok(_) => Err(OpenError::NotAStore(dir.into())),
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
-            Err(OpenError::NotAStore(dir.into()))
-        }
-        Err(error) => Err(OpenError::Failed { path: dir.into(), why: error.to_string() }),
-    }
-}
-
-fn open_database(dir: &Path, path: &Path) -> Result<Connection, OpenError> {
+fn open_database(dir: &Path, path: &Path, found: Option<i64>) -> Result<Connection, OpenError> {
     let failed = |error: rusqlite::Error| OpenError::Failed { path: dir.into(), why: error.to_string() };
-    // A process that died while it made the store leaves an empty file.
-    let is_new = std::fs::metadata(path).map_or(true, |file| file.len() == 0);
-    if is_new && holds_messages(&dir.join("log")) {
+    if found.is_none() && holds_messages(&dir.join("log")) {
         // A new database would know none of them, and what no row points to is garbage.
         let why =
             "store.db is missing or empty, but log/ holds messages: restore store.db from a backup, or move log/ away";
         return Err(OpenError::Failed { path: dir.into(), why: why.into() });
     }
-    if !is_new {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
-        conn.busy_timeout(std::time::Duration::from_secs(10)).map_err(failed)?;
-        check_version(dir, &conn)?;
-    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(failed)?;
     schema::prepare(&conn).map_err(failed)?;
-    if is_new {
+    if found.is_none() {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         schema::create(&conn, i64::try_from(now).unwrap_or(0)).map_err(failed)?;
     }
@@ -226,7 +214,13 @@ fn open_database(dir: &Path, path: &Path) -> Result<Connection, OpenError> {
          PRAGMA cache_size = -65536; PRAGMA locking_mode = NORMAL;",
     )
     .map_err(failed)?;
+    if let Some(found) = found.filter(|found| *found < schema::VERSION) {
+        tracing::info!(from = found, to = schema::VERSION, "bringing the store to this version's format");
+        schema::upgrade(&conn, found).map_err(failed)?;
+    }
     fold(&conn).map_err(failed)?;
+    // From here on each commit's sync is ours (`truth::Syncer`), those of a checkpoint are SQLite's.
+    conn.execute_batch("PRAGMA synchronous = NORMAL").map_err(failed)?;
     Ok(conn)
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use mail::MailboxId;
+use mail::{AccountId, MailboxId};
 use store::QueueNews;
 use tokio::sync::{mpsc, watch};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, DirectoryChange};
 use crate::finder::Index;
 use crate::log::{BLOBS, Log};
-use crate::truth::{Effect, Truth};
+use crate::truth::{Effect, Stable, Truth};
 use crate::views::{After, Update, Views};
 
 /// The reason of a store that was closed: no error.
@@ -65,23 +65,34 @@ pub(crate) struct Published {
     pub(crate) views: Views,
     pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<Vec<QueueNews>>>>,
     pub(crate) poison: Arc<Poison>,
+    pub(crate) stable: Arc<Stable>,
     pub(crate) log: Arc<Log>,
     pub(crate) index: Arc<Index>,
 }
 
+/// What a batch did, as others are to hear of it once it is on stable storage.
+#[derive(Default)]
+pub(crate) struct News {
+    updates: HashMap<MailboxId, Update>,
+    queue: Vec<QueueNews>,
+    blobs_gone: Vec<u64>,
+    directory: Vec<DirectoryChange>,
+    /// Octets and messages of accounts.
+    used: Vec<(AccountId, u64, u64)>,
+    journeys: u64,
+}
+
 impl Published {
-    /// Publishes the effects of the transaction that was just committed.
-    pub(crate) fn publish(&self, truth: &mut Truth) {
-        let effects = std::mem::take(&mut truth.effects);
-        let mut updates: HashMap<MailboxId, Update> = HashMap::new();
+    /// What the transaction that was just committed did. The writer's memory is that of this moment only now.
+    pub(crate) fn gather(&self, truth: &mut Truth) -> News {
+        let mut news = News { journeys: std::mem::take(&mut truth.journeys), ..News::default() };
         let watched = self.views.any();
-        let mut queue = Vec::new();
-        for effect in effects {
+        for effect in std::mem::take(&mut truth.effects) {
             if let Some(id) = effect.mailbox() {
-                if !watched || !(updates.contains_key(&id) || self.views.has(id)) {
+                if !watched || !(news.updates.contains_key(&id) || self.views.has(id)) {
                     continue;
                 }
-                let update = updates.entry(id).or_insert_with(|| Update { rows: BTreeMap::new(), after: None });
+                let update = news.updates.entry(id).or_insert_with(|| Update { rows: BTreeMap::new(), after: None });
                 match effect {
                     Effect::Row(_, row) => drop(update.rows.insert(row.uid, Some(row))),
                     Effect::Gone(_, uid) => drop(update.rows.insert(uid, None)),
@@ -90,40 +101,42 @@ impl Published {
                 continue;
             }
             match effect {
-                Effect::Queue(news) => queue.push(news),
-                Effect::BlobGone(number) => self.blob_gone(number),
-                Effect::Directory(change) => {
-                    self.directory.write().unwrap_or_else(PoisonError::into_inner).apply(*change);
-                }
+                Effect::Queue(change) => news.queue.push(change),
+                Effect::BlobGone(number) => news.blobs_gone.push(number),
+                Effect::Directory(change) => news.directory.push(*change),
                 _ => {}
             }
         }
-        if !queue.is_empty()
-            && let Some(feed) = &*self.feed.lock().unwrap_or_else(PoisonError::into_inner)
-        {
-            // The scheduler may have stopped; then it reads the queue anew when it starts.
-            let _ = feed.send(queue);
-        }
-        for (id, mut update) in updates {
-            update.after = after(truth, id);
-            self.views.publish(id, update);
-        }
-        self.publish_use(truth);
-        self.index.came(std::mem::take(&mut truth.journeys));
-    }
-
-    fn publish_use(&self, truth: &mut Truth) {
-        if truth.used.is_empty() {
-            return;
+        for (id, update) in &mut news.updates {
+            update.after = after(truth, *id);
         }
         truth.used.sort_unstable();
         truth.used.dedup();
-        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
-        for id in &truth.used {
-            if let Some((used, messages)) = truth.account_use(*id) {
-                directory.set_use(*id, used, messages);
+        let used = |id: &AccountId| truth.account_use(*id).map(|(used, messages)| (*id, used, messages));
+        news.used = truth.used.iter().filter_map(used).collect();
+        news
+    }
+
+    /// Publishes it.
+    pub(crate) fn publish(&self, news: News) {
+        if !news.queue.is_empty()
+            && let Some(feed) = &*self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            // The scheduler may have stopped; then it reads the queue anew when it starts.
+            let _ = feed.send(news.queue);
+        }
+        if !news.directory.is_empty() || !news.used.is_empty() {
+            let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+            news.directory.into_iter().for_each(|change| directory.apply(change));
+            for (id, used, messages) in news.used {
+                directory.set_use(id, used, messages);
             }
         }
+        for (id, update) in news.updates {
+            self.views.publish(id, update);
+        }
+        news.blobs_gone.into_iter().for_each(|number| self.blob_gone(number));
+        self.index.came(news.journeys);
     }
 
     /// Unlinks a blob that no row points to; those who read it keep it.

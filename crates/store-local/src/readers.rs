@@ -8,22 +8,34 @@ use store::{StoreError, StoreResult};
 use tokio::sync::Semaphore;
 
 use crate::error::db;
-use crate::truth::schema;
+use crate::truth::{Stable, schema};
 
 /// A few connections; each read is one transaction, so it sees one moment.
 pub(crate) struct Readers {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
+    stable: Arc<Stable>,
 }
 
 impl Readers {
-    pub(crate) fn new(path: PathBuf, count: usize) -> Self {
-        Self { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(count.max(1))) }
+    pub(crate) fn new(path: PathBuf, count: usize, stable: Arc<Stable>) -> Self {
+        Self { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(count.max(1))), stable }
     }
 
-    /// Runs `read` inside a read transaction.
+    /// Runs `read` inside a read transaction. It may see what is committed and not yet on stable storage: nobody learns
+    /// it before it is.
     pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<T> {
+        let result = self.read_known(read).await?;
+        self.stable.wait().await?;
+        Ok(result)
+    }
+
+    /// The same for what belongs to something that was published, and does not change: it waits for nothing.
+    pub(crate) async fn read_known<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Connection) -> StoreResult<T> + Send + 'static,
     ) -> StoreResult<T> {

@@ -1,6 +1,6 @@
 //! The engine's face: each transaction of [`store::Store`], handed to the thread that does it.
 
-mod read;
+pub(crate) mod read;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -82,12 +82,12 @@ impl LocalStore {
         &self,
         read: impl Fn(&Connection) -> StoreResult<Vec<(T, read::Found)>> + Clone + Send + 'static,
     ) -> StoreResult<Vec<(T, Arc<dyn Body>)>> {
-        let mut found = self.readers.read(read.clone()).await?;
+        let mut found = self.readers.read_known(read.clone()).await?;
         for _ in 0..3 {
             if found.iter().all(|(_, body)| matches!(body, read::Found::Here(_))) {
                 break;
             }
-            found = self.readers.read(read.clone()).await?;
+            found = self.readers.read_known(read.clone()).await?;
         }
         Ok(found.into_iter().map(|(key, body)| (key, body.into_body())).collect())
     }

@@ -1,4 +1,4 @@
-//! How work reaches the two threads that change things, and how its answer comes back.
+//! How work reaches the threads that change things, and how its answer comes back.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -74,6 +74,10 @@ impl<T> Queue<T> {
             self.news.notify_one();
         }
         Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).waiting.is_empty()
     }
 
     /// Adds all of `items`, whatever waits already: they were counted once before.

@@ -11,6 +11,9 @@ use tokio::sync::watch;
 use crate::error::db;
 use crate::truth::{ROW, read_keywords, read_row};
 
+/// Rows read into a snapshot at once: whole chunks of it.
+const AT_ONCE: usize = 1024;
+
 /// What one commit did to one mailbox.
 pub(crate) struct Update {
     /// By UID; `None`: gone.
@@ -168,7 +171,7 @@ pub(crate) fn uid(number: u32) -> Uid {
 
 /// Reads a mailbox whole, inside one read transaction.
 pub(crate) fn read_snapshot(conn: &Connection, id: MailboxId) -> StoreResult<Snapshot> {
-    let sql = "SELECT uid_validity, uid_next, modseq, recent_from FROM mailboxes WHERE id = ?1";
+    let sql = "SELECT uid_validity, uid_next, modseq, recent_from FROM mailboxes_now WHERE id = ?1";
     let head = conn
         .prepare_cached(sql)
         .and_then(|mut statement| {
@@ -179,9 +182,16 @@ pub(crate) fn read_snapshot(conn: &Connection, id: MailboxId) -> StoreResult<Sna
     let (uid_validity, uid_next, modseq, recent_from) = head.ok_or(StoreError::MailboxGone(id))?;
     let sql = format!("SELECT {ROW} FROM messages WHERE mailbox = ?1 ORDER BY uid");
     let mut statement = conn.prepare_cached(&sql).map_err(db)?;
-    let rows = statement.query_map([id.0], read_row).map_err(db)?;
-    let rows = rows.collect::<rusqlite::Result<Vec<_>>>().map_err(db)?;
-    let mut snapshot = Snapshot::empty(id, UidValidity(uid_validity)).apply(&rows, &[]);
+    let mut rows = statement.query_map([id.0], read_row).map_err(db)?;
+    let mut snapshot = Snapshot::empty(id, UidValidity(uid_validity));
+    loop {
+        // A piece at a time: a large mailbox stands in memory once.
+        let some = rows.by_ref().take(AT_ONCE).collect::<rusqlite::Result<Vec<_>>>().map_err(db)?;
+        snapshot.push(&some);
+        if some.len() < AT_ONCE {
+            break;
+        }
+    }
     snapshot.uid_next = uid(uid_next);
     snapshot.highest_modseq = ModSeq(modseq);
     snapshot.recent_from = uid(recent_from);

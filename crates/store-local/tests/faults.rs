@@ -4,11 +4,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use mail::limits;
 use store::conformance as suite;
@@ -21,8 +23,8 @@ struct Faulty {
     full: AtomicBool,
     no_descriptors: AtomicBool,
     free: AtomicU64,
-    /// Something was written since the last sync.
-    unsynced: AtomicBool,
+    /// Files (by their inode) that were written since their last sync.
+    unsynced: Mutex<BTreeSet<u64>>,
     dirs_synced: AtomicU64,
 }
 
@@ -33,7 +35,7 @@ impl Faulty {
             full: AtomicBool::new(false),
             no_descriptors: AtomicBool::new(false),
             free: AtomicU64::new(u64::MAX),
-            unsynced: AtomicBool::new(false),
+            unsynced: Mutex::default(),
             dirs_synced: AtomicU64::new(0),
         })
     }
@@ -47,7 +49,7 @@ impl Disk for Faulty {
             RealDisk.write_at(file, &mut [IoSlice::new(&buffers[0][..half])], offset)?;
             return Err(io::ErrorKind::StorageFull.into());
         }
-        self.unsynced.store(true, Ordering::Relaxed);
+        self.unsynced.lock().unwrap().insert(file.metadata()?.ino());
         RealDisk.write_at(file, buffers, offset)
     }
 
@@ -55,8 +57,9 @@ impl Disk for Faulty {
         if self.sync_fails.load(Ordering::Relaxed) {
             return Err(io::Error::other("the disk is gone"));
         }
-        self.unsynced.store(false, Ordering::Relaxed);
-        RealDisk.sync(file)
+        RealDisk.sync(file)?;
+        self.unsynced.lock().unwrap().remove(&file.metadata()?.ino());
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
@@ -89,7 +92,7 @@ async fn an_answer_comes_after_the_syncs_that_cover_it() {
     for (bytes, new_names) in [(&large[..5000], 1), (&large[..5000], 0), (&large[..10], 1), (&large[..], 1)] {
         let before = disk.dirs_synced.load(Ordering::Relaxed);
         suite::append(&*store, inbox, bytes).await;
-        assert!(!disk.unsynced.load(Ordering::Relaxed));
+        assert!(disk.unsynced.lock().unwrap().is_empty());
         assert_eq!(disk.dirs_synced.load(Ordering::Relaxed) - before, new_names);
     }
 }
@@ -166,6 +169,96 @@ async fn with_too_many_small_bodies_in_memory_no_message_is_begun() {
     drop(stages);
     assert_eq!(last.keep_back(limits::BODY_IN_MEMORY), Ok(()));
     assert_eq!(last.keep_back(limits::BODY_IN_MEMORY + 1), Err(StoreError::Busy));
+}
+
+fn seen() -> store::FlagChange {
+    let (operation, flags) = (store::FlagOperation::Add, mail::Flags::SEEN);
+    store::FlagChange { operation, flags, keywords: Vec::new(), unchanged_since: None }
+}
+
+/// A change without bytes: what fails is the sync of the database's log, after its COMMIT.
+#[tokio::test]
+async fn a_commit_that_is_not_synced_is_not_acknowledged_and_not_shown() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Faulty::new());
+    let store = open_on(dir.path(), &disk);
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    let uid = suite::append(&*store, inbox, b"one").await;
+    let mut watch = store.watch(inbox).await.unwrap();
+    disk.sync_fails.store(true, Ordering::Relaxed);
+    let refused = store.set_flags(inbox, &[uid], seen()).await;
+    assert!(matches!(&refused, Err(StoreError::Poisoned(why)) if why.contains("a commit failed")), "{refused:?}");
+    assert!(matches!(store.status(inbox).await, Err(StoreError::Poisoned(_))), "nobody may see what may not be there");
+    assert_eq!(watch.newest().unwrap().get(0).unwrap().flags, mail::Flags::NONE);
+    disk.sync_fails.store(false, Ordering::Relaxed);
+    assert!(matches!(store.expunge(inbox, &[uid]).await, Err(StoreError::Poisoned(_))));
+    drop(store);
+    suite::check(&*support::open(dir.path())).await;
+}
+
+/// Lets no sync pass while `held` is.
+#[derive(Default)]
+struct Gate {
+    held: Mutex<()>,
+    waiting: tokio::sync::Notify,
+}
+
+impl Disk for Gate {
+    fn write_at(&self, file: &File, buffers: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        RealDisk.write_at(file, buffers, offset)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        if self.held.try_lock().is_err() {
+            self.waiting.notify_one();
+        }
+        let _free = self.held.lock().unwrap();
+        RealDisk.sync(file)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+
+    fn free(&self, dir: &Path) -> io::Result<u64> {
+        RealDisk.free(dir)
+    }
+}
+
+#[tokio::test]
+async fn what_is_committed_and_not_yet_synced_is_not_shown() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Arc::new(Gate::default()));
+    // One reader: what is asked first is read first.
+    let options = Options { disk: disk.clone(), readers: 1, ..support::options() };
+    let store = LocalStore::open(dir.path(), options).unwrap();
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    let uid = suite::append(&*store, inbox, b"one").await;
+    assert_eq!(store.status(inbox).await.unwrap().unseen, 1);
+    // Held by a thread of its own, since this one's tasks go on meanwhile.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (held, holds) = tokio::sync::oneshot::channel();
+    let holder = disk.clone();
+    let holder = std::thread::spawn(move || {
+        let _held = holder.held.lock().unwrap();
+        held.send(()).unwrap();
+        released.recv().unwrap();
+    });
+    holds.await.unwrap();
+    let (one, two) = (store.clone(), store.clone());
+    let change = tokio::spawn(async move { one.set_flags(inbox, &[uid], seen()).await });
+    disk.waiting.notified().await;
+    let look = tokio::spawn(async move { two.status(inbox).await });
+    tokio::task::yield_now().await;
+    // What is published can be read all the same.
+    let body = store.bodies(inbox, &[uid]).await.unwrap().remove(0).1;
+    assert_eq!(suite::read(&body).await, b"one");
+    tokio::task::yield_now().await;
+    assert!(!look.is_finished() && !change.is_finished());
+    release.send(()).unwrap();
+    assert_eq!(look.await.unwrap().unwrap().unseen, 0);
+    change.await.unwrap().unwrap().into_inner();
+    holder.join().unwrap();
 }
 
 #[tokio::test]
@@ -299,12 +392,15 @@ async fn an_unknown_version_is_refused_before_a_byte_is_written() {
     let mut bytes = std::fs::read(&database).unwrap();
     bytes[63] = 99;
     std::fs::write(&database, &bytes).unwrap();
+    // As from a backup: not even a lock is there.
+    std::fs::remove_file(dir.path().join("lock")).unwrap();
+    let before = support::files(dir.path());
     for _ in 0..2 {
         let refused = LocalStore::open(dir.path(), Options::default());
         assert!(matches!(refused, Err(OpenError::UnknownVersion { found: 99, .. })), "{:?}", refused.err());
         assert!(matches!(inspect(dir.path(), true), Err(OpenError::UnknownVersion { .. })));
     }
-    assert_eq!(std::fs::read(&database).unwrap(), bytes);
+    assert_eq!(support::files(dir.path()), before);
     std::fs::remove_file(&database).unwrap();
     std::fs::write(dir.path().join("log/00000001.seg"), "messages").unwrap();
     let refused = LocalStore::open(dir.path(), Options::default()).err().unwrap().to_string();
@@ -315,5 +411,60 @@ async fn an_unknown_version_is_refused_before_a_byte_is_written() {
         std::fs::write(&database, &other).unwrap();
         assert!(LocalStore::open(dir.path(), Options::default()).is_err());
         assert_eq!(std::fs::read(&database).unwrap(), other);
+    }
+}
+
+/// A newer program's step to its format may stand in SQLite's log alone, where a crash left it.
+#[tokio::test]
+async fn an_unknown_version_in_the_database_s_log_is_refused_too() {
+    let (live, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = support::open(live.path());
+    suite::account(&*store, "a@x.example").await;
+    let newer = rusqlite::Connection::open(live.path().join("store.db")).unwrap();
+    newer.execute_batch("PRAGMA user_version = 99").unwrap();
+    support::copy_dir(live.path(), dir.path());
+    assert!(std::fs::metadata(dir.path().join("store.db-wal")).unwrap().len() > 0);
+    let before = support::files(dir.path());
+    for _ in 0..2 {
+        let refused = LocalStore::open(dir.path(), Options::default());
+        assert!(matches!(refused, Err(OpenError::UnknownVersion { found: 99, .. })), "{:?}", refused.err());
+    }
+    assert_eq!(support::files(dir.path()), before);
+}
+
+#[tokio::test]
+async fn an_unreadable_queue_record_is_set_aside_and_the_others_flow() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = support::open(dir.path());
+    let mut ids = Vec::new();
+    for text in ["one", "two", "three", "four"] {
+        let mut message = suite::acceptance(store.next_queue_id(suite::NOW), "s@far.example", "<q@far.example>");
+        suite::relay_to(&mut message, "c@far.example");
+        ids.push(message.id);
+        store.accept(suite::staged(&*store, text.as_bytes()).await, message).await.unwrap().into_inner();
+    }
+    store.close().await;
+    drop(store);
+    let database = rusqlite::Connection::open(dir.path().join("store.db")).unwrap();
+    let spoil = |sql: &str, id: mail::QueueId| assert_eq!(database.execute(sql, [id.as_u64()]).unwrap(), 1);
+    spoil("UPDATE queue_recipients SET destination = 'no domain' WHERE queue = ?1", ids[0]);
+    spoil("UPDATE queue SET envelope = '{' WHERE id = ?1", ids[1]);
+    spoil("UPDATE queue_recipients SET attempts = 'many' WHERE queue = ?1", ids[2]);
+    drop(database);
+
+    let store = support::open(dir.path());
+    let items = store.queue_items(None, 1).await.unwrap();
+    assert_eq!(items.iter().map(|item| item.id).collect::<Vec<_>>(), [ids[1]], "the first is passed over");
+    let last = store.queue_items(Some((items[0].id, 0)), 1).await.unwrap();
+    assert_eq!(last[0].id, ids[3]);
+    let listed = store.queue_messages(None, 9).await.unwrap();
+    assert_eq!(listed.iter().map(|message| message.id).collect::<Vec<_>>(), [ids[3]]);
+    let work = store.queue_work(ids.clone()).await.unwrap();
+    let damaged = |work: &store::StoreResult<_>| matches!(work, Err(StoreError::Damaged(_)));
+    assert_eq!(work.iter().map(|(_, work)| damaged(work)).collect::<Vec<_>>(), [true, true, true, false]);
+    let found = store.check(false).await.unwrap();
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (finding, id) in found.iter().zip(&ids) {
+        assert!(finding.error && finding.text.contains(&id.to_string()), "{finding:?}");
     }
 }

@@ -14,18 +14,55 @@ use store::conformance::{self as suite, NOW};
 use store::{AppendMessage, FlagChange, FlagOperation, MailboxWatch, Store};
 use store_local::{LocalStore, Options};
 
+const WHO: [&str; 2] = ["a@x.example", "b@x.example"];
 const NAMES: [&str; 3] = ["INBOX", "Archive", "Trash"];
 
 #[derive(Clone, Debug)]
 enum Op {
-    Deliver { to: Vec<usize>, size: usize },
-    Append { mailbox: usize, sizes: Vec<usize>, flags: u8, keyword: Option<u8> },
-    Flags { mailbox: usize, uids: Vec<u32>, how: u8, flags: u8, keyword: Option<u8>, since: Option<u8> },
-    Copy { from: usize, to: usize, uids: Vec<u32> },
-    Move { from: usize, to: usize, uids: Vec<u32> },
-    Expunge { mailbox: usize, uids: Vec<u32> },
+    Deliver {
+        to: Vec<usize>,
+        size: usize,
+    },
+    Append {
+        mailbox: usize,
+        sizes: Vec<usize>,
+        flags: u8,
+        keyword: Option<u8>,
+    },
+    Flags {
+        mailbox: usize,
+        uids: Vec<u32>,
+        how: u8,
+        flags: u8,
+        keyword: Option<u8>,
+        since: Option<u8>,
+    },
+    Copy {
+        from: usize,
+        to: usize,
+        uids: Vec<u32>,
+    },
+    Move {
+        from: usize,
+        to: usize,
+        uids: Vec<u32>,
+    },
+    Expunge {
+        mailbox: usize,
+        uids: Vec<u32>,
+    },
+    /// Removed, and made again under the same address.
+    Account {
+        which: usize,
+    },
+    /// The same for a mailbox that is no INBOX.
+    Mailbox {
+        index: usize,
+    },
     Reclaim,
     Reopen,
+    /// Goes on with a copy of what is on the disk.
+    Crash,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -44,8 +81,11 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (mailbox.clone(), mailbox.clone(), uids()).prop_map(|(from, to, uids)| Op::Copy { from, to, uids }),
         2 => (mailbox.clone(), mailbox.clone(), uids()).prop_map(|(from, to, uids)| Op::Move { from, to, uids }),
         3 => (mailbox, uids()).prop_map(|(mailbox, uids)| Op::Expunge { mailbox, uids }),
+        1 => (0usize..2).prop_map(|which| Op::Account { which }),
+        1 => prop::sample::select(vec![1usize, 2, 4, 5]).prop_map(|index| Op::Mailbox { index }),
         1 => Just(Op::Reclaim),
         1 => Just(Op::Reopen),
+        1 => Just(Op::Crash),
     ]
 }
 
@@ -113,7 +153,7 @@ impl Pair {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path());
         let (mut accounts, mut ids) = (Vec::new(), Vec::new());
-        for who in ["a@x.example", "b@x.example"] {
+        for who in WHO {
             let account = suite::account(&*store, who).await;
             accounts.push(account);
             for name in NAMES {
@@ -165,6 +205,28 @@ impl Pair {
                 }
                 assert_eq!(done, real(&there));
             }
+            Op::Account { which } => {
+                self.watches.clear();
+                self.store.remove_account(self.accounts[which]).await.unwrap().into_inner();
+                self.accounts[which] = suite::account(&*self.store, WHO[which]).await;
+                for index in which * 3..which * 3 + 3 {
+                    self.is_new(index).await;
+                }
+            }
+            Op::Mailbox { index } => {
+                self.watches.clear();
+                let (account, name) = (self.accounts[index / 3], NAMES[index % 3]);
+                self.store.delete_mailbox(account, name).await.unwrap().into_inner();
+                self.store.create_mailbox(account, name, None).await.unwrap().into_inner();
+                self.is_new(index).await;
+            }
+            Op::Crash => {
+                self.watches.clear();
+                let copy = tempfile::tempdir().unwrap();
+                support::copy_dir(self.dir.path(), copy.path());
+                self.store = open(copy.path());
+                self.dir = copy;
+            }
             Op::Reclaim => drop(self.store.reclaim().await.unwrap()),
             Op::Reopen => {
                 self.watches.clear();
@@ -176,6 +238,13 @@ impl Pair {
         self.compare().await;
     }
 
+    /// Takes the place of one that was removed: nothing of that is left.
+    async fn is_new(&mut self, index: usize) {
+        self.ids[index] = self.store.mailbox(self.accounts[index / 3], NAMES[index % 3]).await.unwrap().unwrap();
+        self.model[index] = Mailbox::default();
+        self.modseqs.iter_mut().for_each(|step| step[index] = ModSeq(0));
+    }
+
     fn bytes(&self, size: usize) -> Vec<u8> {
         (0..size).map(|n| (n * 7 + self.step) as u8).collect()
     }
@@ -183,7 +252,7 @@ impl Pair {
     async fn deliver(&mut self, to: &[usize], size: usize) {
         let mut message = suite::acceptance(self.store.next_queue_id(NOW), "s@far.example", "<m@far.example>");
         for account in to {
-            suite::deliver_to(&mut message, self.accounts[*account], ["a@x.example", "b@x.example"][*account]);
+            suite::deliver_to(&mut message, self.accounts[*account], WHO[*account]);
         }
         let prefixes: Vec<_> = message.deliveries.iter().map(|delivery| delivery.prefix.clone()).collect();
         let bytes = self.bytes(size);
@@ -308,6 +377,13 @@ impl Pair {
                 model.gone.iter().filter(|(_, step)| *step > since).map(|(uid, _)| *uid).collect();
             expected.sort_unstable();
             assert_eq!(gone, real(&expected));
+        }
+        // What counts against the quota is what is stored, to the octet.
+        for (id, mailboxes) in self.accounts.iter().zip(self.model.chunks(3)) {
+            let stored = mailboxes.iter().flat_map(|mailbox| mailbox.messages.values());
+            let account = self.store.account(*id).await.unwrap().unwrap();
+            let sizes: Vec<_> = stored.map(|message| message.bytes.len() as u64).collect();
+            assert_eq!((account.used, account.messages), (sizes.iter().sum(), sizes.len() as u64));
         }
         let balance = self.store.balance().await.unwrap();
         assert_eq!((balance.accepted, balance.delivered), (self.delivered, self.delivered));

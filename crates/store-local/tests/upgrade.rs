@@ -10,15 +10,26 @@ use std::path::Path;
 use mail::{Flags, Keyword, ModSeq, Uid};
 use store::conformance as suite;
 use store::{DirectoryEntry, JourneyQuery, Store};
+use store_local::{OpenError, inspect};
 
 #[tokio::test]
 async fn every_released_format_opens_and_checks_clean() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let mut versions = 0;
     for fixture in std::fs::read_dir(fixtures).unwrap() {
-        let dir = tempfile::tempdir().unwrap();
-        support::copy_dir(&fixture.unwrap().path(), dir.path());
+        let (dir, fixture) = (tempfile::tempdir().unwrap(), fixture.unwrap().path());
+        support::copy_dir(&fixture, dir.path());
+        let version = fixture.file_name().unwrap().to_str().unwrap()[1..].parse::<i64>().unwrap();
+        let before = support::files(dir.path());
+        match inspect(dir.path(), true) {
+            Ok(findings) => assert!(version > 1 && findings.is_empty(), "{findings:?}"),
+            Err(error) => {
+                assert!(matches!(error, OpenError::OldVersion { found, .. } if found == version), "{error}");
+                assert_eq!(support::files(dir.path()), before);
+            }
+        }
         examine(dir.path()).await;
+        assert_eq!(inspect(dir.path(), true).unwrap(), []);
         versions += 1;
     }
     assert!(versions > 0);

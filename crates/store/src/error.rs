@@ -36,8 +36,8 @@ pub enum StoreError {
     HasChildren,
     /// The queue entry is not there (any more).
     NoQueueEntry(QueueId),
-    /// The message can't be read: its bytes don't match their checksum. It is quarantined and reported;
-    /// the words name the place.
+    /// The message can't be read: its bytes don't match their checksum, or its record makes no sense. It is quarantined
+    /// and reported; the words name the place.
     Damaged(String),
     /// A named limit (`mail::limits`) would be passed.
     Limit(&'static str),

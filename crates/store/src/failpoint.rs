@@ -17,7 +17,7 @@ static CHOSEN: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
 /// place is passed. Where the variable is not set this costs one relaxed load.
 ///
 /// Places in `store-local`: `log.before-sync`, `log.after-sync`, `log.new-segment`, `commit.before`,
-/// `commit.after`, `checkpoint.before`, `checkpoint.after`, `reclaim.copied`, `reclaim.committed`;
+/// `commit.before-sync`, `commit.after`, `checkpoint.before`, `checkpoint.after`, `reclaim.copied`, `reclaim.committed`;
 /// in `mta`: `relay.begin`, `relay.after-remote` (the other side has taken it, we have not recorded it).
 /// `tests/crash/run` finds the names in the source and dies at each.
 pub fn failpoint(name: &str) {

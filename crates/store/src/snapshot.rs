@@ -1,16 +1,21 @@
 //! A mailbox as it was at one moment, shared by all who look at it.
 //!
 //! A [`Snapshot`] never changes. After each commit the engine publishes a new one that shares all
-//! untouched chunks with the last, so that many sessions on one mailbox cost one copy, and comparing
-//! two snapshots skips what is the same by pointer. An IMAP session's view *is* the snapshot that
-//! it last told its client of; what it must tell is the difference to the newest.
+//! untouched blocks and chunks with the last, so that a change costs about the same in a mailbox of any
+//! size, many sessions on one mailbox cost one copy, and comparing two snapshots skips what is the same
+//! by pointer. An IMAP session's view *is* the snapshot that it last told its client of; what it must
+//! tell is the difference to the newest.
 
 use std::sync::Arc;
 
 use mail::{BodyId, Flags, Keyword, MailboxId, ModSeq, ThreadId, Timestamp, Uid, UidValidity};
 
-/// Messages in a chunk at most.
-const CHUNK: usize = 256;
+/// Messages in a chunk at most; few in tests, so that small mailboxes have many.
+const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
+
+/// Chunks in a block at most. A change copies the chunk that it is in and two lists of pointers: with a million
+/// messages some 60 blocks and the 64 chunks of one.
+const BLOCK: usize = if cfg!(test) { 4 } else { 64 };
 
 /// One message, as the index in memory knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +57,48 @@ pub struct Snapshot {
     pub recent_from: Uid,
     /// The mailbox's keywords; a row's bit `n` is `keywords[n]`. Only grows.
     pub keywords: Arc<[Keyword]>,
-    chunks: Vec<Arc<[MessageRow]>>,
-    /// `starts[i]`: how many rows stand before chunk `i`.
+    blocks: Vec<Arc<Block>>,
+    /// `starts[i]`: how many rows stand before block `i`.
     starts: Vec<u32>,
     len: u32,
+}
+
+type Chunk = Arc<[MessageRow]>;
+
+/// Chunks that follow each other. Neither it nor any of them is empty.
+#[derive(Debug)]
+struct Block {
+    chunks: Vec<Chunk>,
+    /// `starts[i]`: how many rows of the block stand before chunk `i`.
+    starts: Vec<u32>,
+    len: u32,
+}
+
+impl Block {
+    fn new(chunks: &[Chunk]) -> Arc<Self> {
+        let (starts, len) = starts(chunks.iter().map(|chunk| chunk.len()));
+        Arc::new(Self { chunks: chunks.to_vec(), starts, len })
+    }
+
+    /// The highest UID.
+    fn last(&self) -> Uid {
+        last(&self.chunks[self.chunks.len() - 1])
+    }
+}
+
+fn last(chunk: &Chunk) -> Uid {
+    chunk[chunk.len() - 1].uid
+}
+
+/// Where each of some parts with these lengths begins, and how long they are together.
+fn starts(lengths: impl Iterator<Item = usize>) -> (Vec<u32>, u32) {
+    let mut len = 0;
+    let starts = lengths.map(|length| {
+        let start = len;
+        len += u32::try_from(length).unwrap_or(u32::MAX);
+        start
+    });
+    (starts.collect(), len)
 }
 
 impl Snapshot {
@@ -68,7 +111,7 @@ impl Snapshot {
             highest_modseq: ModSeq(1),
             recent_from: Uid::FIRST,
             keywords: Arc::from([]),
-            chunks: Vec::new(),
+            blocks: Vec::new(),
             starts: Vec::new(),
             len: 0,
         }
@@ -89,28 +132,44 @@ impl Snapshot {
         if index >= self.len() {
             return None;
         }
-        let chunk = self.starts.partition_point(|start| *start as usize <= index) - 1;
-        self.chunks[chunk].get(index - self.starts[chunk] as usize)
+        let (block, index) = self.block(index);
+        let chunk = block.starts.partition_point(|start| *start as usize <= index) - 1;
+        block.chunks[chunk].get(index - block.starts[chunk] as usize)
+    }
+
+    /// The block with this index, which is below the length, and the index in it.
+    fn block(&self, index: usize) -> (&Block, usize) {
+        let block = self.starts.partition_point(|start| *start as usize <= index) - 1;
+        (&self.blocks[block], index - self.starts[block] as usize)
     }
 
     /// All messages, by UID.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &MessageRow> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter())
+        self.blocks.iter().flat_map(|block| &block.chunks).flat_map(|chunk| chunk.iter())
     }
 
     /// The messages with these indexes, in order; what is beyond the end is left out.
     pub fn range(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = &MessageRow> {
-        let first = self.starts.partition_point(|start| *start as usize <= range.start).saturating_sub(1);
-        let skip = range.start - self.starts.get(first).map_or(range.start, |start| *start as usize);
-        self.chunks[first.min(self.chunks.len())..].iter().flat_map(|chunk| chunk.iter()).skip(skip).take(range.len())
+        let before = self.starts.partition_point(|start| *start as usize <= range.start).saturating_sub(1);
+        let mut skip = range.start - self.starts.get(before).map_or(0, |start| *start as usize);
+        let chunks = self.blocks[before.min(self.blocks.len())..].iter().flat_map(|block| &block.chunks);
+        // Chunks before the range are passed over whole.
+        let chunks = chunks.filter_map(move |chunk| {
+            let rows = chunk.get(skip.min(chunk.len())..).filter(|rows| !rows.is_empty());
+            skip = skip.saturating_sub(chunk.len());
+            rows
+        });
+        chunks.flatten().take(range.len())
     }
 
     /// The index of `uid`: `Ok` where it is, `Err` where it would be.
     pub fn find(&self, uid: Uid) -> Result<usize, usize> {
-        let chunk = self.chunks.partition_point(|chunk| chunk[chunk.len() - 1].uid < uid);
-        let Some(rows) = self.chunks.get(chunk) else { return Err(self.len()) };
-        let start = self.starts[chunk] as usize;
-        rows.binary_search_by_key(&uid, |row| row.uid).map(|at| start + at).map_err(|at| start + at)
+        let before = self.blocks.partition_point(|block| block.last() < uid);
+        let Some(block) = self.blocks.get(before) else { return Err(self.len()) };
+        let chunk = block.chunks.partition_point(|chunk| last(chunk) < uid);
+        let start = (self.starts[before] + block.starts[chunk]) as usize;
+        let found = block.chunks[chunk].binary_search_by_key(&uid, |row| row.uid);
+        found.map(|at| start + at).map_err(|at| start + at)
     }
 
     /// The message with `uid`.
@@ -130,46 +189,29 @@ impl Snapshot {
         &'a self,
         newer: &'a Self,
     ) -> impl Iterator<Item = (Option<&'a MessageRow>, Option<&'a MessageRow>)> + 'a {
-        let (mut old_chunks, mut new_chunks) = (self.chunks.as_slice(), newer.chunks.as_slice());
-        let (mut old, mut new): (&[MessageRow], &[MessageRow]) = (&[], &[]);
+        let (mut from, mut to) = (Cursor::new(self), Cursor::new(newer));
         std::iter::from_fn(move || {
             loop {
-                if old.is_empty() && new.is_empty() {
-                    while let ([a, rest_a @ ..], [b, rest_b @ ..]) = (old_chunks, new_chunks) {
-                        if !Arc::ptr_eq(a, b) {
-                            break;
-                        }
-                        (old_chunks, new_chunks) = (rest_a, rest_b);
-                    }
-                }
-                if old.is_empty()
-                    && let [first, rest @ ..] = old_chunks
-                {
-                    (old, old_chunks) = (first, rest);
-                }
-                if new.is_empty()
-                    && let [first, rest @ ..] = new_chunks
-                {
-                    (new, new_chunks) = (first, rest);
-                }
+                Cursor::pass_shared(&mut from, &mut to);
+                let (old, new) = (from.rows, to.rows);
                 match (old, new) {
                     ([], []) => return None,
                     ([a, rest_a @ ..], [b, rest_b @ ..]) if a.uid == b.uid => {
-                        (old, new) = (rest_a, rest_b);
+                        (from.rows, to.rows) = (rest_a, rest_b);
                         if a != b {
                             return Some((Some(a), Some(b)));
                         }
                     }
                     ([a, rest @ ..], [b, ..]) if a.uid < b.uid => {
-                        old = rest;
+                        from.rows = rest;
                         return Some((Some(a), None));
                     }
                     ([a, rest @ ..], []) => {
-                        old = rest;
+                        from.rows = rest;
                         return Some((Some(a), None));
                     }
                     (_, [b, rest @ ..]) => {
-                        new = rest;
+                        to.rows = rest;
                         return Some((None, Some(b)));
                     }
                 }
@@ -177,36 +219,139 @@ impl Snapshot {
         })
     }
 
+    /// For engines: puts rows behind the last, by UID; whole chunks at a time make whole chunks.
+    pub fn push(&mut self, rows: &[MessageRow]) {
+        for chunk in rows.chunks(CHUNK) {
+            match self.blocks.last_mut().and_then(Arc::get_mut) {
+                Some(block) if block.chunks.len() < BLOCK => {
+                    block.chunks.push(Arc::from(chunk));
+                    block.starts.push(block.len);
+                    block.len += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+                }
+                _ => {
+                    self.starts.push(self.len);
+                    self.blocks.push(Block::new(&[Arc::from(chunk)]));
+                }
+            }
+            self.len += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+        }
+    }
+
     /// For engines: the snapshot after a commit. `changed` ascends by UID and holds rows that are new
     /// or replace the row of that UID; `removed` ascends too. The other fields are the caller's to set.
     #[must_use]
     pub fn apply(&self, changed: &[MessageRow], removed: &[Uid]) -> Self {
-        let mut next =
-            Self { chunks: Vec::with_capacity(self.chunks.len() + 1), starts: Vec::new(), len: 0, ..self.clone() };
         let (mut changed, mut removed) = (changed, removed);
-        for (n, chunk) in self.chunks.iter().enumerate() {
-            let last = chunk[chunk.len() - 1].uid;
-            // What comes after the mailbox's last row goes into its last chunk, up to its size.
-            let is_last = n + 1 == self.chunks.len();
-            let mine = if is_last { changed.len() } else { changed.partition_point(|row| row.uid <= last) };
-            let gone = removed.partition_point(|uid| *uid <= last);
-            if mine == 0 && gone == 0 {
-                next.chunks.push(chunk.clone());
-                continue;
+        let mut blocks = Vec::with_capacity(self.blocks.len() + 1);
+        for (n, block) in self.blocks.iter().enumerate() {
+            // What comes after the mailbox's last row goes into its last block.
+            let is_last = n + 1 == self.blocks.len();
+            let (now, gone) = up_to(&mut changed, &mut removed, (!is_last).then(|| block.last()));
+            if now.is_empty() && gone.is_empty() {
+                blocks.push(block.clone());
+            } else {
+                blocks.extend(apply_to(&block.chunks, now, gone).chunks(BLOCK).map(Block::new));
             }
-            let (now, later) = changed.split_at(mine);
-            let rows = merge(chunk, now, &removed[..gone]);
-            (changed, removed) = (later, &removed[gone..]);
-            next.chunks.extend(rows.chunks(CHUNK).map(Arc::from));
         }
         // Only an empty mailbox comes here with rows left.
-        next.chunks.extend(changed.chunks(CHUNK).map(Arc::from));
-        for chunk in &next.chunks {
-            next.starts.push(next.len);
-            next.len += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
-        }
-        next
+        blocks.extend(apply_to(&[], changed, &[]).chunks(BLOCK).map(Block::new));
+        let (starts, len) = starts(blocks.iter().map(|block| block.len as usize));
+        Self { blocks, starts, len, keywords: self.keywords.clone(), ..*self }
     }
+}
+
+/// Takes what is not above `last` (`None`: all) from the front of both.
+fn up_to<'a, 'b>(
+    changed: &mut &'a [MessageRow],
+    removed: &mut &'b [Uid],
+    last: Option<Uid>,
+) -> (&'a [MessageRow], &'b [Uid]) {
+    let mine = last.map_or(changed.len(), |last| changed.partition_point(|row| row.uid <= last));
+    let gone = last.map_or(removed.len(), |last| removed.partition_point(|uid| *uid <= last));
+    let (now, later) = changed.split_at(mine);
+    let (gone, stays) = removed.split_at(gone);
+    (*changed, *removed) = (later, stays);
+    (now, gone)
+}
+
+/// The chunks after a change; those that it does not touch are shared. What comes after the last row goes into the
+/// last chunk, up to its size.
+fn apply_to(chunks: &[Chunk], mut changed: &[MessageRow], mut removed: &[Uid]) -> Vec<Chunk> {
+    let mut next = Vec::with_capacity(chunks.len() + 1);
+    for (n, chunk) in chunks.iter().enumerate() {
+        let is_last = n + 1 == chunks.len();
+        let (now, gone) = up_to(&mut changed, &mut removed, (!is_last).then(|| last(chunk)));
+        if now.is_empty() && gone.is_empty() {
+            next.push(chunk.clone());
+        } else {
+            next.extend(merge(chunk, now, gone).chunks(CHUNK).map(Arc::from));
+        }
+    }
+    next.extend(changed.chunks(CHUNK).map(Arc::from));
+    next
+}
+
+/// A place in a snapshot, for comparing: what is left of the rows, of their block's chunks, and of the blocks.
+struct Cursor<'a> {
+    blocks: &'a [Arc<Block>],
+    chunks: &'a [Chunk],
+    rows: &'a [MessageRow],
+}
+
+impl<'a> Cursor<'a> {
+    fn new(snapshot: &'a Snapshot) -> Self {
+        Self { blocks: &snapshot.blocks, chunks: &[], rows: &[] }
+    }
+
+    /// Goes on to the next rows on each side that has none left. Where both are at the edge of the same block or chunk
+    /// they pass over it.
+    fn pass_shared(a: &mut Self, b: &mut Self) {
+        if a.rows.is_empty() && b.rows.is_empty() {
+            loop {
+                if a.chunks.is_empty() && b.chunks.is_empty() {
+                    (a.blocks, b.blocks) = after_shared(a.blocks, b.blocks);
+                }
+                let moved = a.take_block() | b.take_block();
+                (a.chunks, b.chunks) = after_shared(a.chunks, b.chunks);
+                if !moved {
+                    break;
+                }
+            }
+        }
+        a.take_chunk();
+        b.take_chunk();
+    }
+
+    /// False: there is no need, or no other.
+    fn take_block(&mut self) -> bool {
+        match self.blocks {
+            [first, rest @ ..] if self.chunks.is_empty() => {
+                (self.chunks, self.blocks) = (first.chunks.as_slice(), rest);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn take_chunk(&mut self) {
+        if self.rows.is_empty() {
+            self.take_block();
+            if let [first, rest @ ..] = self.chunks {
+                (self.rows, self.chunks) = (&first[..], rest);
+            }
+        }
+    }
+}
+
+/// Without what both share at their front.
+fn after_shared<'a, T: ?Sized>(mut a: &'a [Arc<T>], mut b: &'a [Arc<T>]) -> (&'a [Arc<T>], &'a [Arc<T>]) {
+    while let ([one, rest_a @ ..], [other, rest_b @ ..]) = (a, b) {
+        if !Arc::ptr_eq(one, other) {
+            break;
+        }
+        (a, b) = (rest_a, rest_b);
+    }
+    (a, b)
 }
 
 /// `old` with the rows of `changed` put in by UID, without those `removed`; all three ascend.
@@ -287,8 +432,9 @@ mod tests {
             let before = (snapshot.clone(), model.clone());
             let mut changed = std::collections::BTreeMap::new();
             let mut removed = Vec::new();
+            let rare = if random(2) == 0 { 12 } else { 300 };
             for uid in model.keys().copied().collect::<Vec<u32>>() {
-                match random(12) {
+                match random(rare) {
                     0 => removed.push(uid),
                     1 => drop(changed.insert(uid, row(uid, modseq))),
                     _ => {}
@@ -309,6 +455,11 @@ mod tests {
                 assert_eq!(snapshot.find(Uid::new(*uid).unwrap()), Ok(index));
             }
             assert_eq!(snapshot.get(model.len()), None);
+            let mut pushed = Snapshot::empty(MailboxId(1), UidValidity(1));
+            let rows: Vec<_> = model.values().cloned().collect();
+            rows.chunks(CHUNK).for_each(|chunk| pushed.push(chunk));
+            assert!(pushed.iter().eq(snapshot.iter()) && (0..rows.len()).all(|at| pushed.get(at) == rows.get(at)));
+            assert!(pushed.differences(&snapshot).next().is_none());
             let (from, to) = (random(400) as usize, random(400) as usize);
             let naive: Vec<_> = (from..to.max(from)).filter_map(|at| snapshot.get(at)).collect();
             assert_eq!(snapshot.range(from..to.max(from)).collect::<Vec<_>>(), naive);

@@ -43,6 +43,33 @@ fn all<T>(
     Ok(list)
 }
 
+/// As [`all`] for what is queued, up to `limit`: a record that makes no sense is reported and set aside, and holds up
+/// nothing else. The first column is the queue id.
+fn readable<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    limit: usize,
+    mut read: impl FnMut(&Row<'_>) -> StoreResult<T>,
+) -> StoreResult<Vec<T>> {
+    let mut statement = conn.prepare_cached(sql).map_err(db)?;
+    let mut rows = statement.query(params).map_err(db)?;
+    let mut list = Vec::new();
+    while list.len() < limit
+        && let Some(row) = rows.next().map_err(db)?
+    {
+        match read(row) {
+            Ok(one) => list.push(one),
+            Err(StoreError::Damaged(why)) => {
+                let id = QueueId::from_u64(get(row, 0)?);
+                tracing::error!(id = %id, why, "a queued message's record is damaged; it is set aside");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(list)
+}
+
 fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> StoreResult<T> {
     row.get(column).map_err(db)
 }
@@ -90,7 +117,7 @@ pub(crate) fn mailbox(conn: &Connection, account: AccountId, name: &str) -> Stor
 pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxStatus> {
     let sql = "SELECT messages, unseen, deleted, uid_next, uid_validity, modseq, size,
                  (SELECT count(*) FROM messages m WHERE m.mailbox = b.id AND m.uid >= b.recent_from)
-               FROM mailboxes b WHERE id = ?1";
+               FROM mailboxes_now b WHERE id = ?1";
     let status = one(conn, sql, [id.0], |row| {
         Ok(MailboxStatus {
             id,
@@ -109,7 +136,7 @@ pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxSta
 
 /// `recent_from` and `uid_next` of a mailbox.
 pub(crate) fn recent(conn: &Connection, id: MailboxId) -> StoreResult<(u32, u32)> {
-    let sql = "SELECT recent_from, uid_next FROM mailboxes WHERE id = ?1";
+    let sql = "SELECT recent_from, uid_next FROM mailboxes_now WHERE id = ?1";
     one(conn, sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?.ok_or(StoreError::MailboxGone(id))
 }
 
@@ -228,9 +255,9 @@ pub(crate) fn queue_items(
     limit: usize,
 ) -> StoreResult<Vec<QueueItem>> {
     let sql = "SELECT queue, idx, destination, next_attempt, attempts, state FROM queue_recipients
-               WHERE (queue, idx) > (?1, ?2) ORDER BY queue, idx LIMIT ?3";
+               WHERE (queue, idx) > (?1, ?2) ORDER BY queue, idx";
     let (queue, index) = after.map_or((-1, 0), |(id, index)| (id.as_u64().cast_signed(), index));
-    all(conn, sql, params![queue, index, limit], |row| {
+    readable(conn, sql, params![queue, index], limit, |row| {
         Ok(QueueItem {
             id: QueueId::from_u64(get(row, 0)?),
             recipient: get(row, 1)?,
@@ -284,8 +311,8 @@ pub(crate) fn queue_messages(
     limit: usize,
 ) -> StoreResult<Vec<QueueMessage>> {
     let after = after.map_or(-1, |id| id.as_u64().cast_signed());
-    let sql = format!("{QUEUE} WHERE id > ?1 ORDER BY id LIMIT ?2");
-    all(conn, &sql, params![after, limit], |row| queue_head(conn, row, 0))
+    let sql = format!("{QUEUE} WHERE id > ?1 ORDER BY id");
+    readable(conn, &sql, [after], limit, |row| queue_head(conn, row, 0))
 }
 
 pub(crate) fn queue_message(conn: &Connection, id: QueueId) -> StoreResult<Option<QueueMessage>> {

@@ -123,7 +123,7 @@ impl Truth {
             None => inbox,
             Some(name) => self.mailbox_or_make(delivery.account, name)?,
         };
-        let modseq = self.next_modseq(mailbox)?;
+        let modseq = self.modseq_of_arrival(mailbox)?;
         let arrival = Arrival {
             flags: delivery.flags,
             keywords: 0,
@@ -174,8 +174,11 @@ impl Truth {
             prefix
         ];
         self.exec(sql, values)?;
-        let cell = self.mailbox_mut(mailbox)?;
+        let cell = self.mailbox_to_count(mailbox)?;
         cell.uid_next = row.uid.get().checked_add(1).unwrap_or(0);
+        // Nothing can stand at or above the end of the UIDs, so that row must be written.
+        cell.dirty |= cell.uid_next == 0;
+        cell.arrived += 1;
         cell.messages += 1;
         cell.unseen += u32::from(!row.flags.contains(Flags::SEEN));
         cell.deleted += u32::from(row.flags.contains(Flags::DELETED));
@@ -275,7 +278,7 @@ impl Truth {
             .iter()
             .map(|message| self.keyword_bits(mailbox, &message.keywords, true))
             .collect::<StoreResult<Vec<_>>>()?;
-        let modseq = self.next_modseq(mailbox)?;
+        let modseq = self.modseq_of_arrival(mailbox)?;
         let mut uids = Vec::with_capacity(messages.len());
         for ((message, place), keywords) in messages.iter().zip(places).zip(bits) {
             let body = BodyId(self.add_body(*place, 1)?);

@@ -250,6 +250,8 @@ impl Truth {
     pub(super) fn remove_mailbox(&mut self, id: MailboxId) -> StoreResult<()> {
         let cell: &MailboxCell = self.mailbox(id)?;
         let (owner, size, messages) = (cell.account, cell.size, cell.messages);
+        // Read before the rows go, or what they counted would be taken off twice.
+        self.account(owner)?;
         let sql = "SELECT body, count(*) FROM messages WHERE mailbox = ?1 GROUP BY body";
         let bodies: Vec<(u64, u64)> = self.all(sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (body, refs) in bodies {
@@ -259,6 +261,7 @@ impl Truth {
             self.exec(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id.0])?;
         }
         self.exec("DELETE FROM mailboxes WHERE id = ?1", [id.0])?;
+        self.exec("DELETE FROM behind WHERE mailbox = ?1", [id.0])?;
         // The account's order of changes goes on above what the mailbox had.
         if let Some(account) = self.account(owner)? {
             account.used = account.used.saturating_sub(size);

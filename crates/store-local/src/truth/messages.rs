@@ -131,7 +131,7 @@ impl Truth {
             return Ok(outcome);
         }
         let names = self.keywords(from)?;
-        let modseq = self.next_modseq(to)?;
+        let modseq = self.modseq_of_arrival(to)?;
         for (row, prefix) in rows {
             let old = row.uid;
             let keywords: Vec<_> = names

@@ -11,13 +11,14 @@ mod mailboxes;
 mod messages;
 mod queue;
 pub(crate) mod schema;
+mod syncer;
 mod writer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use mail::{AccountId, Address, Keyword, MailboxId, ModSeq, Uid, UidValidity};
-use rusqlite::{Connection, OptionalExtension, Params, params};
+use rusqlite::{Connection, OptionalExtension, Params, ToSql, params};
 use store::{MessageRow, QueueNews, StoreError, StoreResult};
 
 pub(crate) use accept::Plan;
@@ -25,12 +26,16 @@ pub(crate) use care::FORGET_AT_ONCE;
 pub(crate) use mailboxes::checked_name;
 pub(crate) use messages::{ROW, read_row};
 pub(crate) use queue::SettlePlan;
+pub(crate) use syncer::{Committed, Stable, Syncer};
 pub(crate) use writer::{Placed, Writer};
 
 use crate::codec;
 use crate::directory::DirectoryChange;
 use crate::error::db;
 use crate::log::{BLOBS, Place};
+
+/// Messages that a mailbox's row may be behind; counting them is what a look at its row costs.
+const ARRIVED: u32 = 64;
 
 /// Cells kept in memory between batches; beyond that they are read anew.
 const CELLS: usize = 200_000;
@@ -124,7 +129,14 @@ pub(crate) struct MailboxCell {
     pub(crate) size: u64,
     /// Read when first needed.
     pub(crate) keywords: Option<Arc<[Keyword]>>,
+    /// Messages that came since its row was written: they count themselves.
+    arrived: u32,
+    /// Whether it stands in `behind`.
+    behind: bool,
+    /// Something changed that messages don't tell: its row must be written.
     dirty: bool,
+    /// Changed in this batch.
+    touched: bool,
 }
 
 struct SegmentCell {
@@ -140,7 +152,7 @@ pub(crate) struct Truth {
     counters_dirty: bool,
     accounts: HashMap<AccountId, AccountCell>,
     mailboxes: HashMap<MailboxId, MailboxCell>,
-    dirty_mailboxes: Vec<MailboxId>,
+    touched_mailboxes: Vec<MailboxId>,
     segments: HashMap<u32, SegmentCell>,
     dirty_segments: Vec<u32>,
     /// Whether the change that runs has written anything.
@@ -162,7 +174,7 @@ impl Truth {
             counters_dirty: false,
             accounts: HashMap::new(),
             mailboxes: HashMap::new(),
-            dirty_mailboxes: Vec::new(),
+            touched_mailboxes: Vec::new(),
             segments: HashMap::new(),
             dirty_segments: Vec::new(),
             wrote: false,
@@ -226,7 +238,8 @@ impl Truth {
         let Some((address, state, quota, floor, inbox)) = row else { return Ok(None) };
         let (mut used, mut messages, mut modseq) = (0, 0, floor);
         // Cells in memory are ahead of the disk within a batch.
-        let ids = self.all("SELECT id, size, messages, modseq FROM mailboxes WHERE account = ?1", [id.0], |row| {
+        let sql = "SELECT id, size, messages, modseq FROM mailboxes_now WHERE account = ?1";
+        let ids = self.all(sql, [id.0], |row| {
             Ok((MailboxId(row.get(0)?), row.get::<_, u64>(1)?, row.get::<_, u64>(2)?, row.get::<_, u64>(3)?))
         })?;
         for (mailbox, size, count, change) in ids {
@@ -242,9 +255,10 @@ impl Truth {
     /// A mailbox, from memory or disk.
     pub(crate) fn mailbox(&mut self, id: MailboxId) -> StoreResult<&mut MailboxCell> {
         if !self.mailboxes.contains_key(&id) {
-            let sql = "SELECT account, uid_validity, uid_next, modseq, recent_from, messages, unseen, deleted, size
-                       FROM mailboxes WHERE id = ?1";
+            let sql = "SELECT account, uid_validity, uid_next, modseq, recent_from, messages, unseen, deleted, size,
+                       arrived FROM mailboxes_now WHERE id = ?1";
             let cell = self.one(sql, [id.0], |row| {
+                let arrived = row.get::<_, u32>(9)?;
                 Ok(MailboxCell {
                     account: AccountId(row.get(0)?),
                     uid_validity: UidValidity(row.get(1)?),
@@ -256,7 +270,10 @@ impl Truth {
                     deleted: row.get(7)?,
                     size: row.get(8)?,
                     keywords: None,
+                    arrived,
+                    behind: arrived > 0,
                     dirty: false,
+                    touched: false,
                 })
             })?;
             self.mailboxes.insert(id, cell.ok_or(StoreError::MailboxGone(id))?);
@@ -266,12 +283,19 @@ impl Truth {
 
     /// The mailbox, to change it.
     fn mailbox_mut(&mut self, id: MailboxId) -> StoreResult<&mut MailboxCell> {
+        let cell = self.mailbox_to_count(id)?;
+        cell.dirty = true;
+        Ok(cell)
+    }
+
+    /// The mailbox, to change what a new message of it tells by itself.
+    fn mailbox_to_count(&mut self, id: MailboxId) -> StoreResult<&mut MailboxCell> {
         self.wrote = true;
         self.mailbox(id)?;
         let cell = self.mailboxes.get_mut(&id).ok_or(StoreError::MailboxGone(id))?;
-        if !cell.dirty {
-            cell.dirty = true;
-            self.dirty_mailboxes.push(id);
+        if !cell.touched {
+            cell.touched = true;
+            self.touched_mailboxes.push(id);
         }
         Ok(cell)
     }
@@ -288,12 +312,19 @@ impl Truth {
 
     /// The next place in the account's order of changes, given to this mailbox.
     fn next_modseq(&mut self, id: MailboxId) -> StoreResult<ModSeq> {
+        let modseq = self.modseq_of_arrival(id)?;
+        self.mailbox_mut(id)?;
+        Ok(modseq)
+    }
+
+    /// The same for messages that are put into the mailbox now.
+    fn modseq_of_arrival(&mut self, id: MailboxId) -> StoreResult<ModSeq> {
         let account = self.mailbox(id)?.account;
         let gone = StoreError::MailboxGone(id);
         let cell = self.account(account)?.ok_or(gone)?;
         cell.modseq += 1;
         let modseq = cell.modseq;
-        self.mailbox_mut(id)?.modseq = modseq;
+        self.mailbox_to_count(id)?.modseq = modseq;
         Ok(ModSeq(modseq))
     }
 
@@ -367,25 +398,7 @@ impl Truth {
 
     /// Writes what changed in memory. The effects tell whom to publish to.
     fn flush(&mut self) -> StoreResult<()> {
-        for id in std::mem::take(&mut self.dirty_mailboxes) {
-            let Some(cell) = self.mailboxes.get_mut(&id) else { continue };
-            cell.dirty = false;
-            self.used.push(cell.account);
-            let sql = "UPDATE mailboxes SET uid_next = ?2, modseq = ?3, recent_from = ?4, messages = ?5, unseen = ?6,
-                       deleted = ?7, size = ?8 WHERE id = ?1";
-            let mut statement = self.conn.prepare_cached(sql).map_err(db)?;
-            let values = params![
-                id.0,
-                cell.uid_next,
-                cell.modseq,
-                cell.recent_from,
-                cell.messages,
-                cell.unseen,
-                cell.deleted,
-                cell.size
-            ];
-            statement.execute(values).map_err(db)?;
-        }
+        self.flush_mailboxes()?;
         for number in std::mem::take(&mut self.dirty_segments) {
             let Some(cell) = self.segments.get_mut(&number) else { continue };
             cell.dirty = false;
@@ -420,11 +433,46 @@ impl Truth {
         Ok(())
     }
 
+    fn flush_mailboxes(&mut self) -> StoreResult<()> {
+        for id in std::mem::take(&mut self.touched_mailboxes) {
+            let Some(cell) = self.mailboxes.get_mut(&id) else { continue };
+            cell.touched = false;
+            self.used.push(cell.account);
+            let run = |sql: &str, values: &[&dyn ToSql]| {
+                self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).map_err(db)
+            };
+            if !cell.dirty && cell.arrived < ARRIVED {
+                if !std::mem::replace(&mut cell.behind, true) {
+                    run("INSERT INTO behind(mailbox) VALUES (?1)", params![id.0])?;
+                }
+                continue;
+            }
+            let sql = "UPDATE mailboxes SET uid_next = ?2, modseq = ?3, recent_from = ?4, messages = ?5, unseen = ?6,
+                       deleted = ?7, size = ?8 WHERE id = ?1";
+            let values = params![
+                id.0,
+                cell.uid_next,
+                cell.modseq,
+                cell.recent_from,
+                cell.messages,
+                cell.unseen,
+                cell.deleted,
+                cell.size
+            ];
+            run(sql, values)?;
+            if std::mem::take(&mut cell.behind) {
+                run("DELETE FROM behind WHERE mailbox = ?1", params![id.0])?;
+            }
+            (cell.dirty, cell.arrived) = (false, 0);
+        }
+        Ok(())
+    }
+
     /// Forgets what is in memory: the disk says something else.
     fn forget(&mut self) -> StoreResult<()> {
         self.accounts.clear();
         self.mailboxes.clear();
-        self.dirty_mailboxes.clear();
+        self.touched_mailboxes.clear();
         self.segments.clear();
         self.dirty_segments.clear();
         self.counters = Counters::read(&self.conn).map_err(db)?;

@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 
-/// The version that this program writes.
-pub(crate) const VERSION: i64 = 1;
+/// The version that this program writes: the first, and a step for each that came after it.
+pub(crate) const VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// Says that a database is ours ("Prdr").
 pub(crate) const APPLICATION: i64 = 0x5072_6472;
@@ -64,12 +64,36 @@ CREATE TABLE late(id INTEGER PRIMARY KEY);
 CREATE TABLE refusals(n INTEGER PRIMARY KEY, event TEXT NOT NULL);
 ";
 
+/// From each version to the next. A step that was released never changes; a new one goes to the end, with a fixture
+/// of the version before it (`tests/upgrade.rs`).
+const STEPS: &[&str] = &[
+    // To 2. A delivery no longer writes the mailbox's row, which costs a page of its own: the row counts the messages
+    // below its `uid_next`, and those that arrived since count themselves. `behind` names the mailboxes that have such.
+    "CREATE TABLE behind(mailbox INTEGER PRIMARY KEY);
+     CREATE VIEW mailboxes_now AS
+       SELECT b.id AS id, b.account AS account, b.uid_validity AS uid_validity, b.recent_from AS recent_from,
+              coalesce((max(m.uid) + 1) & 4294967295, b.uid_next) AS uid_next,
+              max(b.modseq, coalesce(max(m.modseq), 0)) AS modseq, count(m.uid) AS arrived,
+              b.messages + count(m.uid) AS messages, b.unseen + coalesce(sum(m.flags & 1 = 0), 0) AS unseen,
+              b.deleted + coalesce(sum(m.flags & 8 <> 0), 0) AS deleted, b.size + coalesce(sum(m.size), 0) AS size
+       FROM mailboxes b LEFT JOIN messages m ON m.mailbox = b.id AND m.uid >= b.uid_next AND b.uid_next > 0
+       GROUP BY b.id, b.account;",
+];
+
+/// Brings a store of an earlier version to this one, whole or not at all.
+pub(crate) fn upgrade(conn: &Connection, from: i64) -> rusqlite::Result<()> {
+    let steps = STEPS.iter().skip(usize::try_from(from - 1).unwrap_or(0));
+    let steps = steps.copied().collect::<String>();
+    conn.execute_batch(&format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT"))
+}
+
 /// Makes the tables of a new store. UIDVALIDITY begins at the time in seconds, so that a store that is
 /// made anew under the same names never repeats one (RFC 3501 §2.3.1.1).
 pub(crate) fn create(conn: &Connection, now_secs: i64) -> rusqlite::Result<()> {
     let first_uid_validity = now_secs.clamp(1, i64::from(u32::MAX) / 2);
+    let steps = STEPS.concat();
     conn.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES}
+        "BEGIN IMMEDIATE; {TABLES} {steps}
          INSERT INTO counters VALUES (1, 1, 1, 1, {first_uid_validity}, 0, 1, 0, 0, 0, 0, 0, 0, 0);
          PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; COMMIT"
     ))

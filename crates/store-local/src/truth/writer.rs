@@ -1,17 +1,19 @@
-//! The thread that commits: all changes that wait, in one transaction.
+//! The thread that commits: all changes that wait, in one transaction. What comes after COMMIT is `syncer`'s.
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mail::limits;
 use rusqlite::config::DbConfig;
 use store::{StoreError, StoreResult};
 
+use super::syncer::{Committed, Syncer};
 use super::{Effect, Truth, schema};
 use crate::error::db;
 
-use crate::log::{BLOBS, Place};
+use crate::log::Place;
 use crate::publish::Published;
 use crate::submit::{Job, Queue};
 
@@ -40,6 +42,7 @@ enum Trouble {
 pub(crate) struct Writer {
     truth: Truth,
     published: Arc<Published>,
+    syncer: Arc<Syncer>,
     wal_pages: u64,
     /// Pages at which the next checkpoint is tried.
     checkpoint_at: u64,
@@ -49,56 +52,51 @@ pub(crate) struct Writer {
 const READERS_WAIT: Duration = Duration::from_millis(100);
 
 impl Writer {
-    pub(crate) fn new(truth: Truth, published: Arc<Published>, wal_len: u64) -> Self {
+    pub(crate) fn new(truth: Truth, published: Arc<Published>, syncer: Arc<Syncer>, wal_len: u64) -> Self {
         let wal_pages = wal_len / 4096;
-        Self { truth, published, wal_pages, checkpoint_at: wal_pages }
+        Self { truth, published, syncer, wal_pages, checkpoint_at: wal_pages }
     }
 
-    /// Until `input` is closed and empty. Leaves the database folded up.
-    pub(crate) fn run(mut self, input: &Queue<Placed>) {
+    /// Until `input` is closed and empty; `syncing` is the thread that takes `output`. Leaves the database folded up.
+    pub(crate) fn run(mut self, input: &Queue<Placed>, output: &Queue<Committed>, syncing: JoinHandle<()>) {
         self.truth.conn.wal_hook(Some(|_, pages| {
             WAL_PAGES.set(u64::try_from(pages).unwrap_or(0));
             Ok(())
         }));
         let mut batch = Vec::new();
-        let mut results = Vec::new();
         while input.take(&mut batch, limits::COMMIT_CHANGES) {
-            results.clear();
+            let mut results = Vec::with_capacity(batch.len());
+            let number = self.published.stable.next();
             let outcome = match self.published.poison.reason() {
                 Some(why) => Err(StoreError::Poisoned(why)),
                 None => self.commit(&mut batch, &mut results),
             };
-            if outcome.is_ok() {
-                self.published.publish(&mut self.truth);
-            }
+            let outcome = outcome.map(|()| self.published.gather(&mut self.truth));
             self.truth.effects.clear();
             self.truth.used.clear();
             self.truth.journeys = 0;
-            self.answer(&mut batch, &mut results, outcome);
+            let committed = Committed { number, outcome, batch: std::mem::take(&mut batch), results };
+            // One that is alone gains nothing from another thread.
+            if committed.batch.len() == 1 && input.is_empty() && self.published.stable.is_next(number) {
+                self.syncer.end(&mut vec![committed]);
+            } else {
+                // A queue that is closed lost its thread, and who waits hears so.
+                let _ = output.push(committed);
+            }
             self.truth.trim();
             // A checkpoint that failed has stopped the store, and is not tried again.
             if WAL_PAGES.get() >= self.checkpoint_at && self.published.poison.reason().is_none() {
                 self.checkpoint();
             }
         }
+        output.close();
+        // If it fell it has stopped the store.
+        let _ = syncing.join();
         if self.published.poison.reason().is_none() {
             let _ = self.truth.conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         } else {
             // After a failed sync nothing is synced again as if it could be trusted; the next start folds it up.
             let _ = self.truth.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-        }
-    }
-
-    fn answer(&self, batch: &mut Vec<Placed>, results: &mut Vec<StoreResult<()>>, outcome: StoreResult<()>) {
-        let mut results = results.drain(..);
-        for placed in batch.drain(..) {
-            let result = outcome.clone().and_then(|()| results.next().unwrap_or(Ok(())));
-            if result.is_err() {
-                for place in placed.places.iter().filter(|place| place.segment == BLOBS) {
-                    self.published.blob_gone(place.offset);
-                }
-            }
-            placed.job.finish(result);
         }
     }
 
@@ -134,14 +132,13 @@ impl Writer {
         }
         store::failpoint("commit.before");
         if let Err(error) = self.statement("COMMIT") {
-            // ENOSPC at the write of the log is taken back cleanly; whatever else failed, a sync among it, leaves
-            // us not knowing what a power loss would leave.
+            // ENOSPC at the write of the log is taken back cleanly; whatever else failed leaves us not knowing what
+            // a power loss would leave.
             return Err(match error {
                 StoreError::DiskFull => self.roll_back(Trouble::Refused(error)),
                 error => Trouble::Fatal(format!("a commit failed: {error}")),
             });
         }
-        store::failpoint("commit.after");
         Ok(())
     }
 

@@ -75,6 +75,21 @@ pub fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
+/// Every file under `dir`, its length and its bytes' checksum, but what is only memory (`-shm`).
+pub fn files(dir: &Path) -> std::collections::BTreeMap<std::path::PathBuf, (usize, u32)> {
+    let mut all = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            all.extend(files(&entry.path()));
+        } else if !entry.file_name().to_str().unwrap().ends_with("-shm") {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            all.insert(entry.path(), (bytes.len(), crc32fast::hash(&bytes)));
+        }
+    }
+    all
+}
+
 /// xorshift: the same numbers for the same seed.
 pub struct Random(pub u64);
 

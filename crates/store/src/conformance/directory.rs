@@ -85,4 +85,9 @@ pub async fn a_removed_account_leaves_nothing(store: Arc<impl Store>) {
     let status = store.status(new_inbox).await.unwrap();
     assert!(status.uid_validity.0 > old_status.uid_validity.0);
     assert_eq!((status.messages, status.uid_next.get()), (0, 1));
+    assert_eq!(store.account(new).await.unwrap().unwrap().used, 0);
+    // What comes now is seen, and is all that is seen.
+    deliver(&*store, new, "a@x.example", b"three").await;
+    let seen = store.watch(new_inbox).await.unwrap().newest().unwrap();
+    assert_eq!(seen.iter().map(|row| row.uid.get()).collect::<Vec<_>>(), [1]);
 }
