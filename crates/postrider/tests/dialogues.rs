@@ -57,7 +57,7 @@ fn branch() -> SocketAddr {
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-            let mut say = |words: &str| (&stream).write_all(format!("{words}\r\n").as_bytes());
+            let say = |words: &str| (&stream).write_all(format!("{words}\r\n").as_bytes());
             let _ = say("220 branch.example");
             for line in lines {
                 let said = match line.to_ascii_lowercase() {

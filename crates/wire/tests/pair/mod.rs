@@ -2,7 +2,7 @@
 //!
 //! Whoever can go on is picked by the seed, and so is how many bytes arrive at once. When nobody can go on, time passes
 //! to the next deadline. A fault is a place in one of the two streams.
-#![allow(unreachable_pub, clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 pub mod letters;
 
