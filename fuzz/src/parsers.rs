@@ -189,11 +189,15 @@ fn imap_frames(pieces: &[&[u8]], limits: &Limits) -> (Vec<String>, Vec<u8>) {
                 }
                 Framed::Drop(n) => *n,
                 Framed::Command(n) => {
-                    frames.push(format!("{:?}", wire::imap::command::command(&input[..*n], wire::imap::Names::Modified)));
+                    frames
+                        .push(format!("{:?}", wire::imap::command::command(&input[..*n], wire::imap::Names::Modified)));
                     *n
                 }
                 Framed::Message(n, literal) => {
-                    frames.push(format!("{:?} {literal:?}", wire::imap::command::command(&input[..*n], wire::imap::Names::Modified)));
+                    frames.push(format!(
+                        "{:?} {literal:?}",
+                        wire::imap::command::command(&input[..*n], wire::imap::Names::Modified)
+                    ));
                     *n
                 }
                 Framed::End(n) => {

@@ -145,6 +145,15 @@ impl Host for MemoryHost {
         Ok(())
     }
 
+    /// Its own tests look at what is compressed.
+    fn can_compress(&self) -> bool {
+        false
+    }
+
+    fn compress(&mut self, _: &[u8]) {
+        panic!("it is not offered");
+    }
+
     fn security(&self) -> Security {
         self.security
     }

@@ -31,7 +31,7 @@ pub fn pop3_session(data: &[u8]) {
                 }
                 Step::Ask(Question::Read { uid, range }) => {
                     let maildrop: &mut Maildrop = maildrop.as_mut().expect("asked only when open");
-                    match maildrop.read(uid, range).await {
+                    match maildrop.read(uid, range, || engine.from_here().take(3).collect()).await {
                         Ok(piece) => engine.answer(Answer::Piece(&piece)),
                         Err(ReadError::Gone) => panic!("nobody removes messages but this session"),
                         Err(ReadError::Store(error)) => panic!("{error}"),
