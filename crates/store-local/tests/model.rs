@@ -406,6 +406,17 @@ impl Pair {
     }
 }
 
+/// What a mailbox held is taken off its account's use once, also where nothing was read of the account before.
+#[tokio::test]
+async fn a_mailbox_that_is_deleted_right_after_a_start_is_counted_once() {
+    let mut pair = Pair::new().await;
+    let append = Op::Append { mailbox: 1, sizes: vec![7], flags: 0, keyword: None };
+    for op in [Op::Deliver { to: vec![0], size: 9 }, append, Op::Reopen, Op::Mailbox { index: 1 }] {
+        pair.run(op).await;
+    }
+    pair.finish().await;
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
