@@ -99,7 +99,7 @@ fn fits(stage: &mut Box<dyn Stage>, range: &Range<u64>, most: u64) -> Result<(),
 /// An absolute URL must be of this server and of who is logged in: nobody reads another's mail.
 async fn is_ours(shelf: &Shelf<'_>, url: &MessageUrl) -> Result<(), Trouble> {
     let Some(authority) = &url.authority else { return Ok(()) };
-    if !authority.host.eq_ignore_ascii_case(shelf.service.hostname()) {
+    if !authority.host.eq_ignore_ascii_case(&shelf.service.hostname()) {
         return Err(Trouble::Url("The URL is of another server"));
     }
     let Some(user) = &authority.user else { return Ok(()) };

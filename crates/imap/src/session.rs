@@ -1,6 +1,6 @@
 //! The session: its states, and which command is for which state (RFC 3501 §3).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use mail::limits;
 use message::structure::Structure;
@@ -24,21 +24,24 @@ pub struct Service {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) structures: Cache<Structure>,
     pub(crate) facts: Cache<Facts>,
-    hostname: String,
+    hostname: RwLock<Arc<str>>,
 }
 
 impl Service {
     /// On a store; `hostname` stands in the greeting.
-    pub fn new(store: Arc<dyn Store>, hostname: impl Into<String>) -> Self {
+    pub fn new(store: Arc<dyn Store>, hostname: &str) -> Self {
         let (structures, facts) = (Cache::new(limits::IMAP_STRUCTURES), Cache::new(limits::IMAP_FACTS));
-        Self { store, structures, facts, hostname: hostname.into() }
+        Self { store, structures, facts, hostname: RwLock::new(hostname.into()) }
     }
-}
 
-impl Service {
+    /// The server has another name from now on.
+    pub fn rename(&self, hostname: &str) {
+        *self.hostname.write().unwrap_or_else(PoisonError::into_inner) = hostname.into();
+    }
+
     /// The name in the greeting.
-    pub(crate) fn hostname(&self) -> &str {
-        &self.hostname
+    pub(crate) fn hostname(&self) -> Arc<str> {
+        self.hostname.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -101,7 +104,7 @@ impl Session {
 
     async fn talk(&self, io: &mut Io<'_>) -> Result<(), End> {
         let capabilities = capability::list(io.host, false);
-        let greeting = format!("{} Postrider ready", self.service.hostname);
+        let greeting = format!("{} Postrider ready", self.service.hostname());
         condition(&mut io.out, "*", "OK", Some(&format!("CAPABILITY {capabilities}")), &greeting);
         let mut state = State::NotAuthenticated(0);
         let mut errors = 0;

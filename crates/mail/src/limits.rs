@@ -23,8 +23,6 @@ limits! {
     LOCAL_PART_LEN: usize = 64;
     /// Octets of a domain (RFC 1035 §2.3.4).
     DOMAIN_LEN: usize = 253;
-    /// Octets of a path with its brackets (RFC 5321 §4.5.3.1.3), longer ones are accepted up to the sum of the parts.
-    PATH_LEN: usize = 64 + 1 + 253 + 2;
     /// Octets of a keyword; longer ones are refused.
     KEYWORD_LEN: usize = 64;
     /// Keywords of one mailbox, all messages together.
@@ -79,8 +77,6 @@ limits! {
     SMTP_CONNECT_WAIT: Duration = Duration::from_secs(30);
     /// A message up to this goes in one flight with its envelope, where the server offers PIPELINING and CHUNKING.
     SMTP_ONE_FLIGHT: usize = 64 * KIB;
-    /// Rounds of SCRAM that a server may ask of us: more would be a way to keep us busy.
-    SCRAM_ROUNDS: u32 = 1_000_000;
     /// Octets of the other side's words kept in the journey and in bounces.
     REMOTE_WORDS: usize = KIB;
 
@@ -115,8 +111,8 @@ limits! {
     TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
     /// Wait for the client to take what we send.
     WRITE_TIMEOUT: Duration = Duration::from_secs(300);
-    /// SCRAM iterations that our client does for a server: more is an attack on the client (RFC 5802 §9).
-    SCRAM_ITERATIONS_ASKED: u32 = 10_000_000;
+    /// SCRAM iterations that we do for a server as its client: more is a way to keep us busy (RFC 5802 §9).
+    SCRAM_ITERATIONS_ASKED: u32 = 1_000_000;
     /// Failed log-ins of one address before it waits.
     LOGIN_FAILURES: usize = 10;
     /// An account waits after so many times the failures of one address: guesses from everywhere, or a stranger's mischief.

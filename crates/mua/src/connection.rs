@@ -6,22 +6,13 @@ use mail::limits;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use wire::line::{Line, LineReader};
+use wire::sasl::ChannelBinding;
 
 use crate::{MuaError, MuaResult, ServerUrl, Trust};
 
 /// How long a server may take for an answer.
 const PATIENCE: Duration = limits::MUA_TIMEOUT;
-
-/// Who logs in.
-#[derive(Clone)]
-pub struct Login {
-    /// Log-in name: the address.
-    pub user: String,
-    /// Password.
-    pub password: String,
-    /// Fresh printable randomness without commas, for SCRAM (RFC 5802 §5.1).
-    pub nonce: String,
-}
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -38,6 +29,8 @@ pub(crate) struct Connection {
     transport: Transport,
     server: ServerUrl,
     loopback: bool,
+    /// What TLS gives to bind a log-in to.
+    binding: ChannelBinding,
     /// Received, not yet taken: from `taken` on.
     buffer: Vec<u8>,
     taken: usize,
@@ -51,8 +44,14 @@ impl Connection {
         let tcp =
             timeout(PATIENCE, connecting).await.map_err(|_| failed(&"it does not answer"))?.map_err(|e| failed(&e))?;
         let loopback = tcp.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
-        let mut connection =
-            Self { transport: Transport::Plain(tcp), server: server.clone(), loopback, buffer: Vec::new(), taken: 0 };
+        let mut connection = Self {
+            transport: Transport::Plain(tcp),
+            server: server.clone(),
+            loopback,
+            binding: ChannelBinding::default(),
+            buffer: Vec::new(),
+            taken: 0,
+        };
         if server.implicit_tls {
             connection.start_tls(trust).await?;
         }
@@ -69,8 +68,19 @@ impl Connection {
         };
         let handshake = timeout(limits::TLS_HANDSHAKE_TIMEOUT, trust.handshake(&self.server.host, tcp));
         let stream = handshake.await.map_err(|_| self.lost("the TLS handshake does not end"))??;
+        // RFC 9266 §2: this label, an empty context, 32 octets; of TLS 1.3, whose key schedule makes it unique (§4.2).
+        let session = stream.get_ref().1;
+        if session.protocol_version() == Some(rustls::ProtocolVersion::TLSv1_3) {
+            self.binding.tls_exporter =
+                session.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok();
+        }
         self.transport = Transport::Tls(Box::new(stream));
         Ok(())
+    }
+
+    /// What TLS gives to bind a log-in to.
+    pub(crate) const fn binding(&self) -> &ChannelBinding {
+        &self.binding
     }
 
     /// Refuses to go on where a password would be seen on the way.
@@ -158,22 +168,23 @@ impl Connection {
 
     /// A line without its end, waiting `patience` (or for ever) for each piece of it.
     pub(crate) async fn line_within(&mut self, patience: Option<Duration>) -> MuaResult<Vec<u8>> {
-        let mut line = Vec::new();
+        let mut lines = LineReader::new(limits::MUA_LINE_LEN);
+        let mut read = 0;
         loop {
             let here = self.available(patience).await?;
-            let end = here.iter().position(|b| *b == b'\n');
-            let count = end.map_or(here.len(), |at| at + 1);
-            line.extend_from_slice(&here[..count]);
-            self.take(count);
-            if end.is_some() {
-                line.pop();
-                if line.last() == Some(&b'\r') {
-                    line.pop();
-                }
-                return Ok(line);
-            }
-            if line.len() > limits::MUA_LINE_LEN {
-                return Err(self.lost("a line of its answer is far too long"));
+            let (used, line) = lines.read(here);
+            let line = match line {
+                // Quirk: servers that end lines with LF alone are understood.
+                Some(Line::Text(text) | Line::BareLf(text)) => Some(text.to_vec()),
+                Some(Line::TooLong) | None => None,
+            };
+            self.take(used);
+            read += used;
+            match line {
+                Some(line) => return Ok(line),
+                // Before its end: it may never come.
+                None if read > limits::MUA_LINE_LEN => return Err(self.lost("a line of its answer is far too long")),
+                None => {}
             }
         }
     }

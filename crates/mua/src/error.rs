@@ -23,3 +23,9 @@ impl fmt::Display for MuaError {
 }
 
 impl std::error::Error for MuaError {}
+
+impl From<wire::sasl::Failure> for MuaError {
+    fn from(failure: wire::sasl::Failure) -> Self {
+        Self::new(format!("the log-in failed on our side: {failure}"))
+    }
+}

@@ -21,11 +21,11 @@ mod text;
 mod tls;
 mod url;
 
-pub use connection::Login;
 pub use error::{MuaError, MuaResult};
-pub use maildrop::{Maildrop, Message, Opened, Progress, Summary};
+pub use maildrop::{Maildrop, Message, Opened, Progress, Sink, Summary};
 pub use part::PartInfo;
 pub use smtp::{Outgoing, Sent, send};
 pub use text::{is_obeyed, safe_text};
 pub use tls::Trust;
 pub use url::{Protocol, ServerUrl};
+pub use wire::sasl::client::Login;

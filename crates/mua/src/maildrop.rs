@@ -17,7 +17,7 @@ pub struct Summary {
     pub from: String,
     /// Subject, decoded.
     pub subject: String,
-    /// The Date field.
+    /// The Date field; without one, when the message arrived, where the server tells.
     pub date: Option<Timestamp>,
     /// Octets.
     pub size: u64,
@@ -26,18 +26,26 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(crate) fn of(number: u32, size: u64, flags: Vec<String>, header: &[u8]) -> Self {
+    pub(crate) fn of(number: u32, size: u64, flags: Vec<String>, header: &[u8], arrived: Option<Timestamp>) -> Self {
         let header = Header::of(header);
         let one_line = |text: Option<String>| crate::safe_text(&text.unwrap_or_default()).replace(['\n', '\t'], " ");
         Self {
             number,
             from: one_line(header.from()),
             subject: one_line(header.subject()),
-            date: header.date().map(|date| date.timestamp),
+            date: header.date().map(|date| date.timestamp).or(arrived).or_else(|| received(&header)),
             size,
             flags,
         }
     }
+}
+
+/// When the last server took it (RFC 5321 §4.4: behind the last semicolon of the topmost Received).
+fn received(header: &Header<'_>) -> Option<Timestamp> {
+    let field = header.get("Received")?;
+    let value = field.unfolded();
+    let at = value.iter().rposition(|octet| *octet == b';')?;
+    message::date::parse(&value[at + 1..]).map(|date| date.timestamp)
 }
 
 /// A message for reading.
@@ -65,6 +73,12 @@ impl Message {
 pub trait Progress: Send {
     /// `done` of `total` octets.
     fn advance(&mut self, done: u64, total: u64);
+}
+
+/// Where what is saved goes.
+pub trait Sink: Progress {
+    /// The next octets.
+    fn take(&mut self, octets: &[u8]) -> MuaResult<()>;
 }
 
 /// An open maildrop or mailbox.
@@ -110,29 +124,21 @@ impl Maildrop {
     }
 
     /// One part, decoded, handed on in pieces.
-    pub async fn save(
-        &mut self,
-        number: u32,
-        part: &str,
-        progress: &mut dyn Progress,
-        take: &mut (dyn FnMut(&[u8]) -> MuaResult<()> + Send),
-    ) -> MuaResult<()> {
+    pub async fn save(&mut self, number: u32, part: &str, sink: &mut dyn Sink) -> MuaResult<()> {
         match self {
-            Self::Imap(client) => client.save(number, part, progress, take).await,
-            Self::Pop3(client) => client.save(number, part, progress, take).await,
+            Self::Imap(client) => client.save(number, part, sink).await,
+            Self::Pop3(client) => client.save(number, part, sink).await,
         }
     }
 
     /// The whole message as it is on the server.
-    pub async fn save_whole(
-        &mut self,
-        number: u32,
-        progress: &mut dyn Progress,
-        take: &mut (dyn FnMut(&[u8]) -> MuaResult<()> + Send),
-    ) -> MuaResult<()> {
+    pub async fn save_whole(&mut self, number: u32, sink: &mut dyn Sink) -> MuaResult<()> {
         match self {
-            Self::Imap(client) => client.save_whole(number, progress, take).await,
-            Self::Pop3(client) => take(&client.retrieve(number, progress).await?),
+            Self::Imap(client) => client.save_whole(number, sink).await,
+            Self::Pop3(client) => {
+                let message = client.retrieve(number, sink).await?;
+                sink.take(&message)
+            }
         }
     }
 
@@ -142,5 +148,24 @@ impl Maildrop {
             Self::Imap(client) => client.close().await,
             Self::Pop3(client) => client.close().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_without_a_date_has_that_of_its_arrival() {
+        let date = |header: &str, arrived: Option<i64>| {
+            Summary::of(1, 1, Vec::new(), header.as_bytes(), arrived.map(Timestamp::from_secs)).date
+        };
+        let at = |seconds| Some(Timestamp::from_secs(seconds));
+        let received = "Received: from a; by b (x;y)\r\n\tid c; Thu, 26 Nov 2026 00:00:00 +0000\r\nReceived: d; x\r\n";
+        let dated = format!("{received}Date: Thu, 26 Nov 2026 01:00:00 +0100\r\n\r\n");
+        assert_eq!(date(&dated, Some(5)), at(1_795_651_200));
+        assert_eq!(date(received, Some(5)), at(5));
+        assert_eq!(date(received, None), at(1_795_651_200));
+        assert_eq!(date("Subject: x\r\n", None), None);
     }
 }

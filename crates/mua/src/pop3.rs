@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use mail::limits;
 use message::structure::Structure;
 use message::transfer::{Decoder, Encoding};
+use wire::sasl::client::Begun;
+use wire::sasl::{decode, encode};
 
 use crate::connection::Connection;
-use crate::maildrop::{Message, Progress, Summary};
+use crate::maildrop::{Message, Progress, Sink, Summary};
 use crate::{Login, MuaError, MuaResult, ServerUrl, Trust, part};
 
 /// POP3 can't tell of new mail: it is asked this often.
@@ -33,26 +33,39 @@ impl Pop3Client {
             capabilities = client.capabilities().await?;
         }
         client.connection.require_private()?;
-        let sasl = capabilities.iter().find(|line| line.starts_with("SASL "));
-        if sasl.is_some_and(|line| line.split(' ').any(|mechanism| mechanism == "PLAIN")) {
-            let plain = BASE64_STANDARD.encode(format!("\0{}\0{}", login.user, login.password));
-            client.command(&format!("AUTH PLAIN {plain}")).await?;
-        } else {
-            client.command(&format!("USER {}", login.user)).await?;
-            client.command(&format!("PASS {}", login.password)).await?;
+        let offered = capabilities.iter().find_map(|line| line.strip_prefix("SASL ")).unwrap_or_default();
+        // Whoever can see the password on the way is kept out above.
+        match login.begin(offered.split(' '), client.connection.binding(), true) {
+            Some(begun) => client.authenticate(begun).await?,
+            None => {
+                client.command(&format!("USER {}", login.credentials.user)).await?;
+                client.command(&format!("PASS {}", login.credentials.password.reveal())).await?;
+            }
         }
         let stat = client.command("STAT").await?;
         client.messages = stat.split(' ').next().and_then(|count| count.parse().ok()).unwrap_or(0);
         Ok(client)
     }
 
-    /// `+OK words`: the words; `-ERR words`: an error.
-    async fn status(&mut self) -> MuaResult<String> {
-        let line = String::from_utf8_lossy(&self.connection.line().await?).into_owned();
-        match line.strip_prefix("+OK") {
-            Some(words) => Ok(words.trim_start().to_owned()),
-            None => Err(MuaError::new(format!("the server refuses: {}", line.trim_start_matches("-ERR ")))),
+    /// AUTH (RFC 5034 §4), the first response with the command.
+    async fn authenticate(&mut self, begun: Begun) -> MuaResult<()> {
+        let Begun { mechanism, initial, mut exchange } = begun;
+        let response = initial.map(|initial| format!(" {}", encode(&initial))).unwrap_or_default();
+        self.connection.write(format!("AUTH {mechanism}{response}\r\n").as_bytes()).await?;
+        loop {
+            let line = self.connection.line().await?;
+            let Some(challenge) = line.strip_prefix(b"+ ") else {
+                status(&line)?;
+                return Ok(exchange.succeeded()?);
+            };
+            let (response, next) = exchange.respond(&decode(challenge).unwrap_or_else(|_| challenge.to_vec()))?;
+            exchange = next;
+            self.connection.write(format!("{}\r\n", encode(&response)).as_bytes()).await?;
         }
+    }
+
+    async fn status(&mut self) -> MuaResult<String> {
+        status(&self.connection.line().await?)
     }
 
     async fn command(&mut self, command: &str) -> MuaResult<String> {
@@ -102,7 +115,7 @@ impl Pop3Client {
             let size = self.size(number).await?;
             self.command(&format!("TOP {number} 0")).await?;
             let header = self.lines(0, &mut Silent).await?;
-            found.push(Summary::of(number, size, Vec::new(), &header));
+            found.push(Summary::of(number, size, Vec::new(), &header, None));
         }
         Ok(found)
     }
@@ -136,14 +149,8 @@ impl Pop3Client {
     }
 
     /// One part, decoded; the whole message is fetched for it.
-    pub async fn save(
-        &mut self,
-        number: u32,
-        part: &str,
-        progress: &mut dyn Progress,
-        take: &mut (dyn FnMut(&[u8]) -> MuaResult<()> + Send),
-    ) -> MuaResult<()> {
-        let message = self.retrieve(number, progress).await?;
+    pub async fn save(&mut self, number: u32, part: &str, sink: &mut dyn Sink) -> MuaResult<()> {
+        let message = self.retrieve(number, sink).await?;
         let structure = Structure::of(&message);
         let parts = part::of_structure(&structure);
         let part = part::find(&parts, part)?;
@@ -151,7 +158,7 @@ impl Pop3Client {
         let mut decoded = Vec::new();
         decoder.push(body(&message, &structure, &part.number).unwrap_or_default(), &mut decoded);
         decoder.finish(&mut decoded);
-        take(&decoded)
+        sink.take(&decoded)
     }
 
     /// Says good-bye.
@@ -194,7 +201,7 @@ pub async fn watch(
                 let size = client.size(*number).await?;
                 client.command(&format!("TOP {number} 0")).await?;
                 let header = client.lines(0, &mut Silent).await?;
-                if !tell(Summary::of(*number, size, Vec::new(), &header)) {
+                if !tell(Summary::of(*number, size, Vec::new(), &header, None)) {
                     client.close().await;
                     return Ok(());
                 }
@@ -205,6 +212,15 @@ pub async fn watch(
             ready();
         }
         tokio::time::sleep(POLL).await;
+    }
+}
+
+/// `+OK words`: the words; `-ERR words`: an error.
+fn status(line: &[u8]) -> MuaResult<String> {
+    let line = String::from_utf8_lossy(line);
+    match line.strip_prefix("+OK") {
+        Some(words) => Ok(words.trim_start().to_owned()),
+        None => Err(MuaError::new(format!("the server refuses: {}", line.trim_start_matches("-ERR ")))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sending: the client engine of `wire::smtp`, driven over our connection.
 
 use mail::{BodyType, ReversePath, limits};
-use wire::smtp::client::{Client, Config, Credentials, Failure, Step, TlsUse, Transaction};
+use wire::smtp::client::{Client, Config, Failure, Step, TlsUse, Transaction};
 
 use crate::connection::Connection;
 use crate::maildrop::Progress;
@@ -43,11 +43,8 @@ pub async fn send(
     let mut client = Client::new(Config {
         helo: "localhost".into(),
         tls: if server.implicit_tls { TlsUse::Implicit } else { TlsUse::IfOffered },
-        credentials: Some(Credentials {
-            user: login.user.clone(),
-            password: login.password.clone(),
-            nonce: login.nonce.clone(),
-        }),
+        login: Some(login.clone()),
+        binding: connection.binding().clone(),
         clear_auth: connection.is_loopback(),
     });
     let mut begun = Some(transaction);
@@ -75,7 +72,7 @@ pub async fn send(
             },
             Step::StartTls => {
                 connection.start_tls(trust).await?;
-                client.secured();
+                client.secured(connection.binding().clone());
             }
             Step::Ready => match begun.take() {
                 Some(transaction) => client.begin(transaction),

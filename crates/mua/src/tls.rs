@@ -53,10 +53,64 @@ impl Trust {
     pub(crate) async fn handshake(&self, host: &str, tcp: TcpStream) -> MuaResult<TlsStream<TcpStream>> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| MuaError::new(format!("{host} is no name that a certificate can have")))?;
-        TlsConnector::from(self.0.clone()).connect(name, tcp).await.map_err(|error| {
-            MuaError::new(format!(
-                "no TLS with {host}: {error}. If it has a certificate of its own authority, name that with --ca FILE"
-            ))
-        })
+        TlsConnector::from(self.0.clone()).connect(name, tcp).await.map_err(|error| refused(host, &error))
+    }
+}
+
+/// Why there is no TLS, and what to do.
+fn refused(host: &str, error: &std::io::Error) -> MuaError {
+    let why = error.to_string();
+    // webpki's own word; no type of rustls has it.
+    if why.contains("CaUsedAsEndEntity") {
+        return MuaError::new(format!(
+            "no TLS with {host}: its certificate is an authority's own (CA:TRUE), which may sign certificates but not stand \
+             for a server. Give the server one with CA:FALSE (openssl req -x509 … -addext basicConstraints=CA:FALSE); \
+             --ca FILE may then name that same file"
+        ));
+    }
+    MuaError::new(format!(
+        "no TLS with {host}: {why}. If it has a certificate of its own authority, name that with --ca FILE"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// What a client says that trusts a server's own certificate; none: all is well.
+    async fn with_self_signed(kind: IsCa) -> Option<String> {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.is_ca = kind;
+        let certificate = params.self_signed(&key).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, certificate.pem()).unwrap();
+        let trust = Trust::file(&file).unwrap();
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let (handshake, _) = tokio::join!(trust.handshake("localhost", tcp), acceptor.accept(server));
+        handshake.err().map(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn an_authority_in_a_servers_place_is_explained() {
+        assert_eq!(with_self_signed(IsCa::ExplicitNoCa).await, None);
+        let why = with_self_signed(IsCa::Ca(BasicConstraints::Unconstrained)).await.unwrap();
+        assert!(why.contains("CA:TRUE") && why.contains("basicConstraints=CA:FALSE"), "{why}");
     }
 }

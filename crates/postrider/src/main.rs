@@ -4,8 +4,11 @@
 mod cli;
 mod config;
 mod lines;
+mod log;
+mod reload;
 mod serve;
 mod sizes;
+mod systemd;
 mod visible;
 
 use std::process::ExitCode;

@@ -1,29 +1,27 @@
 //! One whole mail system in this process: `serve` runs one, `local` two.
 //!
-//! Does: open the store, bind, wire pumps to services, reload, care for the store now and then, stop in order. Does not:
-//! read the command line or set up logging.
+//! Does: bind, open the store, wire pumps to services, care for the store now and then, stop in order. Does not:
+//! read the command line, set up logging, or reload (`reload` does).
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use mail::limits;
-use sd_notify::NotifyState;
 use server::control::{Context, ControlSocket};
-use server::listen::{Handler, Listener, Service};
+use server::listen::{Doors, Handler, Listener, Service};
 use server::outbound::Outbound;
 use server::smtp::{Extras, Reception};
-use server::tls::{Acceptor, SiteFiles};
+use server::tls::Acceptor;
 use server::{Connection, Shared, Shutdown, SystemClock};
 use store::Store;
 use store_local::LocalStore;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::cli::ask::explain;
 use crate::config::Config;
+use crate::reload::Reload;
 use crate::sizes::Sizes;
+use crate::systemd::{self, State};
 
 /// Runs a mail system until the sign to stop; ends within 10 s of it. `ready` is called once all listeners are bound.
 /// The error is a sentence: why it did not start, or why it had to stop.
@@ -31,8 +29,10 @@ pub(crate) async fn run(config: Config, ready: impl FnOnce(), stop: Shutdown) ->
     keep_memory_private();
     let acceptor = config.acceptor().map_err(|error| format!("{}: [tls]: {error}", config.file.display()))?;
     let Sizes { options, care } = Sizes::from_environment()?;
+    // First what most often fails, before anything is opened.
+    let listeners = Doors::bind(&config.listen.all()).map_err(|error| format!("{}: {error}", config.file.display()))?;
     let store = LocalStore::open(&config.data_dir, options).map_err(|error| explain(&error).0)?;
-    let result = run_on(store.clone(), config, care, acceptor, ready, stop).await;
+    let result = run_on(store.clone(), config, care, acceptor, listeners, ready, stop).await;
     store.close().await;
     result
 }
@@ -50,21 +50,18 @@ async fn run_on(
     config: Config,
     care_interval: Duration,
     acceptor: Option<Acceptor>,
+    listeners: Vec<Listener>,
     ready: impl FnOnce(),
     stop: Shutdown,
 ) -> Result<(), String> {
-    let listeners = bind(&config)?;
     let control = ControlSocket::bind(&config.data_dir)
         .map_err(|error| format!("the control socket in {} can't be made: {error}", config.data_dir.display()))?;
     let clock = Arc::new(SystemClock);
     // Stopped by the caller's sign, or by our own when the store fails.
     let (switch, shutdown) = Shutdown::new();
     let shared = Arc::new(Shared::new(store.clone(), clock, config.settings.clone(), acceptor, shutdown.clone()));
-    let smtp_at = config.listen.all().into_iter().filter(|(service, _)| *service == Service::Smtp);
-    let smtp_at: Vec<SocketAddr> = smtp_at.map(|(_, address)| address).collect();
-    let outbound = Outbound::new(shared.clone(), smtp_at.clone())?;
+    let outbound = Outbound::new(shared.clone())?;
     let reception = Arc::new(Reception::new(Extras {
-        listening: smtp_at.clone(),
         random: outbound.world().random.clone(),
         verify: Some(outbound.verifier.clone()),
         reporter: Some({
@@ -73,24 +70,19 @@ async fn run_on(
         }),
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));
-    for listener in &listeners {
-        if let Ok(address) = listener.address() {
-            info!(service = listener.service().name(), %address, "listening");
-        }
-    }
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(server::control::serve(control, Context::running(shared.clone(), smtp_at), shutdown.clone()));
-    tasks.spawn(reload_on_change(config, shared.clone(), outbound.clone()));
+    tasks.spawn(server::control::serve(control, Context::running(shared.clone()), shutdown.clone()));
     tasks.spawn(care(shared.clone(), care_interval));
-    let relaying = tokio::spawn(outbound.run());
-    let listening = tokio::spawn(server::listen::serve(listeners, shared, handler(reception)));
-    notify(&[NotifyState::Ready]);
+    let relaying = tokio::spawn(outbound.clone().run());
+    let doors = Doors::open(listeners, shared.clone(), handler(reception));
+    let listening = tokio::spawn(Reload::new(config, shared, outbound, doors).run());
+    systemd::tell(State::Ready);
     ready();
     let poisoned = tokio::select! {
         () = stop.wait() => None,
         why = store.poisoned() => Some(why),
     };
-    notify(&[NotifyState::Stopping]);
+    systemd::tell(State::Stopping);
     info!("stopping");
     switch.stop();
     let _ = listening.await;
@@ -109,30 +101,6 @@ async fn run_on(
     }
 }
 
-/// Tells systemd, where there is one (NOTIFY_SOCKET).
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(false, states) {
-        warn!(%error, "systemd can't be told");
-    }
-}
-
-fn bind(config: &Config) -> Result<Vec<Listener>, String> {
-    let bind = |(service, address): (Service, SocketAddr)| {
-        Listener::bind(service, address).map_err(|error| {
-            let remedy = match error.kind() {
-                std::io::ErrorKind::AddrInUse => "; another program listens there",
-                std::io::ErrorKind::PermissionDenied => {
-                    "; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
-                }
-                std::io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
-                _ => "",
-            };
-            format!("{}: [listen] {} = \"{address}\": {error}{remedy}", config.file.display(), service.name())
-        })
-    };
-    config.listen.all().into_iter().map(bind).collect()
-}
-
 /// Which pump serves which service.
 fn handler(reception: Arc<Reception>) -> Handler {
     Arc::new(move |connection: Connection, service: Service, shared: Arc<Shared>| match service {
@@ -143,67 +111,6 @@ fn handler(reception: Arc<Reception>) -> Handler {
         Service::Imap | Service::Imaps => Box::pin(server::imap::serve(connection, service, shared)),
         Service::Http | Service::Https => Box::pin(server::http::serve(connection, shared)),
     })
-}
-
-/// Takes a new configuration and new certificates at SIGHUP, new certificates also when their files change. What is
-/// wrong is told, and the old ones stay. Listeners, the data directory, DNS servers and logging are those of the start.
-async fn reload_on_change(mut config: Config, shared: Arc<Shared>, outbound: Outbound) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
-    let mut seen = changed_at(&config.sites);
-    loop {
-        tokio::select! {
-            () = shared.shutdown.wait() => return,
-            _ = hangup.recv() => {
-                begin_reload();
-                match Config::load(&config.file) {
-                    Ok(new) => {
-                        warn_of_restart(&config, &new);
-                        config = new;
-                        take(&config, &shared, &outbound);
-                    }
-                    Err(error) => error!("not reloaded, the old configuration stays: {error}"),
-                }
-                notify(&[NotifyState::Ready]);
-            }
-            () = shared.clock.sleep(limits::CERTIFICATE_CHECK) => {
-                if changed_at(&config.sites) == seen {
-                    continue;
-                }
-                take(&config, &shared, &outbound);
-            }
-        }
-        seen = changed_at(&config.sites);
-    }
-}
-
-fn begin_reload() {
-    match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now]),
-        Err(_) => notify(&[NotifyState::Reloading]),
-    }
-}
-
-fn take(config: &Config, shared: &Shared, outbound: &Outbound) {
-    match config.acceptor() {
-        Ok(acceptor) => {
-            shared.reload(config.settings.clone(), acceptor);
-            outbound.reload();
-            info!("configuration and certificates taken anew");
-        }
-        Err(error) => error!("not reloaded, the old certificates stay: {error}"),
-    }
-}
-
-fn warn_of_restart(old: &Config, new: &Config) {
-    if old.listen.all() != new.listen.all() || old.data_dir != new.data_dir || old.log != new.log {
-        warn!("changes of [listen], [log] and data_dir count from the next start");
-    }
-}
-
-/// When the files were changed last.
-fn changed_at(sites: &[SiteFiles]) -> Vec<(PathBuf, Option<SystemTime>)> {
-    let files = sites.iter().flat_map(|site| [&site.certificate, &site.key]);
-    files.map(|file| (file.clone(), std::fs::metadata(file).and_then(|data| data.modified()).ok())).collect()
 }
 
 /// Forgets old journeys and gives space back, now and then.

@@ -106,6 +106,26 @@ fn misbehaving_recipients_do_what_their_names_say() {
     });
 }
 
+/// `trace --follow` draws what is there, goes on while the mail waits, and ends by itself with its end.
+#[test]
+fn a_message_is_followed_to_its_end() {
+    let local = Local::start(&[]);
+    local.send("later@blue.example", "to later");
+    let arguments = ["trace", "later@blue.example", "--follow", "--dir", local.dir.to_str().unwrap()];
+    let mut following = Command::new(PROGRAM).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+    let mut drawn = String::new();
+    following.stdout.take().unwrap().read_to_string(&mut drawn).unwrap();
+    assert!(following.wait().unwrap().success(), "{drawn}");
+    // Not on a terminal, each change is drawn once more: the last has all of it, an earlier one only its beginning.
+    let last = drawn.rfind("received").map(|_| drawn.rsplit("┌ mail.red.example").next().unwrap()).unwrap();
+    for expected in ["451", "deferred", "relayed", "mail.blue.example", "delivered"] {
+        assert!(last.contains(expected), "no {expected} in\n{drawn}");
+    }
+    assert!(drawn.matches("┌ mail.red.example").count() > 1, "{drawn}");
+    let first = drawn.split("┌ mail.red.example").nth(1).unwrap();
+    assert!(!first.contains("delivered"), "{first}");
+}
+
 #[test]
 fn mail_stays_until_it_is_told_to_start_over() {
     let dir = tempfile::tempdir().unwrap();

@@ -347,4 +347,33 @@ mod tests {
         drop(client);
         closing.await.unwrap();
     }
+
+    /// Who takes nothing is given up after `WRITE_TIMEOUT`; who does not go after our end, after `CLOSE_TIMEOUT`.
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_and_who_does_not_go_are_left() {
+        let (mut connection, client) = pair().await;
+        let since = tokio::time::Instant::now();
+        // More than both sockets' buffers take.
+        let error = connection.write_all(&vec![b'x'; 64 << 20]).await.unwrap_err();
+        assert_eq!((error.kind(), since.elapsed()), (io::ErrorKind::TimedOut, limits::WRITE_TIMEOUT));
+        drop(client);
+
+        let (connection, _client) = pair().await;
+        let since = tokio::time::Instant::now();
+        connection.shutdown().await;
+        assert_eq!(since.elapsed(), limits::CLOSE_TIMEOUT);
+    }
+
+    /// A handshake that does not end, after `TLS_HANDSHAKE_TIMEOUT`.
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_does_not_end_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        testkit::authority::certify(folder.path(), "mail.red.example");
+        let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+        let acceptor = Acceptor::load(&[crate::tls::SiteFiles { certificate, key }]).unwrap();
+        let (mut connection, _client) = pair().await;
+        let since = tokio::time::Instant::now();
+        let error = connection.start_tls(&acceptor).await.unwrap_err();
+        assert_eq!((error.kind(), since.elapsed()), (io::ErrorKind::TimedOut, limits::TLS_HANDSHAKE_TIMEOUT));
+    }
 }

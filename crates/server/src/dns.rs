@@ -2,8 +2,10 @@
 //! guess: what is no clear answer is a temporary failure, and that never bounces mail.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
@@ -22,10 +24,13 @@ const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(300);
 const ALIASES: usize = 16;
 
 /// The real DNS.
-pub struct Resolver(TokioResolver);
+pub struct Resolver(ArcSwap<TokioResolver>);
 
-impl Resolver {
-    /// Asks `servers`, or the system's where there are none. The error is a sentence.
+/// Servers that can be asked.
+pub struct Servers(TokioResolver);
+
+impl Servers {
+    /// `servers`, or the system's where there are none. The error is a sentence.
     pub fn new(servers: &[SocketAddr]) -> Result<Self, String> {
         let mut builder = if servers.is_empty() {
             TokioResolver::builder_tokio()
@@ -51,11 +56,25 @@ impl Resolver {
         options.use_hosts_file = if servers.is_empty() { ResolveHosts::Auto } else { ResolveHosts::Never };
         builder.build().map(Self).map_err(|why| format!("DNS can't be used: {why}"))
     }
+}
+
+impl Resolver {
+    /// Asks `servers`, or the system's where there are none. The error is a sentence.
+    pub fn new(servers: &[SocketAddr]) -> Result<Self, String> {
+        Servers::new(servers).map(|servers| Self(ArcSwap::from_pointee(servers.0)))
+    }
+
+    /// Asks these from now on; what the others said is forgotten.
+    pub fn ask_instead(&self, servers: Servers) {
+        self.0.store(Arc::new(servers.0));
+    }
 
     async fn ask<T>(&self, name: &str, kind: RecordType, take: impl Fn(&RData) -> Option<T>) -> Answer<T> {
         // A final dot: no search list.
-        let Ok(fqdn) = Name::from_ascii(format!("{name}.")) else { return Answer::NoDomain };
-        match self.0.lookup(fqdn.clone(), kind).await {
+        let Ok(fqdn) = Name::from_ascii(format!("{name}.")) else {
+            return Answer::Temporary(format!("DNS can't be asked for {name}"));
+        };
+        match self.0.load_full().lookup(fqdn.clone(), kind).await {
             Ok(lookup) => {
                 let found: Vec<T> = lookup.answers().iter().filter_map(|record| take(&record.data)).collect();
                 let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
@@ -82,7 +101,7 @@ impl Resolver {
         let mut seen = vec![name];
         while seen.len() <= ALIASES {
             let last = seen.last()?.clone();
-            let next = match self.0.lookup(last, RecordType::CNAME).await {
+            let next = match self.0.load_full().lookup(last, RecordType::CNAME).await {
                 Ok(lookup) => lookup.answers().iter().find_map(|record| match &record.data {
                     RData::CNAME(target) => Some(target.0.clone()),
                     _ => None,
@@ -99,14 +118,24 @@ impl Resolver {
     }
 }
 
+/// A mail server's name, in lower case. Quirk: some zones have U-labels as UTF-8, which DNS carries like any octets
+/// (RFC 2181 §11); the A-labels that they stand for (RFC 5891 §4) are what TLS and the host's own records go by.
+fn exchange(name: &Name) -> String {
+    let octets: Vec<&[u8]> = name.iter().collect();
+    let text = String::from_utf8(octets.join(&b'.')).unwrap_or_default();
+    if !text.is_ascii()
+        && let Ok(domain) = wire::address::domain(&text)
+    {
+        return domain.to_string();
+    }
+    name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
+}
+
 #[async_trait]
 impl Dns for Resolver {
     async fn mx(&self, name: &str) -> Answer<Mx> {
         let take = |data: &RData| match data {
-            RData::MX(mx) => {
-                let exchange = mx.exchange.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-                Some(Mx { preference: mx.preference, exchange })
-            }
+            RData::MX(mx) => Some(Mx { preference: mx.preference, exchange: exchange(&mx.exchange) }),
             _ => None,
         };
         self.ask(name, RecordType::MX, take).await

@@ -1,8 +1,10 @@
 //! Listeners: sockets that accept connections within the limits and give them to a pump.
 //!
 //! Does: bind, dual-stack where the address is IPv6's any; count connections in all and per address, and take no more
-//! than there are file descriptors for; turn clients away with words when those run out all the same; stop on the sign and give open sessions time to say
-//! goodbye. Does not: know any protocol.
+//! than there are file descriptors for; turn clients away with words when those run out all the same; open and close
+//! listeners while running; stop on the sign and give open sessions time to say goodbye. Does not: know any protocol.
+
+mod doors;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,13 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mail::limits;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tracing::{debug, warn};
+use tokio::net::TcpListener;
 
 use crate::conn::Connection;
-use crate::descriptors::{self, Spare};
 use crate::shared::Shared;
+
+pub use doors::{BindError, Doors};
 
 /// What speaks on a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +99,8 @@ pub type Handler =
 /// Bound, not yet accepting.
 pub struct Listener {
     service: Service,
+    /// As it was asked for.
+    asked: SocketAddr,
     socket: TcpListener,
 }
 
@@ -114,7 +117,7 @@ impl Listener {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(limits::LISTEN_BACKLOG)?;
-        Ok(Self { service, socket: TcpListener::from_std(socket.into())? })
+        Ok(Self { service, asked: address, socket: TcpListener::from_std(socket.into())? })
     }
 
     /// Where it listens.
@@ -125,120 +128,6 @@ impl Listener {
     /// What speaks there.
     pub const fn service(&self) -> Service {
         self.service
-    }
-}
-
-/// Accepts on all listeners until the sign to stop, then waits for open sessions, at most
-/// `limits::STOP_TIMEOUT`; those that are open still are cut. The store is the caller's to close afterwards.
-pub async fn serve(listeners: Vec<Listener>, shared: Arc<Shared>, handler: Handler) {
-    let admissions = Admissions::new(descriptors::for_connections());
-    let mut accepting = JoinSet::new();
-    for listener in listeners {
-        accepting.spawn(accept(listener, shared.clone(), handler.clone(), admissions.clone()));
-    }
-    let mut sessions = Vec::new();
-    while let Some(done) = accepting.join_next().await {
-        sessions.extend(done.ok());
-    }
-    let ended = async {
-        for set in &mut sessions {
-            while set.join_next().await.is_some() {}
-        }
-    };
-    if tokio::time::timeout(limits::STOP_TIMEOUT, ended).await.is_err() {
-        let open: usize = sessions.iter().map(JoinSet::len).sum();
-        warn!(open, "sessions did not end in time and were cut");
-    }
-}
-
-async fn accept(listener: Listener, shared: Arc<Shared>, handler: Handler, admissions: Admissions) -> JoinSet<()> {
-    let (mut sessions, mut spare) = (JoinSet::new(), Spare::new());
-    loop {
-        tokio::select! {
-            () = shared.shutdown.wait() => return sessions,
-            Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
-            accepted = listener.socket.accept() => match accepted {
-                Ok((socket, peer)) => {
-                    spare.keep();
-                    begin(listener.service, socket, peer, &shared, &handler, &admissions, &mut sessions);
-                }
-                // Of one connection that ended before it was accepted, the next may be well.
-                Err(error) if per_connection(&error) => debug!(%error, "a connection ended before it began"),
-                Err(error) => {
-                    let name = listener.service.name();
-                    let told = spare.turn_away(&listener.socket, listener.service.too_many());
-                    (0..told).for_each(|_| shared.metrics.turned_away(name, "descriptors"));
-                    if told > 0 {
-                        debug!(%error, service = name, told, "turned away");
-                        continue;
-                    }
-                    // Out of file descriptors or memory: the connection stays in the backlog, and would be
-                    // reported again at once, for ever.
-                    warn!(%error, service = name, "can't accept connections for a moment");
-                    shared.clock.sleep(limits::ACCEPT_PAUSE).await;
-                }
-            }
-        }
-    }
-}
-
-fn per_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-fn begin(
-    service: Service,
-    socket: TcpStream,
-    peer: SocketAddr,
-    shared: &Arc<Shared>,
-    handler: &Handler,
-    admissions: &Admissions,
-    sessions: &mut JoinSet<()>,
-) {
-    let limits = shared.settings().limits;
-    let admission = match admissions.admit(peer.ip(), limits.connections, limits.connections_per_address) {
-        Ok(admission) => admission,
-        Err(limit) => {
-            shared.metrics.turned_away(service.name(), limit);
-            debug!(%peer, service = service.name(), limit, "turned away");
-            // Best effort, without waiting: the socket's empty buffer takes a line.
-            let _ = socket.try_write(service.too_many());
-            return;
-        }
-    };
-    let (shared, handler) = (shared.clone(), handler.clone());
-    sessions.spawn(async move {
-        let Ok(mut connection) = Connection::new(socket, Some(admission)) else { return };
-        let name = service.name();
-        shared.metrics.connection_opened(name);
-        // Counted down also when the session is cut.
-        let _open = Open { shared: shared.clone(), name };
-        if service.implicit_tls() {
-            let Some(acceptor) = shared.acceptor() else { return };
-            let acceptor =
-                if service == Service::Https { acceptor.with_alpn(&[b"http/1.1"]) } else { (*acceptor).clone() };
-            let handshake = tokio::select! {
-                handshake = connection.start_tls(&acceptor) => handshake,
-                () = shared.shutdown.wait() => return,
-            };
-            if let Err(error) = handshake {
-                debug!(peer = %connection.peer(), service = name, %error, "no TLS");
-                return;
-            }
-        }
-        handler(connection, service, shared.clone()).await;
-    });
-}
-
-struct Open {
-    shared: Arc<Shared>,
-    name: &'static str,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.shared.metrics.connection_closed(self.name);
     }
 }
 
@@ -283,6 +172,11 @@ impl Admissions {
         *here += 1;
         counts.total += 1;
         Ok(Admission { counts: self.counts.clone(), network })
+    }
+
+    /// Connections that are open.
+    fn count(&self) -> usize {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).total
     }
 }
 
@@ -359,6 +253,7 @@ impl fmt::Display for IpNetwork {
 mod tests {
     use super::*;
 
+    /// `CONNECTIONS` and `CONNECTIONS_PER_ADDRESS`, as settings.
     #[test]
     fn places_are_counted_and_freed() {
         let admissions = Admissions::new(4);

@@ -1,7 +1,6 @@
 //! Mail out of one mail system: the relay with the real world around it. Does: turn settings into routes and times,
 //! run the relay until the system stops, and answer what others ask of it. Does not: know how mail is sent.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mta::relay::{Relay, Verifier};
@@ -10,7 +9,7 @@ use mta::world::World;
 use store::StoreError;
 
 use crate::connect::{Network, SystemRandom};
-use crate::dns::Resolver;
+use crate::dns::{Resolver, Servers};
 use crate::settings::Settings;
 use crate::shared::Shared;
 
@@ -18,7 +17,7 @@ use crate::shared::Shared;
 #[derive(Clone)]
 pub struct Outbound {
     shared: Arc<Shared>,
-    listening: Arc<[SocketAddr]>,
+    resolver: Option<Arc<Resolver>>,
     world: World,
     /// The scheduler and its workers.
     pub relay: Arc<Relay>,
@@ -27,26 +26,24 @@ pub struct Outbound {
 }
 
 impl Outbound {
-    /// With the system's settings. `listening`: where this system takes SMTP itself, so that it never relays to
-    /// itself. Fails with a sentence where DNS can't be used.
-    pub fn new(shared: Arc<Shared>, listening: Vec<SocketAddr>) -> Result<Self, String> {
-        let settings = shared.settings();
+    /// With the system's settings. Fails with a sentence where DNS can't be used.
+    pub fn new(shared: Arc<Shared>) -> Result<Self, String> {
+        let resolver = Arc::new(Resolver::new(&shared.settings().relay.dns_servers)?);
         let world = World {
             clock: shared.clock.clone(),
             random: Arc::new(SystemRandom),
-            dns: Arc::new(Resolver::new(&settings.relay.dns_servers)?),
+            dns: resolver.clone(),
             connect: Arc::new(Network::new()),
         };
-        Ok(Self::in_world(shared, listening, world))
+        Ok(Self { resolver: Some(resolver), ..Self::in_world(shared, world) })
     }
 
     /// The same in another world, for tests.
-    pub fn in_world(shared: Arc<Shared>, listening: Vec<SocketAddr>, world: World) -> Self {
+    pub fn in_world(shared: Arc<Shared>, world: World) -> Self {
         let settings = shared.settings();
-        let routing = routing(&settings, &listening);
-        let relay = Relay::new(world.clone(), shared.store.clone(), routing, settings.relay.schedule);
+        let relay = Relay::new(world.clone(), shared.store.clone(), routing(&settings), settings.relay.schedule);
         let verifier = Arc::new(Verifier::new(relay.clone()));
-        Self { shared, listening: listening.into(), world, relay, verifier }
+        Self { shared, resolver: None, world, relay, verifier }
     }
 
     /// Time, names, connections and chance.
@@ -54,10 +51,17 @@ impl Outbound {
         &self.world
     }
 
-    /// Takes the settings of now: call after [`Shared::reload`]. DNS servers stay as they were at the start.
+    /// Takes the settings of now: call after [`Shared::reload`].
     pub fn reload(&self) {
         let settings = self.shared.settings();
-        self.relay.reload(routing(&settings, &self.listening), settings.relay.schedule);
+        self.relay.reload(routing(&settings), settings.relay.schedule);
+    }
+
+    /// From now on asks these DNS servers.
+    pub fn ask_dns(&self, servers: Servers) {
+        if let Some(resolver) = &self.resolver {
+            resolver.ask_instead(servers);
+        }
     }
 
     /// Sends until the system stops, then finishes what is under way.
@@ -68,10 +72,10 @@ impl Outbound {
 }
 
 /// Where mail goes, by these settings.
-pub fn routing(settings: &Settings, listening: &[SocketAddr]) -> Routing {
+pub fn routing(settings: &Settings) -> Routing {
     Routing {
         hostname: settings.hostname.clone(),
-        listening: listening.to_vec(),
+        listening: settings.smtp.listening.clone(),
         port: settings.relay.port,
         routes: settings.routes.clone(),
         catch_all: settings.local.catch_all.clone(),

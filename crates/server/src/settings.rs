@@ -122,6 +122,8 @@ impl Default for Limits {
 /// Mail that comes in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SmtpSettings {
+    /// Where mail from other servers comes in: this system never sends there itself.
+    pub listening: Vec<SocketAddr>,
     /// Whether the Received field of a submission shows the client's address.
     pub show_client: bool,
 }

@@ -66,6 +66,7 @@ impl Shared {
 
     /// Takes new settings and certificates for sessions that begin from now on.
     pub fn reload(&self, settings: Settings, acceptor: Option<Acceptor>) {
+        self.imap.rename(settings.hostname.as_str());
         self.settings.store(Arc::new(settings));
         self.acceptor.store(acceptor.map(Arc::new));
     }

@@ -8,7 +8,6 @@
 mod clerk;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -27,8 +26,6 @@ use crate::shared::Shared;
 
 /// What receiving mail needs besides the settings.
 pub struct Extras {
-    /// Where this system listens for SMTP: it never sends there itself.
-    pub listening: Vec<SocketAddr>,
     /// Chance.
     pub random: Arc<dyn Random>,
     /// For gateway domains.
@@ -67,7 +64,7 @@ impl Reception {
             policy: Policy {
                 hops: settings.limits.hops,
                 show_client: settings.smtp.show_client,
-                routing: Arc::new(outbound::routing(&settings, &self.extras.listening)),
+                routing: Arc::new(outbound::routing(&settings)),
             },
             verify: self.extras.verify.clone(),
             misbehave: self.extras.misbehave.clone().filter(|_| settings.local.misbehave),

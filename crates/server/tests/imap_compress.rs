@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use mail::Timestamp;
-use server::listen::{Handler, Listener, Service, serve};
+use server::listen::{Doors, Handler, Listener, Service};
 use server::{Settings, Shared, Shutdown, SystemClock};
 use store::conformance::{address, domain};
 use store::{NewAccount, Store};
@@ -32,7 +32,7 @@ fn start(runtime: &Runtime, store: &Arc<LocalStore>, shutdown: Shutdown) -> Sock
     let _inside = runtime.enter();
     let listener = Listener::bind(Service::Imap, "127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.address().unwrap();
-    runtime.spawn(serve(vec![listener], shared, handler));
+    runtime.spawn(Doors::open(vec![listener], shared, handler).stop());
     address
 }
 

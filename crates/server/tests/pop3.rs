@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use mail::{AccountId, Flags, MailboxId, Timestamp, Uid};
 use rustls::ClientConfig;
-use server::listen::{Handler, Listener, Service, serve};
+use server::listen::{Doors, Handler, Listener, Service};
 use server::settings::PlaintextAuth;
 use server::tls::{Acceptor, SiteFiles};
 use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
@@ -61,7 +61,7 @@ impl World {
         let _inside = self.runtime.enter();
         let listener = Listener::bind(Service::Pop3, "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address().unwrap();
-        self.runtime.spawn(serve(vec![listener], shared, handler));
+        self.runtime.spawn(Doors::open(vec![listener], shared, handler).stop());
         address
     }
 
@@ -267,7 +267,7 @@ fn imap_changes_the_maildrop_meanwhile() {
     client.say("QUIT");
 }
 
-/// Messages are looked up many at once for a client that sends its commands ahead: it gets each in its place, in whatever
+/// Messages are looked up many at once (`POP3_AHEAD`) for a client that sends its commands ahead: it gets each in its place, in whatever
 /// order it asks, and none that is gone or marked as deleted.
 #[test]
 fn commands_sent_ahead_get_each_message_in_its_place() {

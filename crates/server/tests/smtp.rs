@@ -6,12 +6,14 @@ mod scene;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
-use mail::ReversePath;
+use mail::{ReversePath, limits};
+use rustls::ClientConfig;
 use scene::World;
 use server::listen::Service;
 use store::conformance::address;
-use store::{JourneyQuery, Store, What};
+use store::{Alias, JourneyQuery, Store, What};
 use testkit::socket::Socket;
 use testkit::transcript::{Enough, Subject};
 use wire::sasl::client::{Credentials, Exchange};
@@ -263,4 +265,104 @@ fn submissions_are_put_right() {
     assert!(bob.ends_with("+0000\r\nSubject: s\r\nTo: bob@red.example\r\n\r\nBcc: body\r\n"), "{bob}");
     assert!(bob.contains("\r\nDate: ") && bob.contains("\r\nMessage-ID: <"), "{bob}");
     assert!(bob.contains("\r\nReceived: by mail.red.example with ESMTPSA id ") && !bob.contains("127.0.0.1"), "{bob}");
+}
+
+/// Mail to oneself arrives, and so do two different mails with one Message-ID: nothing here takes an id for a message.
+#[test]
+fn nothing_is_taken_for_a_duplicate() {
+    let mut world = World::new();
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    let mail = |body: &str| format!("From: alice@red.example\r\nMessage-ID: <same@red.example>\r\n\r\n{body}");
+    for body in ["first", "second", "second"] {
+        let reply = client.send("alice@red.example", &["alice@red.example"], &mail(body));
+        assert!(reply.starts_with("250 "), "{reply}");
+    }
+    let inbox = world.inbox("alice@red.example");
+    let bodies: Vec<&str> = inbox.iter().map(|message| message.trim_end().rsplit("\r\n").next().unwrap()).collect();
+    assert_eq!(bodies, ["first", "second", "second"]);
+}
+
+/// `ALIAS_DEPTH` aliases one behind the other lead to somebody, one more to nobody; `ALIAS_TARGETS` people behind one
+/// address are reached through aliases of aliases, one more are not.
+#[test]
+fn aliases_within_aliases() {
+    let mut world = World::new();
+    let depth = limits::ALIAS_DEPTH;
+    let mut aliases: Vec<(String, Vec<String>)> = (0..=depth)
+        .map(|n| {
+            let next = if n == depth { "alice@red.example".into() } else { format!("chain{}@red.example", n + 1) };
+            (format!("chain{n}@red.example"), vec![next])
+        })
+        .collect();
+    let people = |from: usize, to: usize| (from..to).map(|n| format!("u{n}@elsewhere.example")).collect::<Vec<_>>();
+    // The alias itself and the two below it count, too.
+    let most = limits::ALIAS_TARGETS - 3;
+    aliases.push(("half1@red.example".into(), people(0, 400)));
+    aliases.push(("half2@red.example".into(), people(400, most)));
+    aliases.push(("half3@red.example".into(), people(400, most + 1)));
+    let two = |other: &str| vec!["half1@red.example".to_owned(), other.to_owned()];
+    aliases.push(("many@red.example".into(), two("half2@red.example")));
+    aliases.push(("toomany@red.example".into(), two("half3@red.example")));
+    for (alias, targets) in aliases {
+        let alias = Alias { address: address(&alias), targets: targets.iter().map(|one| address(one)).collect() };
+        world.runtime.block_on(world.store.set_alias(alias)).unwrap().into_inner();
+    }
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    client.say("MAIL FROM:<carol@elsewhere.example>");
+    for (to, reply) in [
+        ("chain1@red.example", "250 2.1.5"),
+        ("chain0@red.example", "550 5.4.6"),
+        ("many@red.example", "250 2.1.5"),
+        ("toomany@red.example", "550 5.4.6"),
+    ] {
+        let said = client.say(&format!("RCPT TO:<{to}>"));
+        assert!(said.starts_with(reply), "{to}: {said}");
+    }
+}
+
+/// Records whether it was asked for a certificate.
+#[derive(Debug, Default)]
+struct Asked(std::sync::atomic::AtomicBool);
+
+impl rustls::client::ResolvesClientCert for Asked {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+/// On port 25 nobody is asked for a certificate: some servers give up the connection when they are (and none has anything
+/// to show that we would believe).
+#[test]
+fn no_client_certificate_is_asked_for() {
+    let mut world = World::new();
+    let server = world.serve(Service::Smtp, true, |_| ());
+    for versions in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let asked = Arc::new(Asked::default());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        let ca = world.folder.path().join("ca.pem");
+        for certificate in
+            <rustls::pki_types::CertificateDer<'_> as rustls::pki_types::pem::PemObject>::pem_file_iter(&ca).unwrap()
+        {
+            roots.add(certificate.unwrap()).unwrap();
+        }
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[versions])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_client_cert_resolver(asked.clone());
+        let mut socket = Socket::connect(server, Some((Arc::new(config), "mail.red.example"))).unwrap();
+        hear(&mut socket);
+        socket.send(b"STARTTLS\r\n").unwrap();
+        hear(&mut socket);
+        socket.start_tls().unwrap();
+        socket.send(b"EHLO client.example\r\n").unwrap();
+        assert!(hear(&mut socket).ends_with("250 HELP\r\n"));
+        assert!(!asked.0.load(std::sync::atomic::Ordering::Relaxed), "{:?}", versions.version);
+    }
 }

@@ -11,7 +11,7 @@ use mta::route::FixedRoute;
 use mta::world::{Clock, World};
 use server::connect::{Network, SystemRandom};
 use server::dns::Resolver;
-use server::listen::{Handler, Listener, Service, serve};
+use server::listen::{Doors, Handler, Listener, Service};
 use server::outbound::Outbound;
 use server::smtp::{Extras, Reception};
 use server::tls::{Acceptor, SiteFiles};
@@ -38,7 +38,10 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
     store.add_domain(who.domain()).await.unwrap().into_inner();
     let account = NewAccount { address: who, password: PasswordHash(String::new()), scram: None, quota: None };
     store.add_account(account, SystemClock.now()).await.unwrap().into_inner();
+    let listener = Listener::bind(Service::Smtp, "127.0.0.1:0".parse().unwrap()).unwrap();
+    let at = listener.address().unwrap();
     let mut settings = Settings::new(domain(name));
+    settings.smtp.listening = vec![at];
     if let Some((from, to)) = route {
         let next_hop = vec![(to.ip().to_string(), to.port())];
         settings.routes.push(FixedRoute { domain: from.map(domain), next_hop, login: None });
@@ -49,18 +52,15 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
     let site = SiteFiles { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem") };
     let acceptor = Acceptor::load(&[site]).unwrap();
     let shared = Arc::new(Shared::new(store.clone(), Arc::new(SystemClock), settings, Some(acceptor), shutdown));
-    let listener = Listener::bind(Service::Smtp, "127.0.0.1:0".parse().unwrap()).unwrap();
-    let at = listener.address().unwrap();
     let world = World {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         dns: Arc::new(Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap()),
         connect: Arc::new(Network::new()),
     };
-    let outbound = Outbound::in_world(shared.clone(), vec![at], world);
+    let outbound = Outbound::in_world(shared.clone(), world);
     let relay = outbound.relay.clone();
     let reception = Arc::new(Reception::new(Extras {
-        listening: vec![at],
         random: Arc::new(SystemRandom),
         verify: Some(outbound.verifier.clone()),
         misbehave: None,
@@ -68,7 +68,7 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
     }));
     let handler: Handler =
         Arc::new(move |connection, service, shared| Box::pin(reception.clone().serve(connection, service, shared)));
-    tokio::spawn(serve(vec![listener], shared, handler));
+    tokio::spawn(Doors::open(vec![listener], shared, handler).stop());
     let running = outbound.clone();
     let relaying = tokio::spawn(async move { running.run().await.unwrap() });
     System { store, outbound, at, relaying, _switch: switch, _folder: folder }

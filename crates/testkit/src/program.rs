@@ -28,6 +28,10 @@ pub struct Program {
     home: PathBuf,
     ports: [u16; SERVICES.len()],
     server: Option<Child>,
+    /// What it tells systemd (sd_notify(3)): here we are systemd.
+    notified: Option<UnixDatagram>,
+    /// The most file descriptors that it may have.
+    descriptors: Option<u32>,
     tls: Arc<ClientConfig>,
     /// Gone with everything in it when the test ends.
     folder: tempfile::TempDir,
@@ -40,11 +44,26 @@ impl Program {
     /// # Panics
     /// When it does not start; with the program's words.
     pub fn start(program: &str, domain: &str, accounts: &[(&str, &str)], more: &str) -> Self {
+        Self::start_with(program, domain, accounts, more, None)
+    }
+
+    /// The same with no more file descriptors than these.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with(
+        program: &str,
+        domain: &str,
+        accounts: &[(&str, &str)],
+        more: &str,
+        descriptors: Option<u32>,
+    ) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let home = folder.path().join("home");
         let tls = certify(folder.path(), &format!("mail.{domain}"));
         let ports = free_ports();
-        let mut this = Self { program: PathBuf::from(program), home, ports, server: None, tls, folder };
+        let program = PathBuf::from(program);
+        let mut this = Self { program, home, ports, server: None, notified: None, descriptors, tls, folder };
         let home = this.home.to_string_lossy().into_owned();
         this.run(&["init", &home, "--hostname", &format!("mail.{domain}"), "--domain", domain], b"");
         let listen: String = std::iter::zip(SERVICES, this.ports)
@@ -52,8 +71,9 @@ impl Program {
             .collect();
         let text = format!(
             "hostname = \"mail.{domain}\"\ndata_dir = \"data\"\n\n[listen]\n{listen}\n[tls]\ncertificate = \
-             \"../cert.pem\"\nkey = \"../key.pem\"\n\n[dns]\nservers = [\"127.0.0.1:9\"]\n\n{more}"
+             \"../cert.pem\"\nkey = \"../key.pem\"\n\n{more}"
         );
+        let text = if more.contains("[dns]") { text } else { text + "\n[dns]\nservers = [\"127.0.0.1:9\"]\n" };
         std::fs::write(this.config(), text).expect("the configuration is writable");
         for (address, password) in accounts {
             this.command(&["account", "add", address, "--password-stdin"], password.as_bytes());
@@ -107,11 +127,14 @@ impl Program {
 
     fn serve(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("log")).expect("a log file");
-        // The program tells systemd that it listens (sd_notify(3)); here we are systemd.
         let ready = self.folder.path().join("ready");
+        let _ = std::fs::remove_file(&ready);
         let notified = UnixDatagram::bind(&ready).expect("a socket in the folder");
         notified.set_read_timeout(Some(Duration::from_millis(200))).expect("a time-out");
-        let server = Command::new(&self.program)
+        let most = self.descriptors.map_or_else(|| "unlimited".into(), |most| most.to_string());
+        let server = Command::new("sh")
+            .args(["-c", "[ $0 = unlimited ] || ulimit -n $0; exec \"$@\"", &most])
+            .arg(&self.program)
             .args(["serve", "--config"])
             .arg(self.config())
             .env("NOTIFY_SOCKET", &ready)
@@ -119,14 +142,74 @@ impl Program {
             .stdout(log.try_clone().expect("a second handle"))
             .stderr(log)
             .spawn();
-        let mut server = server.unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
+        self.server = Some(server.unwrap_or_else(|error| panic!("{}: {error}", self.program.display())));
+        self.notified = Some(notified);
+        self.notifies("READY=1");
+    }
+
+    /// Waits until it tells systemd so.
+    fn notifies(&mut self, state: &str) {
         let start = Instant::now();
         let mut said = [0; 256];
-        while !matches!(notified.recv(&mut said), Ok(length) if said[..length].starts_with(b"READY=1")) {
-            let ended = server.try_wait().expect("a child's state");
-            assert!(ended.is_none() && start.elapsed() < PATIENCE, "it does not start: {ended:?}\n{}", self.log());
+        let told = |said: &[u8]| said.split(|b| *b == b'\n').any(|line| line == state.as_bytes());
+        while !matches!(self.notified.as_ref().map(|socket| socket.recv(&mut said)), Some(Ok(length)) if told(&said[..length]))
+        {
+            let ended = self.server.as_mut().map(|server| server.try_wait().expect("a child's state"));
+            let runs = ended == Some(None) && start.elapsed() < PATIENCE;
+            assert!(runs, "it does not tell {state}: {ended:?}\n{}", self.log());
         }
-        self.server = Some(server);
+    }
+
+    /// Changes its configuration file.
+    ///
+    /// # Panics
+    /// When it can't be read or written.
+    pub fn configure(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(self.config()).expect("its configuration");
+        std::fs::write(self.config(), change(text)).expect("its configuration is writable");
+    }
+
+    /// Makes it take its configuration anew, and waits until it has, or has said why not.
+    ///
+    /// # Panics
+    /// When it does not tell systemd so.
+    pub fn reload(&mut self) {
+        self.signal("-HUP");
+        self.notifies("RELOADING=1");
+        self.notifies("READY=1");
+    }
+
+    fn signal(&self, signal: &str) {
+        let _ = Command::new("kill").args([signal, &self.id()]).status();
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn id(&self) -> String {
+        self.server.as_ref().expect("it runs").id().to_string()
+    }
+
+    /// Waits until what it wrote satisfies.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub fn until_log(&self, what: &str, satisfies: impl Fn(&str) -> bool) {
+        let start = Instant::now();
+        while !satisfies(&self.log()) {
+            assert!(start.elapsed() < PATIENCE, "its log never has {what}:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Stops and starts it.
+    ///
+    /// # Panics
+    /// When it ends badly, or does not start.
+    pub fn restart(&mut self) {
+        self.end().unwrap_or_else(|why| panic!("{why}"));
+        self.serve();
     }
 
     /// What it wrote to standard output and error so far.
@@ -138,6 +221,7 @@ impl Program {
     fn end(&mut self) -> Result<(), String> {
         let Some(mut server) = self.server.take() else { return Ok(()) };
         let _ = Command::new("kill").arg(server.id().to_string()).status();
+        let notified = self.notified.take();
         let (ended, end) = mpsc::channel();
         let id = server.id().to_string();
         std::thread::spawn(move || ended.send(server.wait()));
@@ -147,6 +231,11 @@ impl Program {
         };
         if !status.success() {
             return Err(format!("it ended with {status}\n{}", self.log()));
+        }
+        let mut said = [0; 256];
+        let mut told = || notified.as_ref().and_then(|socket| socket.recv(&mut said).ok().map(|n| said[..n].to_vec()));
+        if !std::iter::from_fn(&mut told).any(|said| said == b"STOPPING=1\n" || said == b"STOPPING=1") {
+            return Err("it did not tell systemd that it stops".into());
         }
         let config = self.config();
         let done = run(&self.program, &["check", "--config", config.to_str().unwrap_or_default()], b"");

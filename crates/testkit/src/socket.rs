@@ -73,6 +73,12 @@ impl Socket {
         socket.start_tls()?;
         Ok(socket)
     }
+
+    /// What binds a log-in to this connection (`tls-exporter`, RFC 9266 §2); none without TLS.
+    pub fn exporter(&self) -> Option<Vec<u8>> {
+        let Stream::Tls(stream) = &self.stream else { return None };
+        stream.conn.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(b"")).ok()
+    }
 }
 
 impl Subject for Socket {

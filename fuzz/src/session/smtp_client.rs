@@ -1,7 +1,9 @@
 //! Conversations of our SMTP client with a server that says anything.
 
 use mail::{Address, BodyType, Domain, DsnReturn, Recipient, ReversePath};
-use wire::smtp::client::{Client, Config, Credentials, Step, TlsUse, Transaction};
+use wire::sasl::client::{Credentials, Login};
+use wire::sasl::{ChannelBinding, Password};
+use wire::smtp::client::{Client, Config, Step, TlsUse, Transaction};
 
 use super::Shape;
 
@@ -27,15 +29,14 @@ pub fn smtp_client_session(data: &[u8]) {
     let Some(mut shape) = Shape::of(data) else { return };
     let tls = [TlsUse::Never, TlsUse::IfOffered, TlsUse::Required, TlsUse::Implicit][usize::from(shape.bits & 3)];
     shape.bits >>= 2;
-    let credentials = shape.bit().then(|| Credentials {
-        user: "alice".into(),
-        password: "zyxwv98765".into(),
-        nonce: "abcdefghijklmnopqrst".into(),
+    let login = shape.bit().then(|| Login {
+        credentials: Credentials { user: "alice".into(), password: Password::new("zyxwv98765") },
+        nonce: b"abcdefghijklmnopqrst".to_vec(),
     });
     let utf8 = shape.bit();
     let probe = shape.bit();
     let mut pieces = shape.pieces(b"").into_iter();
-    let config = Config { helo: "red.example".into(), tls, credentials, clear_auth: false };
+    let config = Config { helo: "red.example".into(), tls, login, binding: ChannelBinding::default(), clear_auth: false };
     let mut client = Client::new(config);
     let (mut begun, mut told, mut secure) = (0, 0, tls == TlsUse::Implicit);
     let (mut said, mut body): (Vec<u8>, &[u8]) = (Vec::new(), &[]);
@@ -56,7 +57,7 @@ pub fn smtp_client_session(data: &[u8]) {
             Step::StartTls => {
                 // RFC 4954 §4: never in the clear.
                 secure = true;
-                client.secured();
+                client.secured(ChannelBinding::default());
             }
             Step::Body if body.is_empty() => client.body_end(),
             Step::Body => {

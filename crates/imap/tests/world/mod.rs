@@ -132,6 +132,8 @@ struct State {
     closed: bool,
     tls: bool,
     handshake: bool,
+    /// Octets of the largest write.
+    largest: usize,
 }
 
 #[derive(Default)]
@@ -186,7 +188,10 @@ impl Host for MemoryHost {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), End> {
-        self.pipe.state.lock().unwrap().output.extend_from_slice(bytes);
+        let mut state = self.pipe.state.lock().unwrap();
+        state.output.extend_from_slice(bytes);
+        state.largest = state.largest.max(bytes.len());
+        drop(state);
         self.pipe.news.notify_all();
         Ok(())
     }
@@ -264,6 +269,11 @@ impl Client {
         let received = self.receive(&mut |bytes| if enough(bytes) { Enough::Yes } else { Enough::No }).unwrap();
         assert!(enough(&received.bytes), "{}", String::from_utf8_lossy(&received.bytes));
         received.bytes
+    }
+
+    /// Octets of the largest write to the connection so far.
+    pub fn largest_write(&self) -> usize {
+        self.0.state.lock().unwrap().largest
     }
 
     /// Sends a command whose tag is `t`, and returns all that is said up to and with its tagged reply.

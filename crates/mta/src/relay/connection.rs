@@ -9,9 +9,9 @@ use mail::limits;
 use store::{Body, StoreResult, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
-use wire::smtp::client::{
-    Capabilities, Cause, Client, Config, Credentials, Failure, Report, Stage, Step, TlsUse, Transaction,
-};
+use wire::sasl::client::{Credentials, Login};
+use wire::sasl::{ChannelBinding, Password};
+use wire::smtp::client::{Capabilities, Cause, Client, Config, Failure, Report, Stage, Step, TlsUse, Transaction};
 
 use super::worker::Settling;
 use crate::world::{Stream, Trust, World};
@@ -119,13 +119,13 @@ impl Connection {
             Ok(Err(why)) => return Err(failed(Stage::Connect, Cause::Broken(in_words(&why)))),
             Err(_) => return Err(failed(Stage::Connect, Cause::TimedOut(wait))),
         };
-        let credentials = greeting.login.map(|(user, password)| Credentials {
-            user: user.clone(),
-            password: password.clone(),
-            nonce: world.random.token(),
+        let login = greeting.login.map(|(user, password)| Login {
+            credentials: Credentials { user: user.clone(), password: Password::new(password) },
+            nonce: world.random.token().into_bytes(),
         });
         let clear_auth = to.ip().is_loopback();
-        let config = Config { helo: greeting.helo.to_owned(), tls, credentials, clear_auth };
+        let binding = ChannelBinding::default();
+        let config = Config { helo: greeting.helo.to_owned(), tls, login, binding, clear_auth };
         let mut connection = Self {
             client: Client::new(config),
             stream,
@@ -144,7 +144,7 @@ impl Connection {
                 Turn::Ready => return Ok(connection),
                 Turn::StartTls => {
                     connection = connection.secure(world, trust).await?;
-                    connection.client.secured();
+                    connection.client.secured(ChannelBinding::default());
                 }
                 Turn::Over(Some(failure)) => return Err(Unreachable { failure, tls: connection.tls }),
                 Turn::Over(None) | Turn::Done(_) => return Err(failed(Stage::Greeting, Cause::Closed)),

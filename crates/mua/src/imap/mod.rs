@@ -6,14 +6,14 @@ mod value;
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use mail::limits;
 use message::transfer::{Decoder, Encoding};
+use wire::sasl::client::Begun;
+use wire::sasl::{decode, encode};
 
 use self::value::{Value, literal_at_end, parse};
 use crate::connection::Connection;
-use crate::maildrop::{Message, Progress, Summary};
+use crate::maildrop::{Message, Sink, Summary};
 use crate::part::{self, PartInfo};
 use crate::{Login, MuaError, MuaResult, ServerUrl, Trust};
 
@@ -88,19 +88,45 @@ impl ImapClient {
 
     async fn log_in(&mut self, login: &Login) -> MuaResult<()> {
         self.connection.require_private()?;
-        let plain = BASE64_STANDARD.encode(format!("\0{}\0{}", login.user, login.password));
-        let quotable = |text: &str| text.bytes().all(|b| (b' '..0x7f).contains(&b));
-        if self.can("AUTH=PLAIN") && self.can("SASL-IR") {
-            self.command(&format!("AUTHENTICATE PLAIN {plain}")).await?;
-        } else if !self.can("LOGINDISABLED") && quotable(&login.user) && quotable(&login.password) {
-            self.command(&format!("LOGIN {} {}", quote(&login.user), quote(&login.password))).await?;
-        } else {
-            let tag = self.send("AUTHENTICATE PLAIN").await?;
-            self.continuation(&tag).await?;
-            self.connection.write(format!("{plain}\r\n").as_bytes()).await?;
-            self.finish(&tag).await?;
+        let mechanisms: Vec<String> = self.capabilities.iter().map(|word| word.to_ascii_uppercase()).collect();
+        let offered = mechanisms.iter().filter_map(|word| word.strip_prefix("AUTH="));
+        // Whoever can see the password on the way is kept out above.
+        if let Some(begun) = login.begin(offered, self.connection.binding(), true) {
+            return self.authenticate(begun).await;
         }
-        Ok(())
+        let (user, password) = (&login.credentials.user, login.credentials.password.reveal());
+        let quotable = |text: &str| text.bytes().all(|b| (b' '..0x7f).contains(&b));
+        if !self.can("LOGINDISABLED") && quotable(user) && quotable(password) {
+            return self.command(&format!("LOGIN {} {}", quote(user), quote(password))).await.map(drop);
+        }
+        match login.begin(["PLAIN"], self.connection.binding(), true) {
+            Some(begun) => self.authenticate(begun).await,
+            None => Ok(()),
+        }
+    }
+
+    /// AUTHENTICATE (RFC 3501 §6.2.2), the first response with it where the server takes that (SASL-IR, RFC 4959).
+    async fn authenticate(&mut self, begun: Begun) -> MuaResult<()> {
+        let Begun { mechanism, initial, mut exchange } = begun;
+        let mut initial = initial.map(|initial| encode(&initial));
+        let at_once = if self.can("SASL-IR") { initial.take() } else { None };
+        let command = match at_once {
+            Some(response) => format!("AUTHENTICATE {mechanism} {response}"),
+            None => format!("AUTHENTICATE {mechanism}"),
+        };
+        let tag = self.send(&command).await?;
+        while let Some(challenge) = self.challenge(&tag).await? {
+            let response = match initial.take() {
+                Some(first) => first,
+                None => {
+                    let (response, next) = exchange.respond(&decode(&challenge).unwrap_or(challenge))?;
+                    exchange = next;
+                    encode(&response)
+                }
+            };
+            self.connection.write(format!("{response}\r\n").as_bytes()).await?;
+        }
+        Ok(exchange.succeeded()?)
     }
 
     async fn send(&mut self, command: &str) -> MuaResult<String> {
@@ -142,22 +168,20 @@ impl ImapClient {
                 }
                 untagged.push(parse(data));
             } else if let Some(status) = response.strip_prefix(tag.as_bytes()).and_then(|r| r.strip_prefix(b" ")) {
-                if status.get(..2).is_some_and(|word| word.eq_ignore_ascii_case(b"OK")) {
-                    return Ok(Answer { untagged });
-                }
-                return Err(MuaError::new(format!("the server refuses: {}", String::from_utf8_lossy(status))));
+                return succeeded(status).map(|()| Answer { untagged });
             }
         }
     }
 
-    async fn continuation(&mut self, tag: &str) -> MuaResult<()> {
+    /// What stands behind the next `+`; none: the command has succeeded without one.
+    async fn challenge(&mut self, tag: &str) -> MuaResult<Option<Vec<u8>>> {
         loop {
             let response = self.response(Some(limits::MUA_TIMEOUT)).await?;
-            if response.starts_with(b"+") {
-                return Ok(());
+            if let Some(challenge) = response.strip_prefix(b"+") {
+                return Ok(Some(challenge.strip_prefix(b" ").unwrap_or(challenge).to_vec()));
             }
-            if response.starts_with(tag.as_bytes()) {
-                return Err(MuaError::new(format!("the server refuses: {}", String::from_utf8_lossy(&response))));
+            if let Some(status) = response.strip_prefix(tag.as_bytes()).and_then(|rest| rest.strip_prefix(b" ")) {
+                return succeeded(status).map(|()| None);
             }
         }
     }
@@ -172,7 +196,7 @@ impl ImapClient {
     }
 
     async fn summaries(&mut self, fetch: &str) -> MuaResult<Vec<Summary>> {
-        let items = format!("(UID FLAGS RFC822.SIZE BODY.PEEK[HEADER.FIELDS ({LIST_FIELDS})])");
+        let items = format!("(UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS ({LIST_FIELDS})])");
         let answer = self.command(&format!("{fetch} {items}")).await?;
         let mut found: Vec<Summary> = fetched(&answer).filter_map(summary).collect();
         found.sort_by_key(|summary| summary.number);
@@ -212,13 +236,7 @@ impl ImapClient {
     }
 
     /// Fetches one part, and only that, in pieces, and hands on its decoded octets.
-    pub async fn save(
-        &mut self,
-        uid: u32,
-        number: &str,
-        progress: &mut dyn Progress,
-        take: &mut (dyn FnMut(&[u8]) -> MuaResult<()> + Send),
-    ) -> MuaResult<()> {
+    pub async fn save(&mut self, uid: u32, number: &str, sink: &mut dyn Sink) -> MuaResult<()> {
         let parts = self.parts(uid).await?;
         let part = part::find(&parts, number)?;
         let mut decoder = Decoder::new(Encoding::of(&part.encoding));
@@ -227,30 +245,25 @@ impl ImapClient {
             let octets = self.section(uid, &format!("BODY.PEEK[{number}]"), Some((done, limits::MUA_PIECE))).await?;
             done += octets.len() as u64;
             decoder.push(&octets, &mut decoded);
-            progress.advance(done, part.size.max(done));
-            take(&decoded)?;
+            sink.advance(done, part.size.max(done));
+            sink.take(&decoded)?;
             decoded.clear();
             if (octets.len() as u64) < limits::MUA_PIECE {
                 break;
             }
         }
         decoder.finish(&mut decoded);
-        take(&decoded)
+        sink.take(&decoded)
     }
 
     /// The whole message, in pieces, as it is.
-    pub async fn save_whole(
-        &mut self,
-        uid: u32,
-        progress: &mut dyn Progress,
-        take: &mut (dyn FnMut(&[u8]) -> MuaResult<()> + Send),
-    ) -> MuaResult<()> {
+    pub async fn save_whole(&mut self, uid: u32, sink: &mut dyn Sink) -> MuaResult<()> {
         let mut done = 0;
         loop {
             let octets = self.section(uid, "BODY.PEEK[]", Some((done, limits::MUA_PIECE))).await?;
             done += octets.len() as u64;
-            progress.advance(done, done);
-            take(&octets)?;
+            sink.advance(done, done);
+            sink.take(&octets)?;
             if (octets.len() as u64) < limits::MUA_PIECE {
                 return Ok(());
             }
@@ -282,7 +295,9 @@ impl ImapClient {
             return Ok(());
         }
         let tag = self.send("IDLE").await?;
-        self.continuation(&tag).await?;
+        if self.challenge(&tag).await?.is_none() {
+            return Ok(());
+        }
         let news = async {
             loop {
                 let response = self.response(None).await?;
@@ -310,6 +325,14 @@ impl ImapClient {
     }
 }
 
+/// The words behind a tag: NO and BAD become errors with the server's words.
+fn succeeded(status: &[u8]) -> MuaResult<()> {
+    if status.get(..2).is_some_and(|word| word.eq_ignore_ascii_case(b"OK")) {
+        return Ok(());
+    }
+    Err(MuaError::new(format!("the server refuses: {}", String::from_utf8_lossy(status))))
+}
+
 /// The item lists of FETCH answers.
 fn fetched(answer: &Answer) -> impl Iterator<Item = &[Value]> {
     answer.untagged.iter().filter_map(|line| match line.as_slice() {
@@ -331,6 +354,9 @@ fn summary(items: &[Value]) -> Option<Summary> {
         item(items, "RFC822.SIZE").and_then(Value::number).unwrap_or(0),
         flags.iter().filter_map(|flag| Some(String::from_utf8_lossy(flag.octets()?).into_owned())).collect(),
         header.and_then(|pair| pair[1].octets()).unwrap_or_default(),
+        item(items, "INTERNALDATE")
+            .and_then(|date| message::date::parse_imap(date.octets()?))
+            .map(|date| date.timestamp),
     ))
 }
 

@@ -8,7 +8,7 @@ use server::control::{AccountView, Request, Secret};
 
 use super::ask::{ask_server, tell};
 use super::table::{moment, size, table};
-use super::{Failure, Outcome, Server, address, print, print_json};
+use super::{Failure, Listing, Outcome, Server, address, print, print_json};
 
 /// Accounts: people and roles with a password and mailboxes. The log-in name is the address.
 #[derive(Debug, Subcommand)]
@@ -27,13 +27,7 @@ pub(crate) enum Account {
         scram: bool,
     },
     /// Lists the accounts.
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        server: Server,
-    },
+    List(Listing),
     /// Shows an account.
     Show {
         #[command(flatten)]
@@ -133,14 +127,7 @@ impl Account {
                 show(&account);
                 Ok(())
             }
-            Self::List { json, server } => {
-                let (accounts, _) = ask_server::<Vec<AccountView>>(&server.load()?, Request::AccountList).await?;
-                if json {
-                    return print_json(&accounts);
-                }
-                print(&list(&accounts));
-                Ok(())
-            }
+            Self::List(listing) => listing.show(Request::AccountList, list).await,
         }
     }
 }

@@ -4,9 +4,9 @@ use clap::Subcommand;
 use mail::Address;
 use server::control::{AliasView, Request};
 
-use super::ask::{ask_server, tell};
+use super::ask::tell;
 use super::table::table;
-use super::{Outcome, Server, address, print, print_json};
+use super::{Listing, Outcome, Server, address};
 
 /// Addresses that stand for others: one or many, here or elsewhere. `*@example.org` is the catch-all.
 #[derive(Debug, Subcommand)]
@@ -23,13 +23,7 @@ pub(crate) enum Alias {
         server: Server,
     },
     /// Lists the aliases.
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        server: Server,
-    },
+    List(Listing),
     /// Removes targets from an alias; without targets, the alias.
     Remove {
         /// The alias.
@@ -50,14 +44,11 @@ impl Alias {
             Self::Remove { alias, targets, server } => {
                 tell(&server.load()?, Request::AliasRemove { alias, targets }).await
             }
-            Self::List { json, server } => {
-                let (aliases, _) = ask_server::<Vec<AliasView>>(&server.load()?, Request::AliasList).await?;
-                if json {
-                    return print_json(&aliases);
-                }
+            Self::List(listing) => {
                 let row = |alias: &AliasView| vec![alias.alias.clone(), alias.targets.join(", ")];
-                print(&table(&["ALIAS", "TARGETS"], &aliases.iter().map(row).collect::<Vec<_>>()));
-                Ok(())
+                let draw =
+                    |aliases: &[AliasView]| table(&["ALIAS", "TARGETS"], &aliases.iter().map(row).collect::<Vec<_>>());
+                listing.show(Request::AliasList, draw).await
             }
         }
     }

@@ -2,7 +2,7 @@
 //! (`server::control::execute`), so both give the same result.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mail::limits;
 use serde::de::DeserializeOwned;
@@ -10,6 +10,7 @@ use server::SystemClock;
 use server::control::{Context, Request, ask, execute};
 use store::Store;
 use store_local::{LocalStore, OpenError, Options};
+use tokio::time::Instant;
 
 use super::Failure;
 use crate::config::Config;
@@ -42,7 +43,7 @@ pub(crate) async fn ask_server<T: DeserializeOwned>(config: &Config, request: Re
 
 /// What commands work with where no server runs.
 fn context(store: Arc<LocalStore>, config: &Config) -> Context {
-    Context::alone(store, Arc::new(SystemClock), config.settings.clone(), config.listen.smtp.clone())
+    Context::alone(store, Arc::new(SystemClock), config.settings.clone())
 }
 
 /// The same without the second answer.
@@ -65,4 +66,34 @@ pub(crate) fn explain(error: &OpenError) -> Failure {
         _ => "",
     };
     Failure(format!("{error}{remedy}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// `STORE_WAIT` for another process that has the store, and not longer.
+    #[tokio::test(start_paused = true)]
+    async fn another_command_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("postrider.toml");
+        let config = Config::parse(Path::new(&file), "hostname = \"mail.red.example\"\n").unwrap();
+        let held = LocalStore::open(&config.data_dir, Options::default()).unwrap();
+        let since = Instant::now();
+        let failed = tell(&config, Request::Check).await.unwrap_err();
+        assert!(failed.to_string().contains("try again when that is done"), "{failed}");
+        let waited = since.elapsed();
+        assert!(waited >= limits::STORE_WAIT && waited < limits::STORE_WAIT + Duration::from_secs(1), "{waited:?}");
+
+        // It ends while it is waited for.
+        let (asked, ()) = tokio::join!(ask_server::<serde_json::Value>(&config, Request::Check), async {
+            tokio::time::sleep(limits::STORE_WAIT / 2).await;
+            held.close().await;
+            drop(held);
+        });
+        let (_, running) = asked.unwrap();
+        assert!(!running);
+    }
 }

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use server::control::Request;
 
-use super::ask::{ask_server, tell};
-use super::{Outcome, Server, print, print_json};
+use super::ask::tell;
+use super::{Listing, Outcome, Server};
 
 /// The domains that this server receives mail for.
 #[derive(Debug, Subcommand)]
@@ -18,13 +18,7 @@ pub(crate) enum Domain {
         server: Server,
     },
     /// Lists the domains.
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        server: Server,
-    },
+    List(Listing),
     /// Forgets a domain; refused while it has accounts or aliases.
     Remove {
         /// The domain.
@@ -40,14 +34,7 @@ impl Domain {
         match self {
             Self::Add { domain, server } => tell(&server.load()?, Request::DomainAdd { domain }).await,
             Self::Remove { domain, server } => tell(&server.load()?, Request::DomainRemove { domain }).await,
-            Self::List { json, server } => {
-                let (domains, _) = ask_server::<Vec<String>>(&server.load()?, Request::DomainList).await?;
-                if json {
-                    return print_json(&domains);
-                }
-                domains.iter().for_each(|domain| print(domain));
-                Ok(())
-            }
+            Self::List(listing) => listing.show(Request::DomainList, |domains: &[String]| domains.join("\n")).await,
         }
     }
 }

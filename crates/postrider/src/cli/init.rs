@@ -85,7 +85,7 @@ async fn make_store(config: Config, domain: &Domain, admin: Option<&Address>) ->
         .create(data)
         .map_err(|error| Failure(format!("{} can't be made: {error}", data.display())))?;
     let store = LocalStore::open(data, Options::default()).map_err(|error| super::ask::explain(&error))?;
-    let context = Context::alone(store.clone(), Arc::new(SystemClock), config.settings, Vec::new());
+    let context = Context::alone(store.clone(), Arc::new(SystemClock), config.settings);
     let mut requests = vec![Request::DomainAdd { domain: domain.clone() }];
     if let Some(admin) = admin {
         for role in ["postmaster", "abuse"] {

@@ -23,8 +23,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Failure, Outcome, ask, print, serve};
+use super::{Failure, Outcome, ask, print};
 use crate::config::Config;
+use crate::log;
 
 /// A small internet on this machine: two mail systems, their DNS and a CA; offline, without root.
 #[derive(Args, Debug)]
@@ -63,8 +64,8 @@ impl Local {
         }
         if let Some(config) = configurations.first_mut() {
             // What listens where is told in a better way.
-            config.log.level.0 = "info,postrider::serve=warn";
-            serve::log_to_stderr(config);
+            config.log.level.0 = "info,postrider::serve=warn,server::listen=warn";
+            log::start(&config.log);
         }
         let ended = run_all(configurations, &guide.banner()).await;
         dns.stop().await;

@@ -21,6 +21,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use server::control::Request;
 
 use crate::config::{Config, ConfigError};
 use crate::visible;
@@ -75,6 +78,35 @@ pub(crate) struct Server {
 impl Server {
     fn load(&self) -> Result<Config, Failure> {
         Ok(Config::load(&self.config)?)
+    }
+}
+
+/// What each list takes.
+#[derive(Args, Debug)]
+pub(crate) struct Listing {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    server: Server,
+}
+
+impl Listing {
+    /// Asks for a list and prints it, as JSON or as `draw` makes it.
+    async fn show<T: DeserializeOwned + Serialize>(
+        self,
+        request: Request,
+        draw: impl FnOnce(&[T]) -> String,
+    ) -> Outcome {
+        let (found, _) = ask::ask_server::<Vec<T>>(&self.server.load()?, request).await?;
+        if self.json {
+            return print_json(&found);
+        }
+        let text = draw(&found);
+        if !text.is_empty() {
+            print(&text);
+        }
+        Ok(())
     }
 }
 

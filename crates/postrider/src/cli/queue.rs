@@ -6,19 +6,13 @@ use server::control::{QueueAction, QueueView, Request};
 
 use super::ask::{ask_server, tell};
 use super::table::{moment, size, table};
-use super::{Outcome, Server, print, print_json};
+use super::{Listing, Outcome, Server, print, print_json};
 
 /// Mail that waits for its next hop.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Queue {
     /// Lists what waits, oldest first.
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        server: Server,
-    },
+    List(Listing),
     /// Shows a message: each recipient, its tries, the last words.
     Show {
         #[command(flatten)]
@@ -65,7 +59,7 @@ pub(crate) struct Which {
 impl Queue {
     pub(super) async fn run(self) -> Outcome {
         let (which, action) = match self {
-            Self::List { json, server } => return list(&server, json).await,
+            Self::List(listing) => return listing.show(Request::QueueList, list).await,
             Self::Show { which, json } => return show(which, json).await,
             Self::Retry { which } => (which, QueueAction::Retry),
             Self::Hold { which } => (which, QueueAction::Hold),
@@ -77,13 +71,9 @@ impl Queue {
     }
 }
 
-async fn list(server: &Server, json: bool) -> Outcome {
-    let (messages, _) = ask_server::<Vec<QueueView>>(&server.load()?, Request::QueueList).await?;
-    if json {
-        return print_json(&messages);
-    }
+fn list(messages: &[QueueView]) -> String {
     let mut rows = Vec::new();
-    for message in &messages {
+    for message in messages {
         for recipient in &message.recipients {
             let next = if recipient.state == "held" { "held".into() } else { moment(recipient.next_attempt) };
             rows.push(vec![
@@ -98,11 +88,9 @@ async fn list(server: &Server, json: bool) -> Outcome {
         }
     }
     if rows.is_empty() {
-        print("nothing waits");
-    } else {
-        print(&table(&["ID", "SIZE", "FROM", "TO", "TRIES", "NEXT TRY (UTC)", "LAST WORDS"], &rows));
+        return "nothing waits".into();
     }
-    Ok(())
+    table(&["ID", "SIZE", "FROM", "TO", "TRIES", "NEXT TRY (UTC)", "LAST WORDS"], &rows)
 }
 
 fn sender(message: &QueueView) -> String {

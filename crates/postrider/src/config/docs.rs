@@ -10,7 +10,9 @@ pub(crate) fn documentation() -> String {
     let mut text = String::from(
         "# postrider.toml\n\n\
          Every key has a default unless it says otherwise; unknown keys are errors. Paths are relative to the file. \
-         `postrider check` says what is wrong with a file, in which line, and what to do.\n\n\
+         `postrider check` says what is wrong with a file, in which line, and what to do. SIGHUP takes a changed file \
+         without a restart, all of it or, where something in it is wrong, nothing; only `data_dir` and `[local] misbehave` \
+         count from the next start.\n\n\
          This page is made from the program's source.\n",
     );
     chapter(&mut text, "The top of the file", Top::ABOUT, &Top::keys());

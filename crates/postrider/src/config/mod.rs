@@ -146,7 +146,7 @@ impl Config {
                 plaintext_auth: listen.plaintext_auth,
                 offer_scram: auth.scram,
                 limits: limits.settings(),
-                smtp: SmtpSettings { show_client: smtp.show_client },
+                smtp: SmtpSettings { show_client: smtp.show_client, listening: listen.smtp.clone() },
                 relay: relay.settings(&dns),
                 routes,
                 http: HttpSettings { metrics_from: http.metrics_from, page: None },

@@ -1,6 +1,5 @@
 //! Doing what an operator asks, on a store.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mail::{Address, Domain, QueueId, limits};
@@ -29,21 +28,19 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The settings of this moment.
     pub settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
-    /// Where this system listens for SMTP.
-    pub listening: Vec<SocketAddr>,
 }
 
 impl Context {
     /// Of a running system.
-    pub fn running(shared: Arc<Shared>, listening: Vec<SocketAddr>) -> Self {
+    pub fn running(shared: Arc<Shared>) -> Self {
         let (store, clock) = (shared.store.clone(), shared.clock.clone());
-        Self { store, clock, settings: Arc::new(move || shared.settings()), listening }
+        Self { store, clock, settings: Arc::new(move || shared.settings()) }
     }
 
     /// Of a store that no server has open.
-    pub fn alone(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings, listening: Vec<SocketAddr>) -> Self {
+    pub fn alone(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        Self { store, clock, settings: Arc::new(move || settings.clone()), listening }
+        Self { store, clock, settings: Arc::new(move || settings.clone()) }
     }
 
     /// The real world, for the few commands that look at it.
@@ -307,7 +304,7 @@ async fn queue(context: &Context, id: QueueId, action: QueueAction) -> Answer {
             let settings = (context.settings)();
             let reporter = Reporter {
                 world: context.world().map_err(Failure::Words)?,
-                routing: Arc::new(outbound::routing(&settings, &context.listening)),
+                routing: Arc::new(outbound::routing(&settings)),
                 lifetime: settings.relay.schedule.lifetime,
             };
             mta::queue::bounce(store, &reporter, id).await?;

@@ -20,7 +20,7 @@ use crate::outbound;
 pub(super) async fn rehearse(context: &Context, address: Address) -> Result<RouteView, String> {
     let settings = (context.settings)();
     let world = context.world()?;
-    let routing = Arc::new(outbound::routing(&settings, &context.listening));
+    let routing = Arc::new(outbound::routing(&settings));
     let desk = Desk {
         store: context.store.clone(),
         clock: context.clock.clone(),

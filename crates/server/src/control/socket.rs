@@ -116,3 +116,44 @@ async fn talk(mut stream: UnixStream, request: &Request) -> io::Result<Result<Va
     }
     Ok(Ok(reply["ok"].take()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mail::Domain;
+    use store::Store as _;
+    use store_local::{LocalStore, Options};
+
+    use super::*;
+    use crate::{Settings, SystemClock};
+
+    /// `CONTROL_REQUEST_LEN`, its line end included: one octet more is not read.
+    #[tokio::test]
+    async fn requests_are_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = LocalStore::open(dir.path(), Options { reserve: 0, ..Options::default() }).unwrap();
+        let settings = Settings::new(Domain::from_ascii("mail.red.example").unwrap());
+        let context = Context::alone(store.clone(), Arc::new(SystemClock), settings);
+        let request = |query: &str| serde_json::to_string(&Request::Trace { query: query.into() }).unwrap() + "\n";
+        let room = limits::CONTROL_REQUEST_LEN - request("").len();
+        for (length, understood) in [(room, true), (room + 1, false)] {
+            let (mut client, server) = UnixStream::pair().unwrap();
+            let line = request(&"x".repeat(length));
+            let asking = async {
+                // The server may have heard enough before all is written.
+                let _ = client.write_all(line.as_bytes()).await;
+                let _ = client.shutdown().await;
+                let mut reply = String::new();
+                let read = client.read_to_string(&mut reply).await;
+                read.map_or_else(|error| error.to_string(), |_| reply)
+            };
+            let (reply, session) = tokio::join!(asking, session(server, &context));
+            assert_eq!(reply.starts_with("{\"ok\":"), understood, "{reply} {session:?}");
+            // What was cut off is not understood; where something is left unread, the reply may be lost to a reset.
+            let refused = reply.contains("does not understand") || reply.contains("reset");
+            assert_eq!(refused, !understood, "{reply}");
+        }
+        store.close().await;
+    }
+}

@@ -23,7 +23,7 @@ use mta::route::FixedRoute;
 use rustls::ClientConfig;
 use server::connect::{Network, SystemRandom};
 use server::dns::Resolver;
-use server::listen::{Handler, Listener, Service, serve};
+use server::listen::{Doors, Handler, Listener, Service};
 use server::smtp::{Extras, Reception};
 use server::tls::{Acceptor, SiteFiles};
 use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
@@ -60,7 +60,7 @@ fn reporter() -> Reporter {
         connect: Arc::new(Network::new()),
     };
     let settings = Settings::new(domain("mail.red.example"));
-    let routing = server::outbound::routing(&settings, &[]);
+    let routing = server::outbound::routing(&settings);
     Reporter { world, routing: Arc::new(routing), lifetime: mail::limits::QUEUE_LIFETIME }
 }
 
@@ -105,7 +105,6 @@ impl World {
         self.switches.push(switch);
         let shared = Arc::new(Shared::new(self.between.clone(), Arc::new(SystemClock), settings, acceptor, shutdown));
         let extras = Extras {
-            listening: Vec::new(),
             random: Arc::new(SystemRandom),
             verify: Some(Arc::new(Branch)),
             misbehave: None,
@@ -121,7 +120,7 @@ impl World {
         let _inside = self.runtime.enter();
         let listener = Listener::bind(service, "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address().unwrap();
-        self.runtime.spawn(serve(vec![listener], shared, handler));
+        self.runtime.spawn(Doors::open(vec![listener], shared, handler).stop());
         address
     }
 

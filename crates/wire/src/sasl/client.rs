@@ -11,6 +11,45 @@ pub struct Credentials {
     pub password: Password,
 }
 
+/// A log-in that has not begun.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Who.
+    pub credentials: Credentials,
+    /// Fresh and random, 18 octets or more; for one connection only.
+    pub nonce: Vec<u8>,
+}
+
+/// A log-in that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// The mechanism to name.
+    pub mechanism: Mechanism,
+    /// What goes with it (not encoded), where the mechanism lets the client speak first.
+    pub initial: Option<Vec<u8>>,
+    /// What follows.
+    pub exchange: Exchange,
+}
+
+impl Login {
+    /// Begins with the best of the mechanisms that a server offers (names as in its AUTH line). `clear`: the password may
+    /// be shown to the server as it is, since nobody else can see it. None: nothing that we know and may use.
+    pub fn begin<'a>(
+        &self,
+        offered: impl IntoIterator<Item = &'a str>,
+        binding: &ChannelBinding,
+        clear: bool,
+    ) -> Option<Begun> {
+        let offered: Vec<Mechanism> = offered.into_iter().filter_map(Mechanism::from_name).collect();
+        let may = |mechanism: &Mechanism| offered.contains(mechanism) && (clear || mechanism.is_scram());
+        let mechanism = Mechanism::offered(binding).into_iter().find(may)?;
+        let plus_offered = offered.contains(&Mechanism::ScramSha256Plus);
+        let credentials = self.credentials.clone();
+        let (initial, exchange) = Exchange::start(mechanism, credentials, binding, plus_offered, &self.nonce);
+        Some(Begun { mechanism, initial, exchange })
+    }
+}
+
 /// An exchange that waits for the server's next challenge.
 #[derive(Debug)]
 pub struct Exchange(State);
@@ -28,13 +67,6 @@ enum State {
 }
 
 impl Exchange {
-    /// The best of the mechanisms that a server offers (names as in its AUTH line), where any is known.
-    /// PLAIN and LOGIN show the password to the server: the caller sees to TLS.
-    pub fn choose<'a>(offered: impl IntoIterator<Item = &'a str>, binding: &ChannelBinding) -> Option<Mechanism> {
-        let offered: Vec<Mechanism> = offered.into_iter().filter_map(Mechanism::from_name).collect();
-        Mechanism::offered(binding).into_iter().find(|mechanism| offered.contains(mechanism))
-    }
-
     /// Begins; returns the initial response (not encoded) where the mechanism has one. `plus_offered`: whether the
     /// server offered a `-PLUS` mechanism. `nonce`: fresh and random, 18 octets or more.
     pub fn start(

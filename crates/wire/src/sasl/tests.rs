@@ -142,12 +142,18 @@ fn malformed_responses_are_told_from_wrong_ones() {
 }
 
 #[test]
-fn the_best_mechanism_is_chosen() {
-    let offered = ["login", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "X"];
-    assert_eq!(client::Exchange::choose(offered, &binding()), Some(Mechanism::ScramSha256Plus));
-    assert_eq!(client::Exchange::choose(offered, &ChannelBinding::default()), Some(Mechanism::ScramSha256));
-    assert_eq!(client::Exchange::choose(["LOGIN", "PLAIN"], &binding()), Some(Mechanism::Plain));
-    assert_eq!(client::Exchange::choose(["CRAM-MD5"], &binding()), None);
+fn the_best_mechanism_is_chosen_and_a_password_shown_only_where_it_may_be() {
+    let credentials = Credentials { user: "u".into(), password: Password::new("p") };
+    let login = client::Login { credentials, nonce: b"n".to_vec() };
+    let chosen = |offered: &[&str], binding: &ChannelBinding, clear| {
+        login.begin(offered.iter().copied(), binding, clear).map(|begun| begun.mechanism)
+    };
+    let (all, none) = (["login", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "X"], ChannelBinding::default());
+    assert_eq!(chosen(&all, &binding(), true), Some(Mechanism::ScramSha256Plus));
+    assert_eq!(chosen(&all, &none, false), Some(Mechanism::ScramSha256));
+    assert_eq!(chosen(&["LOGIN", "PLAIN"], &binding(), true), Some(Mechanism::Plain));
+    assert_eq!(chosen(&["LOGIN", "PLAIN"], &binding(), false), None);
+    assert_eq!(chosen(&["CRAM-MD5"], &binding(), true), None);
 }
 
 proptest! {

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use letters::Letter;
 use mail::{Domain, Durable, Envelope, QueueId, Reply, Timestamp, limits};
 use testkit::random::Random;
-use wire::sasl::ChannelBinding;
+use wire::sasl::client::{Credentials, Login};
 use wire::sasl::scram::Keys;
-use wire::smtp::client::{Capabilities, Cause, Client, Config, Credentials, Failure, Report, Step, TlsUse};
+use wire::sasl::{ChannelBinding, Password};
+use wire::smtp::client::{Capabilities, Cause, Client, Config, Failure, Report, Step, TlsUse};
 use wire::smtp::server::{self, Answer, Question, Role, ScramAnswer, Server, Transport};
 
 /// How bytes are cut on their way.
@@ -132,12 +133,12 @@ pub fn converse(plan: &Plan, letters: &[Letter], work: &[(usize, Vec<usize>)], a
     let mut config = server::Config::new(Domain::from_ascii("mail.blue.example").unwrap(), plan.role);
     (config.scram, config.recipients) = (true, plan.most);
     let transport = Transport::Plain { starttls: true };
-    let credentials = (plan.role == Role::Submission).then(|| Credentials {
-        user: "alice".into(),
-        password: "secret".into(),
-        nonce: "fresh".into(),
+    let login = (plan.role == Role::Submission).then(|| Login {
+        credentials: Credentials { user: "alice".into(), password: Password::new("secret") },
+        nonce: b"fresh".to_vec(),
     });
-    let client = Config { helo: "mail.red.example".into(), tls: plan.tls, credentials, clear_auth: false };
+    let binding = ChannelBinding::default();
+    let client = Config { helo: "mail.red.example".into(), tls: plan.tls, login, binding, clear_auth: false };
     let pair = Pair {
         plan,
         letters,
@@ -205,7 +206,7 @@ impl Pair<'_> {
                     self.inbox.clear();
                     self.streams.iter_mut().for_each(|stream| stream.bytes.clear());
                     self.end.secure = true;
-                    self.client.secured();
+                    self.client.secured(ChannelBinding::default());
                     let binding = ChannelBinding { tls_exporter: Some(vec![1; 32]), tls_server_end_point: None };
                     self.server.tls_began(binding, self.now);
                 }

@@ -1,4 +1,4 @@
-//! When the end of a message is sent.
+//! When the end of a message is sent, and how long a server may take for its part, in virtual time.
 
 use std::ops::Range;
 
@@ -36,21 +36,31 @@ async fn say(peer: &mut DuplexStream, words: &str) {
     peer.write_all(words.as_bytes()).await.unwrap();
 }
 
-/// A connection that is ready for a message, and its other end.
-async fn ready() -> (Connection, DuplexStream) {
-    let (ours, mut peer) = tokio::io::duplex(4096);
-    let config =
-        Config { helo: "mail.red.example".to_owned(), tls: TlsUse::Never, credentials: None, clear_auth: false };
-    let mut connection = Connection {
+/// A connection on which nothing was said yet.
+fn begun(stream: DuplexStream) -> Connection {
+    let config = Config {
+        helo: "mail.red.example".to_owned(),
+        tls: TlsUse::Never,
+        login: None,
+        binding: ChannelBinding::default(),
+        clear_auth: false,
+    };
+    Connection {
         client: Client::new(config),
-        stream: Box::new(ours),
+        stream: Box::new(stream),
         buffer: vec![0; 4096],
         name: "mx.blue.example".to_owned(),
         to: "192.0.2.1:25".parse().unwrap(),
         tls: None,
         messages: 0,
         waiting: None,
-    };
+    }
+}
+
+/// A connection that is ready for a message, and its other end.
+async fn ready() -> (Connection, DuplexStream) {
+    let (ours, mut peer) = tokio::io::duplex(4096);
+    let mut connection = begun(ours);
     say(&mut peer, "220 hello\r\n250-hello\r\n250 PIPELINING\r\n").await;
     assert!(matches!(connection.turn(None).await, Turn::Ready));
     expect(&mut peer, "EHLO mail.red.example\r\n").await;
@@ -113,4 +123,122 @@ async fn where_an_outcome_is_not_recorded_no_further_message_is_handed_over() {
     }
     let failure = sending.await.unwrap().verdicts.remove(0).unwrap_err();
     assert!(!failure.is_permanent(), "{failure}");
+}
+
+/// How long a server that falls silent after these replies is waited for, and at which stage that was.
+async fn patience(replies: &'static [&'static str]) -> (Duration, Stage) {
+    let (ours, mut peer) = tokio::io::duplex(4096);
+    let mut connection = begun(ours);
+    // Each reply but the greeting comes after a line.
+    tokio::spawn(async move {
+        let mut heard = Vec::new();
+        for reply in replies {
+            say(&mut peer, &format!("{reply}\r\n")).await;
+            heard.clear();
+            while !heard.ends_with(b"\r\n") {
+                peer.read_buf(&mut heard).await.unwrap();
+            }
+        }
+        std::future::pending::<()>().await;
+    });
+    let mut since = tokio::time::Instant::now();
+    let failure = match connection.turn(None).await {
+        Turn::Over(Some(failure)) => failure,
+        Turn::Ready => {
+            since = tokio::time::Instant::now();
+            let content = Content { prefix: b"A: b\r\n", body: &Text(b"\r\nhi") };
+            let mut settling = Settling::of(tokio::spawn(async { true }));
+            let report = connection.send(transaction(), &content, &mut settling).await;
+            report.verdicts.into_iter().next().unwrap().unwrap_err()
+        }
+        _ => panic!("another turn"),
+    };
+    let Cause::TimedOut(told) = failure.cause else { panic!("{failure}") };
+    assert!(!failure.is_permanent(), "a time-out never bounces");
+    assert_eq!(since.elapsed(), told);
+    (told, failure.stage)
+}
+
+/// RFC 5321 §4.5.3.2: each reply has its time. The clock is paused: it runs ahead only when nothing else can happen, and
+/// what is asserted is the whole wait, so a shorter one and a longer one both fail.
+#[tokio::test(start_paused = true)]
+async fn each_reply_has_its_time() {
+    assert_eq!(patience(&[]).await, (limits::SMTP_GREETING_WAIT, Stage::Greeting));
+    assert_eq!(patience(&["220 hello"]).await, (limits::SMTP_REPLY_WAIT, Stage::Ehlo));
+    assert_eq!(patience(&["220 hello", "250 hello"]).await, (limits::SMTP_REPLY_WAIT, Stage::Mail));
+    assert_eq!(patience(&["220 hello", "250 hello", "250 ok"]).await, (limits::SMTP_REPLY_WAIT, Stage::Rcpt));
+    let envelope = &["220 hello", "250 hello", "250 ok", "250 ok"];
+    assert_eq!(patience(envelope).await, (limits::SMTP_DATA_WAIT, Stage::Data));
+    let body = &["220 hello", "250 hello", "250 ok", "250 ok", "354 go on"];
+    assert_eq!(patience(body).await, (limits::SMTP_END_WAIT, Stage::EndOfData));
+}
+
+/// A server that stops reading: `SMTP_BLOCK_WAIT` for a block, and one that reads a little in time is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_block_has_its_time() {
+    for reads in [false, true] {
+        let (ours, mut peer) = tokio::io::duplex(64);
+        let mut connection = begun(ours);
+        let peer = tokio::spawn(async move {
+            say(&mut peer, "220 hello\r\n").await;
+            expect(&mut peer, "EHLO mail.red.example\r\n").await;
+            say(&mut peer, "250 hello\r\n").await;
+            expect(&mut peer, "MAIL FROM:<>\r\n").await;
+            say(&mut peer, "250 ok\r\n").await;
+            expect(&mut peer, "RCPT TO:<bob@blue.example>\r\n").await;
+            say(&mut peer, "250 ok\r\n").await;
+            expect(&mut peer, "DATA\r\n").await;
+            say(&mut peer, "354 go on\r\n").await;
+            if reads {
+                tokio::time::sleep(limits::SMTP_BLOCK_WAIT - Duration::from_millis(1)).await;
+                expect(&mut peer, &format!("{}\r\n\r\nhi\r\n.\r\n", "x".repeat(1000))).await;
+                say(&mut peer, "250 taken\r\n").await;
+            }
+            peer
+        });
+        assert!(matches!(connection.turn(None).await, Turn::Ready));
+        let prefix = format!("{}\r\n", "x".repeat(1000));
+        let content = Content { prefix: prefix.as_bytes(), body: &Text(b"\r\nhi") };
+        let mut settling = Settling::of(tokio::spawn(async { true }));
+        let report = connection.send(transaction(), &content, &mut settling).await;
+        match &report.verdicts[0] {
+            Ok(_) => assert!(reads),
+            Err(failure) => {
+                assert!(!reads && failure.cause == Cause::TimedOut(limits::SMTP_BLOCK_WAIT), "{failure}");
+            }
+        }
+        drop(peer);
+    }
+}
+
+/// Nothing depends on the reply to QUIT: `SMTP_QUIT_WAIT` is short.
+#[tokio::test(start_paused = true)]
+async fn a_good_bye_is_short() {
+    let (connection, _peer) = ready().await;
+    let since = tokio::time::Instant::now();
+    connection.quit().await;
+    assert_eq!(since.elapsed(), limits::SMTP_QUIT_WAIT);
+}
+
+/// `RELAY_MESSAGES_PER_CONNECTION`, and then another connection.
+#[tokio::test]
+async fn so_many_messages_over_one_connection() {
+    let (mut connection, mut peer) = ready().await;
+    let peer = tokio::spawn(async move {
+        for _ in 0..limits::RELAY_MESSAGES_PER_CONNECTION {
+            expect(&mut peer, "MAIL FROM:<>\r\nRCPT TO:<bob@blue.example>\r\nDATA\r\n").await;
+            say(&mut peer, "250 ok\r\n250 ok\r\n354 go on\r\n").await;
+            expect(&mut peer, "A: b\r\n\r\nhi\r\n.\r\n").await;
+            say(&mut peer, "250 taken\r\n").await;
+        }
+        peer
+    });
+    for sent in 0..limits::RELAY_MESSAGES_PER_CONNECTION {
+        assert!(connection.is_usable(), "only {sent}");
+        let content = Content { prefix: b"A: b\r\n", body: &Text(b"\r\nhi") };
+        let mut settling = Settling::of(tokio::spawn(async { true }));
+        assert!(connection.send(transaction(), &content, &mut settling).await.verdicts[0].is_ok());
+    }
+    assert!(!connection.is_usable());
+    peer.await.unwrap();
 }

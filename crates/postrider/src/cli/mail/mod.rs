@@ -12,6 +12,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use mua::{Login, Maildrop, MuaError, MuaResult, ServerUrl, Trust};
+use wire::sasl::Password;
+use wire::sasl::client::Credentials;
 
 /// A mail client for the terminal, against any server.
 #[derive(Debug, Subcommand)]
@@ -89,11 +91,8 @@ impl Account {
         let mut nonce = [0; 18];
         getrandom::fill(&mut nonce)
             .map_err(|error| MuaError::new(format!("the system gives no randomness: {error}")))?;
-        Ok(Login {
-            user: self.user.clone(),
-            password,
-            nonce: nonce.iter().map(|octet| format!("{octet:02x}")).collect(),
-        })
+        let credentials = Credentials { user: self.user.clone(), password: Password::new(password) };
+        Ok(Login { credentials, nonce: nonce.to_vec() })
     }
 
     async fn open(&self, mailbox: &str) -> MuaResult<Maildrop> {

@@ -148,3 +148,31 @@ fn redraw(shown: &mut Option<String>, text: String) {
     print(text.trim_end());
     *shown = Some(text);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `TRACE_WAIT` for what is being written; `--follow` to the end; never where no server runs.
+    #[test]
+    fn what_is_still_under_way_is_waited_for() {
+        let trace = |follow| {
+            let server = Server { config: "postrider.toml".into() };
+            Trace { query: "x".into(), follow, dir: None, json: false, server }
+        };
+        let found = |running, waiting: &[i64]| {
+            let waiting = waiting.iter().map(|next| ("bob@blue.example".to_owned(), *next)).collect();
+            let (id, sender) = ("1".into(), String::new());
+            let journey = Journey { id, message_id: None, received_at: 0, sender, events: Vec::new(), waiting };
+            Found { legs: vec![Leg { system: "red".into(), journey }], running }
+        };
+        let (at_work, later) = (found(true, &[0]), found(true, &[i64::MAX]));
+        let tick = Duration::from_millis(1);
+        assert!(trace(false).goes_on(&at_work, limits::TRACE_WAIT - tick));
+        assert!(!trace(false).goes_on(&at_work, limits::TRACE_WAIT));
+        assert!(!trace(false).goes_on(&later, Duration::ZERO), "its next try may be hours away");
+        assert!(trace(true).goes_on(&later, limits::TRACE_WAIT * 1000));
+        assert!(!trace(true).goes_on(&found(true, &[]), Duration::ZERO), "it has reached its end");
+        assert!(!trace(true).goes_on(&found(false, &[0]), Duration::ZERO), "nothing more will come");
+    }
+}

@@ -26,8 +26,8 @@ use std::time::Duration;
 
 use mail::{Reply, limits};
 
-pub use auth::Credentials;
-use auth::Login;
+use crate::sasl::ChannelBinding;
+use crate::sasl::client::Login;
 pub use ehlo::{Capabilities, Transaction, xtext};
 use exchange::{Exchange, Progress};
 pub use reply::{NotAReply, ReplyReader};
@@ -40,8 +40,10 @@ pub struct Config {
     pub helo: String,
     /// What about TLS.
     pub tls: TlsUse,
-    /// Log in with these.
-    pub credentials: Option<Credentials>,
+    /// Log in.
+    pub login: Option<Login>,
+    /// What TLS gives to bind the log-in to, where the connection began with it.
+    pub binding: ChannelBinding,
     /// Passwords may go in clear without TLS (loopback only).
     pub clear_auth: bool,
 }
@@ -85,7 +87,7 @@ enum State {
     Helo,
     StartTls,
     Handshake,
-    Login(Login),
+    Login(crate::sasl::client::Exchange),
     /// `open`: the last transaction was left open; RSET comes before the next.
     Ready {
         open: bool,
@@ -186,9 +188,11 @@ impl Client {
         };
     }
 
-    /// TLS stands: everything said before is forgotten, and EHLO comes again (RFC 3207 §4.2).
-    pub fn secured(&mut self) {
+    /// TLS stands, and gives this to bind a log-in to: everything said before is forgotten, and EHLO comes again
+    /// (RFC 3207 §4.2).
+    pub fn secured(&mut self, binding: ChannelBinding) {
         if let State::Handshake = self.state {
+            self.config.binding = binding;
             self.secure = true;
             self.replies.forget();
             self.offers = Capabilities::default();
@@ -327,18 +331,17 @@ impl Client {
             }
             // RFC 7435: opportunistic; who offers it but can't (454) gets the mail all the same.
             State::StartTls if self.config.tls == TlsUse::IfOffered && code != 421 => self.log_in(),
-            State::Login(login) if code == 334 => match login.answer(&reply.text) {
-                Ok((line, login)) => {
+            State::Login(exchange) if code == 334 => match auth::answer(exchange, &reply.text) {
+                Ok((line, next)) => {
                     self.output.extend_from_slice(line.as_bytes());
-                    State::Login(login)
+                    State::Login(next)
                 }
-                Err(why) => State::Over(Some(Failure { stage: Stage::Auth, cause: Cause::NotSmtp(why) })),
+                Err(cause) => State::Over(Some(Failure { stage: Stage::Auth, cause })),
             },
-            State::Login(login) if code == 235 && login.may_succeed() => Self::ready(),
-            State::Login(..) if code == 235 => {
-                let cause = Cause::NotSmtp("it let us in without showing that it knows the password (SCRAM)");
-                State::Over(Some(Failure { stage: Stage::Auth, cause }))
-            }
+            State::Login(exchange) if code == 235 => match auth::let_in(exchange) {
+                Ok(()) => Self::ready(),
+                Err(cause) => State::Over(Some(Failure { stage: Stage::Auth, cause })),
+            },
             State::Sending(mut exchange) => match exchange.on_reply(reply, &mut self.output) {
                 Progress::Goes => self.go_on(exchange),
                 Progress::Over(failure) => {
@@ -359,7 +362,7 @@ impl Client {
 
     /// Whether nothing that we want needs an extension.
     fn plain_will_do(&self) -> bool {
-        self.config.credentials.is_none() && self.config.tls != TlsUse::Required && !self.secure
+        self.config.login.is_none() && self.config.tls != TlsUse::Required && !self.secure
     }
 
     fn after_ehlo(&mut self) -> State {
@@ -376,11 +379,12 @@ impl Client {
     }
 
     fn log_in(&mut self) -> State {
-        let Some(credentials) = &self.config.credentials else { return Self::ready() };
-        match Login::start(credentials, &self.offers.auth, self.secure || self.config.clear_auth) {
-            Some((line, login)) => {
-                self.output.extend_from_slice(line.as_bytes());
-                State::Login(login)
+        let Some(login) = &self.config.login else { return Self::ready() };
+        let offered = self.offers.auth.iter().map(String::as_str);
+        match login.begin(offered, &self.config.binding, self.secure || self.config.clear_auth) {
+            Some(begun) => {
+                self.output.extend_from_slice(auth::command(&begun).as_bytes());
+                State::Login(begun.exchange)
             }
             None => State::Over(Some(Failure {
                 stage: Stage::Auth,

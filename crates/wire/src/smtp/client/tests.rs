@@ -3,12 +3,20 @@
 use mail::{Address, BodyType, Domain, DsnReturn, Notify, Recipient, ReversePath};
 
 use super::*;
+use crate::sasl::Password;
+use crate::sasl::client::Credentials;
 
 const ALL: &str = "250-blue\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SIZE 5000\r\n250-DSN\r\n250 SMTPUTF8\r\n";
 const BARE: &str = "250 blue\r\n";
 
 fn config() -> Config {
-    Config { helo: "red".into(), tls: TlsUse::IfOffered, credentials: None, clear_auth: false }
+    Config {
+        helo: "red".into(),
+        tls: TlsUse::IfOffered,
+        login: None,
+        binding: ChannelBinding::default(),
+        clear_auth: false,
+    }
 }
 
 fn address(text: &str) -> Address {
@@ -65,7 +73,7 @@ fn play(config: Config, messages: Vec<(Transaction, &str)>, turns: &[Turn<'_>], 
             Step::StartTls => {
                 // What else came in the clear meets the handshake, not us.
                 coming = b"";
-                client.secured();
+                client.secured(ChannelBinding::default());
             }
             Step::Body => match body.take() {
                 Some(bytes) => client.body(bytes.as_bytes()),
@@ -344,8 +352,9 @@ fn a_probe_sends_no_message() {
 
 #[test]
 fn logging_in() {
-    let credentials = Credentials { user: "u".into(), password: "p".into(), nonce: "n".into() };
-    let config = Config { credentials: Some(credentials), clear_auth: true, ..config() };
+    let credentials = Credentials { user: "u".into(), password: Password::new("p") };
+    let login = Some(Login { credentials, nonce: b"n".to_vec() });
+    let config = Config { login, clear_auth: true, ..config() };
     let start = [("", "220 hi\r\n"), ("EHLO red\r\n", "250-b\r\n250 AUTH LOGIN PLAIN\r\n")];
     let (_, end) =
         play(config.clone(), vec![], &[&start[..], &[("AUTH PLAIN AHUAcA==\r\n", "235 ok\r\n")]].concat(), 1);
