@@ -196,4 +196,14 @@ mod tests {
         assert_eq!(address("jürgen"), "jürgen@example.org");
         assert!(Address::new("a\r\nb", Domain::from_ascii("x").unwrap()).is_err());
     }
+
+    /// `LOCAL_PART_LEN` and `DOMAIN_LEN`: at the limit and one above.
+    #[test]
+    fn lengths_are_bounded() {
+        let long = format!("{0}.{0}.{0}.{1}", "d".repeat(63), "d".repeat(61));
+        assert_eq!(Domain::from_ascii(&long).unwrap().as_str().len(), limits::DOMAIN_LEN);
+        assert!(Domain::from_ascii(&format!("{long}d")).is_err());
+        let local = |length: usize| Address::new(&"l".repeat(length), Domain::from_ascii("x").unwrap());
+        assert!(local(limits::LOCAL_PART_LEN).is_ok() && local(limits::LOCAL_PART_LEN + 1).is_err());
+    }
 }

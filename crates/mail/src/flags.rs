@@ -107,3 +107,16 @@ impl PartialEq for Keyword {
         self.0.eq_ignore_ascii_case(&other.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `KEYWORD_LEN`: at the limit and one above.
+    #[test]
+    fn keywords_are_bounded() {
+        assert!(Keyword::new(&"k".repeat(crate::limits::KEYWORD_LEN)).is_some());
+        assert!(Keyword::new(&"k".repeat(crate::limits::KEYWORD_LEN + 1)).is_none());
+        assert!(Keyword::new("").is_none() && Keyword::new("a b").is_none());
+    }
+}

@@ -277,4 +277,13 @@ mod tests {
             let _ = parameter(&[(raw(&format!("filename*{text}")), raw(&text)), (raw("filename*"), Raw::from(&bytes[..]))], "filename");
         }
     }
+
+    /// `ENCODED_WORD_LEN`: the end of an encoded word is looked for so far, and no farther.
+    #[test]
+    fn encoded_words_are_bounded() {
+        let word = |length: usize| format!("=?utf-8?q?{}?=", "x".repeat(length));
+        let most = limits::ENCODED_WORD_LEN - "?=".len();
+        assert_eq!(decode_words(word(most).as_bytes()), "x".repeat(most));
+        assert_eq!(decode_words(word(most + 1).as_bytes()), word(most + 1));
+    }
 }

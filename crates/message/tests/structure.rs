@@ -106,6 +106,20 @@ fn depth_and_number_are_bounded() {
     assert_eq!(Structure::of(many.as_bytes()).parts().len(), limits::MIME_PARTS);
 }
 
+/// `BOUNDARY_LINE_LEN`: a boundary of up to half of it separates parts; a longer one is none.
+#[test]
+fn boundaries_are_bounded() {
+    let parts = |length: usize| {
+        let boundary = "b".repeat(length);
+        let message = format!(
+            "Content-Type: multipart/mixed; boundary={boundary}\r\n\r\n--{boundary}\r\n\r\none\r\n--{boundary}\r\n\r\ntwo\r\n--{boundary}--\r\n"
+        );
+        Structure::of(message.as_bytes()).leaves().len()
+    };
+    assert_eq!(parts(limits::BOUNDARY_LINE_LEN / 2), 2);
+    assert_eq!(parts(limits::BOUNDARY_LINE_LEN / 2 + 1), 1);
+}
+
 /// Bodies never overlap, children lie in their parents, headers stand before bodies.
 fn check_tree(structure: &Structure, len: u64) {
     assert_eq!(structure.root().header.start, 0);

@@ -79,4 +79,11 @@ mod tests {
         buffer.consume(100);
         assert!(buffer.is_empty());
     }
+
+    /// Of `CONNECTION_BUFFERS_KEPT` and one more that end at once, one is given back to the system.
+    #[test]
+    fn no_more_than_so_many_are_kept() {
+        drop((0..=limits::CONNECTION_BUFFERS_KEPT).map(|_| Buffer::take()).collect::<Vec<_>>());
+        assert!(POOL.lock().unwrap().len() <= limits::CONNECTION_BUFFERS_KEPT);
+    }
 }

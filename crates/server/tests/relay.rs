@@ -7,7 +7,7 @@ mod outside;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mail::{BodyType, Envelope, Notify, QueueId, Recipient, ReversePath};
+use mail::{BodyType, Envelope, Notify, QueueId, Recipient, ReversePath, limits};
 use mta::queue::{self, Schedule};
 use mta::relay::{Answer, Relay, Verifier};
 use mta::route::{FixedRoute, Routing};
@@ -623,5 +623,74 @@ async fn gateway_recipients_are_verified_and_remembered() {
     assert!(house.outside.lines().iter().all(|line| line != "DATA"));
     let id = house.send(&["bob@branch.example"]).await;
     house.until(id, 1, relayed).await;
+    house.end().await;
+}
+
+/// `VERIFY_YES` and `VERIFY_NO`: an answer is believed up to that moment, and asked for again at it.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_about_recipients_grow_old() {
+    let outside = Outside::default();
+    outside.server("192.0.2.7", |_, line| match line {
+        "RCPT TO:<no@branch.example>" => Say::Line("550 5.1.1 nobody"),
+        line => good(0, line),
+    });
+    let route =
+        FixedRoute { domain: Some(domain("branch.example")), next_hop: vec![("192.0.2.7".into(), 25)], login: None };
+    let house = house_with(outside, Routing { routes: vec![route], ..routing() }).await;
+    let verifier = Verifier::new(house.relay.clone());
+    let tick = Duration::from_millis(1);
+    let mut asked = 0;
+    for (who, believed) in [("bob@branch.example", limits::VERIFY_YES), ("no@branch.example", limits::VERIFY_NO)] {
+        for wait in [Duration::ZERO, believed - tick, tick] {
+            house.clock.advance(wait);
+            verifier.verify(&address(who)).await;
+            asked += usize::from(wait != believed - tick);
+            assert_eq!(house.outside.connections.lock().unwrap().len(), asked, "{who} after {wait:?}");
+        }
+    }
+    house.end().await;
+}
+
+/// `VERIFY_WAIT` for a next hop that says nothing: then the client is told to come again.
+#[tokio::test(start_paused = true)]
+async fn a_silent_next_hop_is_not_waited_for() {
+    let outside = Outside::default();
+    outside.server("192.0.2.7", |_, _| Say::Silence);
+    let route =
+        FixedRoute { domain: Some(domain("branch.example")), next_hop: vec![("192.0.2.7".into(), 25)], login: None };
+    let (world, _clock) = Arc::new(outside).world();
+    let folder = tempfile::tempdir().unwrap();
+    let store = LocalStore::open(folder.path().join("data"), Options::default()).unwrap();
+    let routing = Routing { routes: vec![route], ..routing() };
+    let verifier = Verifier::new(Relay::new(world, store.clone(), routing, Schedule::default()));
+    let since = tokio::time::Instant::now();
+    assert!(matches!(verifier.verify(&address("bob@branch.example")).await, Answer::Unknown(_)));
+    assert_eq!(since.elapsed(), limits::VERIFY_WAIT);
+    store.close().await;
+}
+
+/// `RELAY_IDLE`: so long a connection is kept for the next message; then we say good-bye.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_is_kept_a_while() {
+    let outside = blue();
+    outside.server("192.0.2.1", good);
+    let house = house(outside).await;
+    let said_bye = || house.outside.lines().iter().filter(|line| *line == "QUIT").count();
+    let id = house.send(&["bob@blue.example"]).await;
+    house.until(id, 1, relayed).await;
+    house.clock.advance(limits::RELAY_IDLE - Duration::from_millis(1));
+    // A message in time goes over it, unless its worker had not settled yet; either way nobody said good-bye.
+    let id = house.send(&["bob@blue.example"]).await;
+    house.until(id, 1, relayed).await;
+    assert_eq!(said_bye(), 0);
+    let open = house.outside.connections.lock().unwrap().len();
+    for _ in 0..200_000 {
+        if said_bye() == open {
+            break;
+        }
+        house.clock.advance(limits::RELAY_IDLE);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(said_bye(), open);
     house.end().await;
 }

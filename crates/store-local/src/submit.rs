@@ -131,3 +131,32 @@ impl<T> Queue<T> {
         self.news.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mail::limits;
+
+    use super::*;
+
+    /// `COMMIT_CHANGES` go into one transaction; what is more waits for the next.
+    #[test]
+    fn batches_are_bounded() {
+        let queue = Queue::new();
+        for n in 0..=limits::COMMIT_CHANGES {
+            assert!(queue.push(n).is_ok());
+        }
+        let mut batch = Vec::new();
+        assert!(queue.take(&mut batch, limits::COMMIT_CHANGES));
+        assert_eq!(batch.len(), limits::COMMIT_CHANGES);
+        batch.clear();
+        assert!(queue.take(&mut batch, limits::COMMIT_CHANGES));
+        assert_eq!(batch, [limits::COMMIT_CHANGES]);
+        queue.close();
+        batch.clear();
+        assert!(!queue.take(&mut batch, limits::COMMIT_CHANGES));
+        // As many as fit wait; one more is told that the store is busy.
+        let queue = Queue::new();
+        assert!((0..WAITING).all(|n| queue.push(n).is_ok()));
+        assert!(matches!(queue.push(WAITING), Err((WAITING, StoreError::Busy))));
+    }
+}

@@ -64,3 +64,36 @@ impl Schedule {
         now.since(received) >= self.warning
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Least;
+
+    impl Random for Least {
+        fn next(&self) -> u64 {
+            0
+        }
+    }
+
+    /// `QUEUE_FIRST_RETRY`, `QUEUE_LAST_RETRY`, `QUEUE_WARNING`, `QUEUE_LIFETIME`: at the moment and just before it.
+    #[test]
+    fn times() {
+        let schedule = Schedule::default();
+        assert_eq!(schedule.pause(1), limits::QUEUE_FIRST_RETRY);
+        assert_eq!(schedule.pause(2), 2 * limits::QUEUE_FIRST_RETRY);
+        let pauses: Vec<Duration> = (1..100).map(|failures| schedule.pause(failures)).collect();
+        assert!(pauses.is_sorted() && pauses.iter().all(|pause| *pause <= limits::QUEUE_LAST_RETRY));
+        assert_eq!(schedule.pause(u32::MAX), limits::QUEUE_LAST_RETRY);
+        let received = Timestamp::from_secs(1_700_000_000);
+        let (tick, at) = (Duration::from_millis(1), |time| received.plus(time));
+        assert!(!schedule.is_late(received, at(limits::QUEUE_WARNING - tick)));
+        assert!(schedule.is_late(received, at(limits::QUEUE_WARNING)));
+        assert!(!schedule.is_expired(received, at(limits::QUEUE_LIFETIME - tick)));
+        assert!(schedule.is_expired(received, at(limits::QUEUE_LIFETIME)));
+        // The last try is at the very end, not after it.
+        let late = at(limits::QUEUE_LIFETIME - tick);
+        assert_eq!(schedule.next_attempt(50, received, late, &Least), at(limits::QUEUE_LIFETIME));
+    }
+}

@@ -365,3 +365,42 @@ fn the_living_do_not_wait_for_the_dead() {
     let most = alone + 2 * limits::RELAY_SLOW_AFTER;
     assert!(beside_the_dead <= most, "{beside_the_dead:?} beside the dead, {alone:?} without");
 }
+
+/// `RELAY_PER_DESTINATION` to one that answers, and not one more.
+#[test]
+fn so_many_connections_to_one_destination() {
+    let mut scheduler = Scheduler::new(Schedule::default());
+    for n in 0..2 * limits::RELAY_PER_DESTINATION as u64 {
+        scheduler.changed(item(n, 0, "blue.example", START), START);
+    }
+    let first = scheduler.start(START).unwrap();
+    scheduler.answered(&first);
+    let more = std::iter::from_fn(|| scheduler.start(START)).count();
+    assert_eq!(1 + more, limits::RELAY_PER_DESTINATION);
+}
+
+/// `RELAY_DOWN`: however often it has failed, a destination is asked again after that, and not before.
+#[test]
+fn a_dead_destination_is_asked_again() {
+    let schedule = Schedule { first_retry: limits::RELAY_DOWN, ..Schedule::default() };
+    let mut scheduler = Scheduler::new(schedule);
+    let mut now = START;
+    scheduler.changed(item(1, 0, "dead.example", START), now);
+    for _ in 0..5 {
+        let job = scheduler.start(now).unwrap();
+        assert_eq!(job.down, None, "it is tried for real");
+        scheduler.failed(&job, "refused", now);
+        scheduler.settled(&job, &[(0, Settled::Later(now))], now);
+        scheduler.leave(&job);
+        let just_before = now.plus(limits::RELAY_DOWN - Duration::from_millis(1));
+        scheduler.tick(just_before);
+        assert!(scheduler.down(&Domain::from_ascii("dead.example").unwrap()).is_some());
+        if let Some(job) = scheduler.start(just_before) {
+            assert!(job.down.is_some(), "it is not tried, only put off");
+            scheduler.settled(&job, &[(0, Settled::Later(now.plus(limits::RELAY_DOWN)))], just_before);
+            scheduler.leave(&job);
+        }
+        now = now.plus(limits::RELAY_DOWN);
+        scheduler.tick(now);
+    }
+}

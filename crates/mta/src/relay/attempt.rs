@@ -568,3 +568,32 @@ impl Relay {
         route::route(&self.world, &self.routing(), domain).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `RELAY_HOSTS` ways in one try, those that were tried left out.
+    #[test]
+    fn no_more_ways_than_a_try_may_cost() {
+        let to = |n: usize| SocketAddr::from(([192, 0, 2, u8::try_from(n).unwrap()], 25));
+        let hosts = |count: usize| -> Vec<Host> {
+            (0..count).map(|n| Host { name: format!("mx{n}"), addresses: vec![to(n)] }).collect()
+        };
+        assert_eq!(ways(&hosts(limits::RELAY_HOSTS), &[]).len(), limits::RELAY_HOSTS);
+        let more = hosts(limits::RELAY_HOSTS + 1);
+        assert_eq!(ways(&more, &[]).len(), limits::RELAY_HOSTS);
+        assert_eq!(ways(&more, &[to(0)])[0].0, "mx1");
+        assert_eq!(ways(&more, &[to(0)]).len(), limits::RELAY_HOSTS);
+    }
+
+    /// `REMOTE_WORDS`, never in the middle of a character.
+    #[test]
+    fn words_are_cut() {
+        assert_eq!(bounded("x".repeat(limits::REMOTE_WORDS)).len(), limits::REMOTE_WORDS);
+        assert_eq!(bounded("x".repeat(limits::REMOTE_WORDS + 1)).len(), limits::REMOTE_WORDS);
+        let cut = bounded(format!("x{}", "ü".repeat(limits::REMOTE_WORDS)));
+        assert_eq!(cut.len(), limits::REMOTE_WORDS - 1);
+        assert!(cut.ends_with('ü'));
+    }
+}

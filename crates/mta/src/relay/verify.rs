@@ -26,10 +26,12 @@ pub enum Answer {
     Unknown(String),
 }
 
+type Known = HashMap<Address, (Timestamp, Answer)>;
+
 /// Asks next hops about recipients, and remembers what they said.
 pub struct Verifier {
     relay: Arc<Relay>,
-    known: Mutex<HashMap<Address, (Timestamp, Answer)>>,
+    known: Mutex<Known>,
 }
 
 impl Verifier {
@@ -54,19 +56,11 @@ impl Verifier {
             // Not remembered: the next try may find the next hop awake.
             Answer::Unknown(_) => return answer,
         };
-        let mut known = self.known();
-        if known.len() >= limits::VERIFY_CACHE {
-            known.retain(|_, (until, _)| *until > now);
-        }
-        if known.len() >= limits::VERIFY_CACHE {
-            // Somebody guesses addresses faster than answers grow old: start over rather than grow.
-            known.clear();
-        }
-        known.insert(address.clone(), (now.plus(believed), answer.clone()));
+        remember(&mut self.known(), address, (now.plus(believed), answer.clone()), now);
         answer
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Address, (Timestamp, Answer)>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -113,6 +107,17 @@ impl Verifier {
     }
 }
 
+fn remember(known: &mut Known, address: &Address, answer: (Timestamp, Answer), now: Timestamp) {
+    if known.len() >= limits::VERIFY_CACHE {
+        known.retain(|_, (until, _)| *until > now);
+    }
+    if known.len() >= limits::VERIFY_CACHE {
+        // Somebody guesses addresses faster than answers grow old: start over rather than grow.
+        known.clear();
+    }
+    known.insert(address.clone(), answer);
+}
+
 /// Only a refusal of this very recipient is a no; one of MAIL may be about us.
 fn refusal(failure: &Failure) -> Option<Reply> {
     let reply = failure.reply()?;
@@ -134,5 +139,30 @@ impl VerifyRecipient for Verifier {
                 Err(Reply::new(450, (4, 4, 1), format!("<{recipient}>: can't be verified now: {words}")))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `VERIFY_CACHE` answers, and no more; what is over makes room first.
+    #[test]
+    fn answers_are_bounded() {
+        let address = |n: usize| Address::new(&format!("u{n}"), mail::Domain::from_ascii("x").unwrap()).unwrap();
+        let now = Timestamp::from_secs(1000);
+        let mut known = Known::new();
+        for n in 0..limits::VERIFY_CACHE {
+            let until = if n == 0 { now.plus(limits::VERIFY_YES) } else { now.plus(limits::VERIFY_NO) };
+            remember(&mut known, &address(n), (until, Answer::Taken), now);
+        }
+        assert_eq!(known.len(), limits::VERIFY_CACHE);
+        // All but the first are over.
+        remember(&mut known, &address(1), (now.plus(limits::VERIFY_YES), Answer::Taken), now.plus(limits::VERIFY_NO));
+        assert_eq!(known.len(), 2);
+        for n in 2..=limits::VERIFY_CACHE {
+            remember(&mut known, &address(n), (now.plus(limits::VERIFY_YES), Answer::Taken), now);
+        }
+        assert_eq!(known.len(), 1, "one too many: all are forgotten but the last");
     }
 }

@@ -22,7 +22,7 @@ impl Table {
             None => Answer::NoDomain,
             Some("NODATA") => Answer::NoData,
             Some("FAIL") => Answer::Temporary("SERVFAIL".into()),
-            Some(list) => Answer::Found(list.split(", ").map(read).collect(), Duration::from_secs(60)),
+            Some(list) => Answer::Found(list.split(", ").map(read).collect(), Duration::from_secs(3600)),
         }
     }
 }
@@ -211,4 +211,27 @@ fn equals_come_in_random_order() {
         first.insert(hosts[0].name.clone());
     }
     assert_eq!(first.len(), 3);
+}
+
+/// `RELAY_HOSTS` of the MX records are looked up, the best; `ROUTE_BELIEVED` bounds how long that is believed.
+#[test]
+fn many_hosts_and_long_lives() {
+    let found = |count: usize| {
+        let mx: Vec<String> = (0..count).map(|n| format!("{} mx{n}.x", 10 + n)).collect();
+        let mut records = vec![("mx x.example", &*Box::leak(mx.join(", ").into_boxed_str()))];
+        for n in 0..count {
+            records.push((&*Box::leak(format!("a mx{n}.x").into_boxed_str()), "192.0.2.1"));
+        }
+        let table = world(&records);
+        let (routing, domain) = (routing(), Domain::from_ascii("x.example").unwrap());
+        let mut future = Box::pin(route(&table, &routing, &domain));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(route) = future.as_mut().poll(&mut context) else { panic!("it waits") };
+        assert!(route.ttl <= limits::ROUTE_BELIEVED);
+        let Verdict::Hosts(hosts) = route.verdict else { panic!("no hosts") };
+        assert_eq!(hosts[0].name, "mx0.x");
+        hosts.len()
+    };
+    assert_eq!(found(limits::RELAY_HOSTS), limits::RELAY_HOSTS);
+    assert_eq!(found(limits::RELAY_HOSTS + 1), limits::RELAY_HOSTS);
 }

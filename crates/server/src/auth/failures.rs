@@ -99,6 +99,7 @@ fn add<K: Hash + Eq>(counts: &Mutex<HashMap<K, Count>>, key: K, now: Timestamp) 
 mod tests {
     use super::*;
 
+    /// `LOGIN_FAILURES`, as a setting.
     #[test]
     fn an_address_waits_after_its_failures_and_no_other_does() {
         let failures = Failures::default();
@@ -153,5 +154,22 @@ mod tests {
             failures.note(IpAddr::from([198, 51, (n / 250) as u8, (n % 250) as u8]), "a@x", 3, now);
         }
         assert_eq!(failures.leave(other, "a@x", 3, now), Leave::None);
+    }
+
+    /// `LOGIN_FAILURES_KEPT` and one more: the table does not grow, those that it has still count, and it has room again
+    /// once the old ones are over.
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let counts = Mutex::new(HashMap::new());
+        let now = Timestamp::from_secs(1000);
+        for n in 0..=limits::LOGIN_FAILURES_KEPT {
+            add(&counts, n, now);
+        }
+        assert_eq!(counts.lock().unwrap().len(), limits::LOGIN_FAILURES_KEPT);
+        add(&counts, 0, now);
+        assert_eq!((count(&counts, &0, now), count(&counts, &limits::LOGIN_FAILURES_KEPT, now)), (2, 0));
+        let later = now.plus(limits::LOGIN_FAILURE_WINDOW);
+        add(&counts, limits::LOGIN_FAILURES_KEPT, later);
+        assert_eq!(counts.lock().unwrap().len(), 1);
     }
 }

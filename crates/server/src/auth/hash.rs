@@ -148,4 +148,29 @@ mod tests {
         assert_eq!(made_up_keys(&secret, "a@x"), made_up_keys(&secret, "a@x"));
         assert_ne!(made_up_keys(&secret, "a@x").salt, made_up_keys(&secret, "b@x").salt);
     }
+
+    /// `PASSWORD_HASHES` at once; the next one waits for a place.
+    #[tokio::test]
+    async fn only_so_many_hashes_at_once() {
+        let hasher = Hasher::new();
+        let taken = hasher.places.acquire_many(limits::PASSWORD_HASHES as u32).await.unwrap();
+        assert_eq!(hasher.places.available_permits(), 0);
+        let mut waiting = Box::pin(hasher.hash(b"x".to_vec()));
+        assert!(futures_pending(&mut waiting));
+        drop(taken);
+        waiting.await.unwrap();
+    }
+
+    fn futures_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        std::pin::Pin::new(future).poll(&mut context).is_pending()
+    }
+
+    /// RFC 7677 §4: 4,096 iterations at least; `SCRAM_ITERATIONS` are made, and made up.
+    #[test]
+    fn keys_cost_what_they_should() {
+        const { assert!(limits::SCRAM_ITERATIONS >= 4096) };
+        assert_eq!(scram_keys("secret").unwrap().iterations, limits::SCRAM_ITERATIONS);
+        assert_eq!(made_up_keys(&secret(), "a@x").iterations, limits::SCRAM_ITERATIONS);
+    }
 }

@@ -74,4 +74,20 @@ mod tests {
         assert!(!remembered.knows(&account("h2"), b"secret", now));
         assert!(!remembered.knows(&account("h1"), b"secret", now.plus(limits::LOGIN_REMEMBERED)));
     }
+
+    /// `LOGINS_REMEMBERED` and one more: a log-in beyond them costs its hash, until others are over.
+    #[test]
+    fn no_more_than_so_many_are_known() {
+        let remembered = Remembered::new([1; 32]);
+        let now = Timestamp::from_secs(1000);
+        let numbered = |n: usize| Account { id: AccountId(n as u64), ..account("h") };
+        for n in 0..=limits::LOGINS_REMEMBERED {
+            remembered.note(&numbered(n), b"secret", now);
+        }
+        assert!(remembered.knows(&numbered(limits::LOGINS_REMEMBERED - 1), b"secret", now));
+        assert!(!remembered.knows(&numbered(limits::LOGINS_REMEMBERED), b"secret", now));
+        let later = now.plus(limits::LOGIN_REMEMBERED);
+        remembered.note(&numbered(limits::LOGINS_REMEMBERED), b"secret", later);
+        assert!(remembered.knows(&numbered(limits::LOGINS_REMEMBERED), b"secret", later));
+    }
 }

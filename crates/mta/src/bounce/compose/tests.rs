@@ -138,3 +138,43 @@ proptest! {
         prop_assert!(String::from_utf8(bytes).unwrap().split("\r\n").all(|line| line.len() <= 998));
     }
 }
+
+/// `DSN_RETURN`: a message up to it comes back whole, of a longer one its header.
+#[test]
+fn what_is_returned_is_bounded() {
+    struct Bytes_(bytes::Bytes);
+
+    #[async_trait::async_trait]
+    impl Body for Bytes_ {
+        fn id(&self) -> mail::BodyId {
+            mail::BodyId(1)
+        }
+
+        fn size(&self) -> u64 {
+            self.0.len() as u64
+        }
+
+        async fn read(&self, range: std::ops::Range<u64>) -> store::StoreResult<bytes::Bytes> {
+            Ok(self.0.slice(range.start as usize..range.end as usize))
+        }
+    }
+
+    let header = "Subject: x\r\n";
+    for (size, whole) in [(limits::DSN_RETURN, true), (limits::DSN_RETURN + 1, false)] {
+        let text = format!("{header}\r\n{}", "x".repeat(size as usize - header.len() - 2));
+        let body = Bytes_(text.clone().into());
+        let (message, mut context) =
+            (message(&[address("bob")]), std::task::Context::from_waker(std::task::Waker::noop()));
+        let mut future = Box::pin(returned(&body, &message, Kind::Failed));
+        let std::task::Poll::Ready(returned) = future.as_mut().poll(&mut context) else { panic!("it waits") };
+        assert_eq!(returned.whole, whole);
+        assert_eq!(returned.bytes, if whole { text.as_bytes() } else { header.as_bytes() });
+    }
+}
+
+/// `REMOTE_WORDS`, in a report too.
+#[test]
+fn words_of_others_are_cut() {
+    assert_eq!(clean(&"x".repeat(limits::REMOTE_WORDS)).len(), limits::REMOTE_WORDS);
+    assert_eq!(clean(&"x".repeat(limits::REMOTE_WORDS + 1)).len(), limits::REMOTE_WORDS);
+}

@@ -1,0 +1,130 @@
+//! IMAP's bounds, at each limit and one above it. Those on hostile commands are in `hostile.rs`, time-outs in
+//! `crates/server/tests/autologout.rs`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod world;
+
+use mail::{Timestamp, limits};
+use testkit::transcript::Subject;
+use world::{Client, PASSWORD, Settings, USER, World};
+
+const NOW: Timestamp = Timestamp::from_secs(1_793_534_400);
+
+fn logged_in(world: &World) -> Client {
+    let mut client = world.connect(Settings::default());
+    let _ = client.read_until(|bytes| bytes.ends_with(b"ready\r\n"));
+    assert!(client.command(&format!("LOGIN {USER} {PASSWORD}")).contains("t OK"));
+    client
+}
+
+fn until(client: &mut Client, tag: &str) -> String {
+    let there = |said: &[u8]| {
+        let text = String::from_utf8_lossy(said);
+        text.ends_with("\r\n") && text.lines().any(|line| line.starts_with(tag))
+    };
+    String::from_utf8(client.read_until(there)).unwrap()
+}
+
+/// `IMAP_COMMAND_LEN`, the line's end included.
+#[test]
+fn lines() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    client.command("SELECT INBOX");
+    let around = "t SEARCH TEXT \"\"\r\n".len();
+    for (length, reply) in [(limits::IMAP_COMMAND_LEN, "t OK"), (limits::IMAP_COMMAND_LEN + 1, "t BAD [TOOBIG]")] {
+        let said = client.command(&format!("SEARCH TEXT \"{}\"", "x".repeat(length - around)));
+        assert!(said.lines().last().unwrap().starts_with(reply), "{length}: {said}");
+    }
+}
+
+/// `IMAP_TAG_LEN`.
+#[test]
+fn tags() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    let tag = "x".repeat(limits::IMAP_TAG_LEN);
+    client.send(format!("{tag} NOOP\r\n").as_bytes()).unwrap();
+    assert!(until(&mut client, &tag).contains(" OK"));
+    client.send(format!("{tag}x NOOP\r\n").as_bytes()).unwrap();
+    assert!(until(&mut client, "* BAD").starts_with("* BAD"));
+}
+
+/// `IMAP_APPEND_MESSAGES` in one command (RFC 3502): all of them, or none.
+#[test]
+fn messages_of_one_append() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    for (count, reply, there) in [
+        (limits::IMAP_APPEND_MESSAGES, "t OK", limits::IMAP_APPEND_MESSAGES),
+        (limits::IMAP_APPEND_MESSAGES + 1, "t NO [LIMIT]", limits::IMAP_APPEND_MESSAGES),
+    ] {
+        let command = format!("t APPEND INBOX{}\r\n", " {3+}\r\nA: ".repeat(count));
+        client.send(command.as_bytes()).unwrap();
+        let said = until(&mut client, "t ");
+        assert!(said.contains(reply), "{said}");
+        let status = client.command("STATUS INBOX (MESSAGES)");
+        assert!(status.contains(&format!("MESSAGES {there})")), "{status}");
+    }
+}
+
+/// `IMAP_COMMITS_AT_ONCE` pipelined APPENDs share commits; more wait for their turn. All are answered, in their order.
+#[test]
+fn appends_in_one_flight() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    for count in [limits::IMAP_COMMITS_AT_ONCE, limits::IMAP_COMMITS_AT_ONCE + 1] {
+        let flight: String = (0..count).map(|n| format!("a{n} APPEND INBOX {{3+}}\r\nA: \r\n")).collect();
+        client.send(flight.as_bytes()).unwrap();
+        let said = until(&mut client, &format!("a{} ", count - 1));
+        let tags: Vec<String> = said.lines().map(|line| line.split_once(" OK").unwrap().0.to_owned()).collect();
+        assert_eq!(tags, (0..count).map(|n| format!("a{n}")).collect::<Vec<_>>());
+    }
+}
+
+/// `IMAP_FETCH_BATCH` bodies are asked for at once, `IMAP_OUTPUT` octets wait to be sent: a batch and one more come whole
+/// and in order, and no write is larger than what waits and one reply.
+#[test]
+fn answers_come_in_pieces() {
+    let world = World::new();
+    let line = format!("{}\r\n", "x".repeat(1998));
+    let count = limits::IMAP_FETCH_BATCH + 1;
+    for n in 0..count {
+        world.append("INBOX", format!("Subject: {n}\r\n\r\n{line}").as_bytes(), NOW);
+    }
+    assert!(count * line.len() > limits::IMAP_OUTPUT);
+    let mut client = logged_in(&world);
+    client.command("SELECT INBOX");
+    for last in [limits::IMAP_FETCH_BATCH, count] {
+        let said = client.command(&format!("FETCH 1:{last} BODY.PEEK[]"));
+        let subjects: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("Subject: ")).collect();
+        assert_eq!(subjects, (0..last).map(|n| n.to_string()).collect::<Vec<_>>());
+        let found = client.command(&format!("SEARCH 1:{last} BODY xxx"));
+        assert_eq!(found.lines().next().unwrap().split(' ').count(), 2 + last, "{found}");
+    }
+    let most = limits::IMAP_OUTPUT + line.len() + 200;
+    assert!(client.largest_write() <= most, "{} octets at once", client.largest_write());
+}
+
+/// `IMAP_SEARCH_TEXT`: a text up to it is searched at once, a longer one in pieces, across whose edges words are found.
+#[test]
+fn long_texts_are_searched_whole() {
+    let world = World::new();
+    let words = "needle in the haystack";
+    let mut at = Vec::new();
+    for length in [limits::IMAP_SEARCH_TEXT, limits::IMAP_SEARCH_TEXT + 1, 2 * limits::IMAP_SEARCH_TEXT + 1] {
+        // At the end, at the edge of a piece, and at the beginning.
+        for place in [length - words.len(), (limits::IMAP_SEARCH_TEXT - 5).min(length - words.len()), 0] {
+            let mut text = "hay straw\r\n".repeat(length / 11 + 1).into_bytes();
+            text.truncate(length);
+            text[place..place + words.len()].copy_from_slice(words.as_bytes());
+            world.append("INBOX", &[b"Subject: x\r\n\r\n".as_slice(), &text].concat(), NOW);
+            at.push((length, place));
+        }
+    }
+    let mut client = logged_in(&world);
+    client.command("SELECT INBOX");
+    let found = client.command(&format!("SEARCH BODY \"{words}\""));
+    assert_eq!(found.lines().next().unwrap().split(' ').count(), 2 + at.len(), "{found} of {at:?}");
+    assert!(client.command("SEARCH BODY \"needle in no haystack\"").starts_with("* SEARCH\r\n"));
+}
