@@ -197,12 +197,13 @@ impl Scanner {
         }
     }
 
-    /// Closes all open parts from `level` on; `end` is where their bodies end.
-    fn close_down_to(&mut self, level: usize, end: u64, line_ends: u32) {
-        for open in self.open.drain(level..) {
+    /// Closes all open parts from `level` on, the innermost first; `end` is where their bodies end.
+    fn close_down_to(&mut self, level: usize, mut end: u64, line_ends: u32) {
+        for open in self.open.drain(level..).rev() {
             let part = &mut self.parts[open.part as usize];
-            // A part whose header was followed at once by a delimiter has an empty body.
-            part.body.end = end.max(part.body.start);
+            // A part whose header was followed at once by a delimiter has an empty body, and lies within its parents.
+            end = end.max(part.body.start);
+            part.body.end = end;
             part.lines = line_ends.saturating_sub(open.line_ends);
             if let Kind::Multipart(children) = &part.kind
                 && children.is_empty()

@@ -145,6 +145,15 @@ fn check_tree(structure: &Structure, len: u64) {
     }
 }
 
+/// A message in a digest whose header is cut off by a delimiter: the line end before that belongs to the header.
+#[test]
+fn a_header_that_is_cut_off_lies_within_its_parents() {
+    for inner in ["", "Subject: x", "Content-Type: multipart/mixed; boundary=c", "Content-Type: message/rfc822"] {
+        let message = format!("Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\n{inner}\r\n--b--\r\n");
+        check_tree(&Structure::of(message.as_bytes()), message.len() as u64);
+    }
+}
+
 proptest! {
     #[test]
     fn any_split_gives_the_same(
