@@ -155,21 +155,4 @@ mod tests {
         }
         assert_eq!(failures.leave(other, "a@x", 3, now), Leave::None);
     }
-
-    /// `LOGIN_FAILURES_KEPT` and one more: the table does not grow, those that it has still count, and it has room again
-    /// once the old ones are over.
-    #[test]
-    fn what_is_remembered_is_bounded() {
-        let counts = Mutex::new(HashMap::new());
-        let now = Timestamp::from_secs(1000);
-        for n in 0..=limits::LOGIN_FAILURES_KEPT {
-            add(&counts, n, now);
-        }
-        assert_eq!(counts.lock().unwrap().len(), limits::LOGIN_FAILURES_KEPT);
-        add(&counts, 0, now);
-        assert_eq!((count(&counts, &0, now), count(&counts, &limits::LOGIN_FAILURES_KEPT, now)), (2, 0));
-        let later = now.plus(limits::LOGIN_FAILURE_WINDOW);
-        add(&counts, limits::LOGIN_FAILURES_KEPT, later);
-        assert_eq!(counts.lock().unwrap().len(), 1);
-    }
 }

@@ -70,7 +70,7 @@ pub struct World {
     pub store: Arc<LocalStore>,
     pub between: Arc<Between>,
     pub switches: Vec<ShutdownSwitch>,
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     pub trusted: Arc<ClientConfig>,
 }
 
