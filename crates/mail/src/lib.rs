@@ -1,4 +1,4 @@
-//! The words that every part of Postrider uses.
+//! The words that every part of Postrider uses; those for the parts of Internet mail are RFC 5598's (§2, §3).
 //!
 //! **Does:** names the values that cross the borders between crates: [`Address`], [`ReversePath`],
 //! [`Envelope`], [`QueueId`], [`Uid`], [`ModSeq`], [`Flags`], [`Reply`], the witness [`Durable`],
