@@ -176,6 +176,10 @@ class Load:
             await actor
         except (Gone, ConnectionError):
             pass
+        except Refused as refused:
+            # At a log-in or SELECT, while the program ends for a failure of its disk.
+            if "store has stopped" not in str(refused) and not self.stopping:
+                self.errors.append(refused)
         except Exception as error:
             if not self.stopping:
                 self.errors.append(error)

@@ -12,7 +12,7 @@ use crate::catenate::Shelf;
 use crate::change::{read_only, target};
 use crate::host::End;
 use crate::io::Io;
-use crate::refusal::{refusal, target_refusal};
+use crate::refusal::target_refusal;
 use crate::session::Service;
 use crate::view::View;
 
@@ -43,21 +43,21 @@ pub(crate) async fn replace(
         Err(reply) => return Ok(reply),
     };
     let Ok([staged]) = <[_; 1]>::try_from(messages) else { return Ok(Reply::bad("REPLACE takes one message")) };
-    let uid = match service.store.replace(view.mailbox, old, to, staged, io.host.now()).await {
-        Ok(uid) => uid.into_inner(),
-        // RFC 8508 §3.2: where the old one is gone nothing is done.
-        Err(StoreError::NotFound(_)) => return Ok(Reply::no(Code::ExpungeIssued, "The message is gone")),
+    // Asked for before: once it is replaced, nothing may keep the UID from the client.
+    let uid_validity = match service.store.status(to).await {
+        Ok(status) => status.uid_validity.0,
         Err(error) => return Ok(target_refusal(&error)),
     };
-    match service.store.status(to).await {
-        Ok(status) => {
+    match service.store.replace(view.mailbox, old, to, staged, io.host.now()).await {
+        Ok(uid) => {
             // RFC 8508 §3.3: as with MOVE, APPENDUID comes in an untagged OK before the EXPUNGE.
-            let code = format!("* OK [APPENDUID {} {uid}] Replaced\r\n", status.uid_validity.0);
+            let code = format!("* OK [APPENDUID {uid_validity} {}] Replaced\r\n", uid.into_inner());
             io.out.extend_from_slice(code.as_bytes());
             Ok(Reply::ok("Replaced"))
         }
-        Err(StoreError::MailboxGone(_)) => Ok(Reply::ok("Replaced")),
-        Err(error) => Ok(refusal(&error)),
+        // RFC 8508 §3.2: where the old one is gone nothing is done.
+        Err(StoreError::NotFound(_)) => Ok(Reply::no(Code::ExpungeIssued, "The message is gone")),
+        Err(error) => Ok(target_refusal(&error)),
     }
 }
 
