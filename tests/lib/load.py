@@ -238,9 +238,11 @@ class Load:
             ledger.attempted[name] = [account]
             _, line = await imap.command("APPEND INBOX {%d}" % len(message), message)
             uid = re.search(rb"\[APPENDUID (\d+) (\d+)\]", line)
-            assert uid and int(uid[1]) == validity, line
-            ledger.appended[account, validity, int(uid[2])] = name
             ledger.acknowledged[name] = [account]
+            # A store that fails right after it has the message can't say more than OK.
+            if uid:
+                assert int(uid[1]) == validity, line
+                ledger.appended[account, validity, int(uid[2])] = name
         elif action == "read":
             await look(imap, ledger, account)
         elif action == "flag" and known:

@@ -193,18 +193,19 @@ async fn fill(
 }
 
 async fn put(service: Arc<Service>, target: MailboxId, messages: Vec<Staged>, now: Timestamp) -> Reply {
-    // Asked for before: once the messages are there, nothing may keep their UIDs from the client.
-    let uid_validity = match service.store.status(target).await {
-        Ok(status) => status.uid_validity,
+    let uids = match service.store.append(target, messages, now).await {
+        Ok(uids) => uids.into_inner(),
         Err(error) => return target_refusal(&error),
     };
-    match service.store.append(target, messages, now).await {
+    let reply = Reply::ok("Appended");
+    match service.store.status(target).await {
         // RFC 4315 §3
-        Ok(uids) => {
-            let set = SequenceSet::of(uids.into_inner().into_iter().map(Uid::get));
-            Reply::ok("Appended").with_code(format!("APPENDUID {} {set}", uid_validity.0))
+        Ok(status) => {
+            let set = SequenceSet::of(uids.into_iter().map(Uid::get));
+            reply.with_code(format!("APPENDUID {} {set}", status.uid_validity.0))
         }
-        Err(error) => target_refusal(&error),
+        // Deleted since: the message is no more, and the code with it.
+        Err(_) => reply,
     }
 }
 
