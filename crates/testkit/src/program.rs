@@ -9,6 +9,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -272,9 +274,19 @@ fn words(done: &Output) -> String {
     format!("{}\n{}{}", done.status, String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr))
 }
 
-/// Ports that were free a moment ago. Outgoing connections take theirs from the same range, so a test that
-/// loses the race fails at its start, loudly; all are held until all are chosen.
+/// Where the next port is looked for: below those that outgoing connections take theirs from, so that none of them comes
+/// in between; another place in each process, and never the same one twice in one.
+static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
+
+/// Ports that are free.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let held: Vec<TcpListener> = (0..N).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    std::array::from_fn(|n| held[n].local_addr().expect("a bound port").port())
+    const FIRST: u32 = 11_000;
+    const COUNT: u32 = 21_000;
+    std::array::from_fn(|_| {
+        (0..COUNT)
+            .map(|_| FIRST + std::process::id().wrapping_mul(97).wrapping_add(NEXT_PORT.fetch_add(1, Relaxed)) % COUNT)
+            .map(|port| u16::try_from(port).expect("below 32,000"))
+            .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+            .expect("a free port")
+    })
 }
