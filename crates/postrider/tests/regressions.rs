@@ -85,16 +85,22 @@ fn next_hop() -> (u16, mpsc::Receiver<Vec<u8>>) {
     (port, hears)
 }
 
-/// RFC 3030 carries octets, RFC 5321 §4.5.2 lines: what looks like an end inside a chunk must not be one at the next hop.
-#[test]
-fn chunks_with_an_end_inside_go_on_as_data_with_their_dots_doubled() {
-    let (port, hears) = next_hop();
+/// A program whose mail goes to this next hop, and Alice, who is logged in to submit some.
+fn submitting_by_way_of(port: u16) -> (Program, Socket) {
     let route = format!("[[route]]\ndomain = \"*\"\nnext_hop = [\"127.0.0.1:{port}\"]\n");
     let program = Program::start(PROGRAM, "red.example", &[ALICE], &route);
     let mut client = program.connect("submissions").unwrap();
     until(&mut client, "220 ");
     say(&mut client, "EHLO client.example", "250 ");
     say(&mut client, "AUTH PLAIN AGFsaWNlQHJlZC5leGFtcGxlAHNlY3JldA==", "235 ");
+    (program, client)
+}
+
+/// RFC 3030 carries octets, RFC 5321 §4.5.2 lines: what looks like an end inside a chunk must not be one at the next hop.
+#[test]
+fn chunks_with_an_end_inside_go_on_as_data_with_their_dots_doubled() {
+    let (port, hears) = next_hop();
+    let (_program, mut client) = submitting_by_way_of(port);
     let body =
         "a\r\n.\r\nMAIL FROM:<evil@red.example>\r\nRCPT TO:<victim@blue.example>\r\nDATA\r\n..\r\n.b\r\n.\r\nQUIT\r\n";
     let message =
@@ -120,12 +126,7 @@ fn chunks_with_an_end_inside_go_on_as_data_with_their_dots_doubled() {
 #[test]
 fn binary_chunks_never_become_lines() {
     let (port, _hears) = next_hop();
-    let route = format!("[[route]]\ndomain = \"*\"\nnext_hop = [\"127.0.0.1:{port}\"]\n");
-    let program = Program::start(PROGRAM, "red.example", &[ALICE], &route);
-    let mut client = program.connect("submissions").unwrap();
-    until(&mut client, "220 ");
-    say(&mut client, "EHLO client.example", "250 ");
-    say(&mut client, "AUTH PLAIN AGFsaWNlQHJlZC5leGFtcGxlAHNlY3JldA==", "235 ");
+    let (program, mut client) = submitting_by_way_of(port);
     let message = "Subject: x\r\n\r\na\n.\nb\r.\r";
     for (body, reply) in [("8BITMIME", "554 5.6.0"), ("BINARYMIME", "250 ")] {
         say(&mut client, &format!("MAIL FROM:<alice@red.example> BODY={body}"), "250 ");

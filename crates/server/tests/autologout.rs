@@ -2,13 +2,17 @@
 //! the next time-out, so each wait is measured whole and costs nothing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "scene/quiet_time.rs"]
+#[allow(dead_code, unreachable_pub, reason = "a part of the scene of other tests")]
+mod quiet_time;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use mail::{Timestamp, limits};
-use mta::world::Clock;
+use mail::limits;
+use mta::world::Clock as _;
+use quiet_time::QuietTime;
 use server::connect::SystemRandom;
 use server::listen::{Doors, Handler, Listener, Service};
 use server::smtp::{Extras, Reception};
@@ -20,20 +24,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-
-/// tokio's time.
-struct Virtual(Instant);
-
-#[async_trait]
-impl Clock for Virtual {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_secs(1_795_000_000).plus(self.0.elapsed())
-    }
-
-    async fn sleep(&self, how_long: Duration) {
-        tokio::time::sleep(how_long).await;
-    }
-}
 
 struct System {
     at: SocketAddr,
@@ -59,7 +49,7 @@ impl System {
     async fn with(service: Service, handler: impl FnOnce(Arc<Reception>) -> Handler) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = LocalStore::open(folder.path().join("data"), Options { reserve: 0, ..Options::default() }).unwrap();
-        let clock = Arc::new(Virtual(Instant::now()));
+        let clock = Arc::new(QuietTime::new());
         store.add_domain(&domain("red.example")).await.unwrap().into_inner();
         let auth = server::Auth::new(store.clone(), clock.clone());
         let account = NewAccount {
