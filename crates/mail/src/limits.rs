@@ -245,6 +245,10 @@ limits! {
     SEGMENT_LEN: usize = 256 * MIB;
     /// The WAL's length at which the writer makes a checkpoint.
     WAL_LEN: usize = 64 * MIB;
+    /// Messages that stand in the order in which they came before they go, many at once, to their mailboxes' places.
+    ARRIVALS: usize = 8192;
+    /// How long they stand there at most: who reads looks through all of them.
+    SETTLE_AFTER: Duration = Duration::from_secs(1);
     /// Free space below which nothing is accepted (452); deleting still works.
     DISK_RESERVE: usize = 256 * MIB;
 

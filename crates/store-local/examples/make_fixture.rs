@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a developer's tool may fail loudly")]
 
+use std::time::Duration;
+
 use mail::{Flags, Keyword, Timestamp, Uid};
 use store::conformance::{self as suite, NOW};
 use store::{Alias, AppendMessage, Attempt, FlagChange, FlagOperation, Outcome, Settlement, Store};
@@ -11,7 +13,7 @@ use store_local::{LocalStore, Options};
 #[tokio::main]
 async fn main() {
     let dir = std::env::args().nth(1).unwrap();
-    let store = LocalStore::open(&dir, Options::default()).unwrap();
+    let store = LocalStore::open(&dir, Options { settle_after: Duration::MAX, ..Options::default() }).unwrap();
     let alice = suite::account(&*store, "alice@red.example").await;
     let targets = vec![suite::address("alice@red.example"), suite::address("bob@blue.example")];
     store.set_alias(Alias { address: suite::address("both@red.example"), targets }).await.unwrap().into_inner();
@@ -19,9 +21,13 @@ async fn main() {
     suite::deliver(&*store, alice, "alice@red.example", b"Subject: two\r\n\r\ntwo\r\n").await;
     let inbox = suite::inbox(&*store, alice).await;
     let keywords = vec![Keyword::new("work").unwrap()];
-    let row = AppendMessage { flags: Flags::SEEN, keywords, internal_date: Timestamp::from_secs(5) };
-    let three = suite::staged(&*store, b"Subject: three\r\n\r\n").await;
-    store.append(inbox, vec![(three, row)], NOW).await.unwrap().into_inner();
+    let work = FlagChange {
+        operation: FlagOperation::Add,
+        flags: Flags::NONE,
+        keywords: keywords.clone(),
+        unchanged_since: None,
+    };
+    store.set_flags(inbox, &[Uid::FIRST], work).await.unwrap().into_inner();
     store.expunge(inbox, &[Uid::FIRST]).await.unwrap().into_inner();
     let flagged = FlagChange {
         operation: FlagOperation::Add,
@@ -40,6 +46,10 @@ async fn main() {
     let later = Outcome::Deferred { next_attempt: Timestamp::from_secs(9), warned: false, attempt };
     let outcomes = vec![(0, later), (1, Outcome::Relayed)];
     store.settle(Settlement { id, outcomes, events: Vec::new(), dsns: Vec::new() }).await.unwrap().into_inner();
+    // Last and with a known keyword, so that it is found among the arrivals.
+    let row = AppendMessage { flags: Flags::SEEN, keywords, internal_date: Timestamp::from_secs(5) };
+    let three = suite::staged(&*store, b"Subject: three\r\n\r\n").await;
+    store.append(inbox, vec![(three, row)], NOW).await.unwrap().into_inner();
     store.close().await;
     for name in ["index.db", "index.db-wal", "index.db-shm", "lock"] {
         let _ = std::fs::remove_file(std::path::Path::new(&dir).join(name));

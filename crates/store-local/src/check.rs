@@ -61,30 +61,33 @@ pub(crate) fn balance(conn: &Connection) -> StoreResult<Balance> {
 const RULES: &[(&str, &str)] = &[
     (
         "mailbox {}: the row counts {} messages of {} octets, there are {} of {}",
-        "SELECT b.id, b.messages, b.size, count(m.uid), coalesce(sum(m.size), 0) FROM mailboxes_now b
+        "SELECT b.id, b.messages, b.size, count(m.uid), coalesce(sum(m.size), 0) FROM mailboxes b
          LEFT JOIN messages m ON m.mailbox = b.id GROUP BY b.id
          HAVING b.messages <> count(m.uid) OR b.size <> coalesce(sum(m.size), 0)",
     ),
     (
         "mailbox {}: {} unseen and {} deleted are counted, there are {} and {}",
         "SELECT b.id, b.unseen, b.deleted, coalesce(sum(m.flags & 1 = 0), 0), coalesce(sum(m.flags & 8 <> 0), 0)
-         FROM mailboxes_now b LEFT JOIN messages m ON m.mailbox = b.id GROUP BY b.id
+         FROM mailboxes b LEFT JOIN messages m ON m.mailbox = b.id GROUP BY b.id
          HAVING b.unseen <> coalesce(sum(m.flags & 1 = 0), 0) OR b.deleted <> coalesce(sum(m.flags & 8 <> 0), 0)",
     ),
     (
-        "mailbox {}: messages from UID {} on are not counted in its row, and nothing says so",
+        "mailbox {}: there is a message at or above the next UID, {}",
         "SELECT b.id, b.uid_next FROM mailboxes b WHERE b.uid_next <> 0
-         AND EXISTS (SELECT 1 FROM messages m WHERE m.mailbox = b.id AND m.uid >= b.uid_next)
-         AND b.id NOT IN (SELECT mailbox FROM behind)",
+         AND EXISTS (SELECT 1 FROM messages m WHERE m.mailbox = b.id AND m.uid >= b.uid_next)",
     ),
     (
-        "mailbox {}: its row is said to be behind, and is not",
-        "SELECT mailbox FROM behind WHERE NOT EXISTS (SELECT 1 FROM mailboxes b JOIN messages m ON m.mailbox = b.id
-           AND m.uid >= b.uid_next WHERE b.id = behind.mailbox)",
+        "mailbox {}: message {} has just come, and is below the next UID",
+        "SELECT m.mailbox, m.uid FROM arrivals m CROSS JOIN mailboxes b ON b.id = m.mailbox
+         WHERE b.uid_next = 0 OR m.uid < b.uid_next",
+    ),
+    (
+        "mailbox {}: UID {} has come twice",
+        "SELECT mailbox, uid FROM arrivals GROUP BY mailbox, uid HAVING count(*) > 1",
     ),
     (
         "mailbox {}: message {} has modseq {}, above the mailbox's {}",
-        "SELECT b.id, m.uid, m.modseq, b.modseq FROM mailboxes_now b JOIN messages m ON m.mailbox = b.id
+        "SELECT b.id, m.uid, m.modseq, b.modseq FROM mailboxes b JOIN messages m ON m.mailbox = b.id
          WHERE m.modseq > b.modseq OR m.created > m.modseq",
     ),
     (
@@ -98,16 +101,16 @@ const RULES: &[(&str, &str)] = &[
     ),
     (
         "message {} of mailbox {}: the mailbox does not exist",
-        "SELECT m.uid, m.mailbox FROM messages m WHERE NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = m.mailbox)",
+        "SELECT m.uid, m.mailbox FROM messages_now m WHERE NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = m.mailbox)",
     ),
     (
         "message {} of mailbox {}: its size {} is not that of its bytes, {}",
-        "SELECT m.uid, m.mailbox, m.size, b.length + coalesce(length(m.prefix), 0) FROM messages m
+        "SELECT m.uid, m.mailbox, m.size, b.length + coalesce(length(m.prefix), 0) FROM messages_now m
          JOIN bodies b ON b.id = m.body WHERE m.size <> b.length + coalesce(length(m.prefix), 0)",
     ),
     (
         "message {} of mailbox {}: there are no bytes for it (body {})",
-        "SELECT m.uid, m.mailbox, m.body FROM messages m WHERE NOT EXISTS (SELECT 1 FROM bodies b WHERE b.id = m.body)",
+        "SELECT m.uid, m.mailbox, m.body FROM messages_now m WHERE NOT EXISTS (SELECT 1 FROM bodies b WHERE b.id = m.body)",
     ),
     (
         "queued message {}: there are no bytes for it (body {})",
@@ -124,7 +127,7 @@ const RULES: &[(&str, &str)] = &[
     (
         "body {}: {} references are counted, there are {}",
         "SELECT b.id, b.refs, coalesce(r.n, 0) FROM bodies b LEFT JOIN
-           (SELECT body, count(*) AS n FROM (SELECT body FROM messages UNION ALL SELECT body FROM queue) GROUP BY body) r
+           (SELECT body, count(*) AS n FROM (SELECT body FROM messages_now UNION ALL SELECT body FROM queue) GROUP BY body) r
          ON r.body = b.id WHERE b.refs <> coalesce(r.n, 0)",
     ),
     (
@@ -294,7 +297,7 @@ pub(crate) fn judge(conn: &Connection, log: &Log, damaged: &Damaged) -> StoreRes
 
 /// Which messages have this body, in words.
 fn holders(conn: &Connection, body: u64) -> StoreResult<String> {
-    let sql = "SELECT a.address, n.name, m.uid FROM messages m JOIN mailboxes b ON b.id = m.mailbox
+    let sql = "SELECT a.address, n.name, m.uid FROM messages_now m JOIN mailboxes b ON b.id = m.mailbox
                JOIN accounts a ON a.id = b.account JOIN names n ON n.mailbox = b.id AND n.account = a.id
                WHERE m.body = ?1 LIMIT 5";
     let mut statement = conn.prepare(sql).map_err(db)?;

@@ -43,11 +43,9 @@ impl Directory {
         for account in statement.query_map([], |row| Ok(codec::account(row))).map_err(db)? {
             directory.apply(DirectoryChange::Account(account.map_err(db)??));
         }
-        // Only those in `behind` are looked up among the messages (CROSS: in this order).
         let sql = "SELECT account, sum(size), sum(messages) FROM
                      (SELECT account, size, messages FROM mailboxes UNION ALL
-                      SELECT b.account, m.size, 1 FROM behind CROSS JOIN mailboxes b ON b.id = behind.mailbox
-                        CROSS JOIN messages m ON m.mailbox = b.id AND m.uid >= b.uid_next)
+                      SELECT b.account, m.size, 1 FROM arrivals m CROSS JOIN mailboxes b ON b.id = m.mailbox)
                    GROUP BY account";
         let mut statement = conn.prepare(sql).map_err(db)?;
         let rows = statement.query_map([], |row| Ok((AccountId(row.get(0)?), row.get(1)?, row.get(2)?)));

@@ -69,7 +69,7 @@ impl LocalStore {
         let directory = Directory::load(&conn).map_err(|error| failed(error.to_string()))?;
         let queue_id = conn.query_row("SELECT coalesce(max(id), 0) FROM journey", [], |row| row.get::<_, u64>(0));
         let queue_id = queue_id.map_err(|error| failed(error.to_string()))?;
-        let truth = Truth::new(conn).map_err(|error| failed(error.to_string()))?;
+        let truth = Truth::new(conn, &options).map_err(|error| failed(error.to_string()))?;
 
         let poison = Arc::new(Poison::new());
         let stable = Arc::new(Stable::new(poison.clone()));

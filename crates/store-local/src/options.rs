@@ -1,6 +1,7 @@
 //! How a store is opened.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail::limits;
 
@@ -17,6 +18,10 @@ pub struct Options {
     pub segment_len: u64,
     /// Octets of SQLite's log at which it is folded into the database.
     pub wal_len: u64,
+    /// Messages that may stand in the order in which they came before they go to their mailboxes' places.
+    pub arrivals: usize,
+    /// How long they may stand there.
+    pub settle_after: Duration,
     /// Readers at once, each with a connection of its own.
     pub readers: usize,
     /// What writes and syncs; tests put in one that fails.
@@ -30,6 +35,8 @@ impl Default for Options {
             reserve: (limits::DISK_RESERVE + limits::WAL_LEN) as u64,
             segment_len: limits::SEGMENT_LEN as u64,
             wal_len: limits::WAL_LEN as u64,
+            arrivals: limits::ARRIVALS,
+            settle_after: limits::SETTLE_AFTER,
             readers: 4,
             disk: Arc::new(RealDisk),
         }

@@ -354,8 +354,8 @@ impl Store for LocalStore {
     }
 
     async fn bodies(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>> {
-        let (uids, log) = (Arc::<[Uid]>::from(uids), self.log.clone());
-        self.read_bodies(move |conn| read::bodies(conn, &log, mailbox, &uids)).await
+        let (messages, log) = (self.published.views.bodies(mailbox, uids), self.log.clone());
+        self.read_bodies(move |conn| read::bodies(conn, &log, mailbox, &messages)).await
     }
 
     async fn lock_maildrop(&self, account: AccountId) -> StoreResult<MaildropLock> {

@@ -1,6 +1,7 @@
 //! How work reaches the threads that change things, and how its answer comes back.
 
 use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use store::{StoreError, StoreResult};
 use tokio::sync::oneshot;
@@ -94,6 +95,15 @@ impl<T> Queue<T> {
         if wake {
             self.news.notify_one();
         }
+    }
+
+    /// Waits until there is something or it is closed, and no longer than `time`; false: nothing came.
+    pub(crate) fn wait(&self, time: Duration) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sleeping = true;
+        let idle = |state: &mut State<T>| state.waiting.is_empty() && !state.closed;
+        let state = self.news.wait_timeout_while(state, time, idle).unwrap_or_else(PoisonError::into_inner);
+        !state.1.timed_out()
     }
 
     /// Waits until there is something, and moves at most `limit` of it into `batch`, which is empty. False: closed

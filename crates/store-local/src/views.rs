@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mail::{Keyword, MailboxId, ModSeq, Uid, UidValidity};
+use mail::{BodyId, Keyword, MailboxId, ModSeq, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension};
 use store::{MailboxWatch, MessageRow, Snapshot, StoreError, StoreResult};
 use tokio::sync::watch;
@@ -114,6 +114,16 @@ impl Views {
         self.lock().contains_key(&id)
     }
 
+    /// The bodies of messages, as far as somebody has the mailbox open.
+    pub(crate) fn bodies(&self, id: MailboxId, uids: &[Uid]) -> Arc<[(Uid, Option<BodyId>)]> {
+        let snapshot = match self.lock().get(&id) {
+            Some(View::Open(sender)) => sender.borrow().clone(),
+            _ => None,
+        };
+        let body = |uid: &Uid| Some(snapshot.as_ref()?.by_uid(*uid)?.body);
+        uids.iter().map(|uid| (*uid, body(uid))).collect()
+    }
+
     /// Publishes what a commit did.
     pub(crate) fn publish(&self, id: MailboxId, update: Update) {
         let mut views = self.lock();
@@ -180,16 +190,19 @@ pub(crate) fn read_snapshot(conn: &Connection, id: MailboxId) -> StoreResult<Sna
         })
         .map_err(db)?;
     let (uid_validity, uid_next, modseq, recent_from) = head.ok_or(StoreError::MailboxGone(id))?;
-    let sql = format!("SELECT {ROW} FROM messages WHERE mailbox = ?1 ORDER BY uid");
-    let mut statement = conn.prepare_cached(&sql).map_err(db)?;
-    let mut rows = statement.query_map([id.0], read_row).map_err(db)?;
     let mut snapshot = Snapshot::empty(id, UidValidity(uid_validity));
-    loop {
-        // A piece at a time: a large mailbox stands in memory once.
-        let some = rows.by_ref().take(AT_ONCE).collect::<rusqlite::Result<Vec<_>>>().map_err(db)?;
-        snapshot.push(&some);
-        if some.len() < AT_ONCE {
-            break;
+    // Arrivals have the highest UIDs.
+    for table in ["messages", "arrivals"] {
+        let sql = format!("SELECT {ROW} FROM {table} WHERE mailbox = ?1 ORDER BY uid");
+        let mut statement = conn.prepare_cached(&sql).map_err(db)?;
+        let mut rows = statement.query_map([id.0], read_row).map_err(db)?;
+        loop {
+            // A piece at a time: a large mailbox stands in memory once.
+            let some = rows.by_ref().take(AT_ONCE).collect::<rusqlite::Result<Vec<_>>>().map_err(db)?;
+            snapshot.push(&some);
+            if some.len() < AT_ONCE {
+                break;
+            }
         }
     }
     snapshot.uid_next = uid(uid_next);

@@ -145,7 +145,7 @@ struct Pair {
 }
 
 fn open(dir: &std::path::Path) -> Arc<LocalStore> {
-    LocalStore::open(dir, Options { segment_len: 8000, wal_len: 200_000, ..support::options() }).unwrap()
+    LocalStore::open(dir, Options { segment_len: 8000, wal_len: 200_000, arrivals: 7, ..support::options() }).unwrap()
 }
 
 impl Pair {

@@ -23,7 +23,7 @@ const WAL_HEADER: usize = 32;
 
 fn options() -> Options {
     // Small, so that segments change and checkpoints happen all the time.
-    Options { segment_len: 40_000, wal_len: 100_000, ..support::options() }
+    Options { segment_len: 40_000, wal_len: 100_000, arrivals: 5, ..support::options() }
 }
 
 async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::AccountId]) {

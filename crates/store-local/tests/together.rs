@@ -89,7 +89,7 @@ async fn follow(store: Arc<LocalStore>, mailbox: MailboxId, stop: Arc<AtomicBool
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { segment_len: 100_000, wal_len: 1_000_000, ..support::options() };
+    let options = Options { segment_len: 100_000, wal_len: 1_000_000, arrivals: 50, ..support::options() };
     let store = LocalStore::open(dir.path(), options).unwrap();
     let account = suite::account(&*store, "a@x.example").await;
     let mut mailboxes = Vec::new();

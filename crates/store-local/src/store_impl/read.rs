@@ -116,7 +116,8 @@ pub(crate) fn mailbox(conn: &Connection, account: AccountId, name: &str) -> Stor
 
 pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxStatus> {
     let sql = "SELECT messages, unseen, deleted, uid_next, uid_validity, modseq, size,
-                 (SELECT count(*) FROM messages m WHERE m.mailbox = b.id AND m.uid >= b.recent_from)
+                 (SELECT count(*) FROM messages m WHERE m.mailbox = b.id AND m.uid >= b.recent_from) +
+                 (SELECT count(*) FROM arrivals m WHERE m.mailbox = b.id AND m.uid >= b.recent_from)
                FROM mailboxes_now b WHERE id = ?1";
     let status = one(conn, sql, [id.0], |row| {
         Ok(MailboxStatus {
@@ -140,8 +141,12 @@ pub(crate) fn recent(conn: &Connection, id: MailboxId) -> StoreResult<(u32, u32)
     one(conn, sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?.ok_or(StoreError::MailboxGone(id))
 }
 
+fn known(conn: &Connection, id: MailboxId) -> StoreResult<()> {
+    one(conn, "SELECT 1 FROM mailboxes WHERE id = ?1", [id.0], |_| Ok(()))?.ok_or(StoreError::MailboxGone(id))
+}
+
 pub(crate) fn vanished(conn: &Connection, id: MailboxId, since: ModSeq) -> StoreResult<Vec<Uid>> {
-    recent(conn, id)?;
+    known(conn, id)?;
     let sql = "SELECT uid FROM expunged WHERE mailbox = ?1 AND modseq > ?2 ORDER BY uid";
     all(conn, sql, params![id.0, since.0], |row| Ok(uid(get(row, 0)?)))
 }
@@ -205,18 +210,33 @@ fn body(row: &Row<'_>, log: &Arc<Log>) -> StoreResult<Found> {
     }
 }
 
+/// With the body's id, where the caller knows it, a message that has just come is found without a search.
 pub(crate) fn bodies(
     conn: &Connection,
     log: &Arc<Log>,
     mailbox: MailboxId,
-    uids: &[Uid],
+    messages: &[(Uid, Option<BodyId>)],
 ) -> StoreResult<Vec<(Uid, Found)>> {
-    recent(conn, mailbox)?;
-    let sql = "SELECT b.id, b.segment, b.offset, b.length, m.prefix FROM messages m JOIN bodies b ON b.id = m.body
-               WHERE m.mailbox = ?1 AND m.uid = ?2";
-    let mut found = Vec::with_capacity(uids.len());
-    for uid in uids {
-        found.extend(all(conn, sql, params![mailbox.0, uid.get()], |row| Ok((*uid, body(row, log)?)))?);
+    known(conn, mailbox)?;
+    let select = |table: &str, also: &str| {
+        format!(
+            "SELECT b.id, b.segment, b.offset, b.length, m.prefix FROM {table} m CROSS JOIN bodies b ON b.id = m.body
+             WHERE m.mailbox = ?1 AND m.uid = ?2{also}"
+        )
+    };
+    let (settled, arrived) = (select("messages", ""), select("arrivals", " AND m.body = ?3"));
+    let mut found = Vec::with_capacity(messages.len());
+    for (uid, id) in messages {
+        let read = |row: &Row<'_>| Ok((*uid, body(row, log)?));
+        let before = found.len();
+        found.extend(all(conn, &settled, params![mailbox.0, uid.get()], read)?);
+        if found.len() > before {
+            continue;
+        }
+        found.extend(match id {
+            Some(id) => all(conn, &arrived, params![mailbox.0, uid.get(), id.0], read)?,
+            None => all(conn, &select("arrivals", ""), params![mailbox.0, uid.get()], read)?,
+        });
     }
     Ok(found)
 }

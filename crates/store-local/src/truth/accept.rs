@@ -156,43 +156,6 @@ impl Truth {
         self.put_row(mailbox, row, (!arrival.prefix.is_empty()).then_some(arrival.prefix))
     }
 
-    /// Inserts a row at `uid_next` and counts it.
-    pub(super) fn put_row(&mut self, mailbox: MailboxId, row: MessageRow, prefix: Option<&[u8]>) -> StoreResult<Uid> {
-        let sql = "INSERT INTO messages VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-        let values = params![
-            mailbox.0,
-            row.uid.get(),
-            row.flags.bits(),
-            row.keywords.cast_signed(),
-            row.modseq.0,
-            row.created.0,
-            row.size,
-            row.internal_date.millis(),
-            row.saved.millis(),
-            row.body.0,
-            row.thread.0,
-            prefix
-        ];
-        self.exec(sql, values)?;
-        let cell = self.mailbox_to_count(mailbox)?;
-        cell.uid_next = row.uid.get().checked_add(1).unwrap_or(0);
-        // Nothing can stand at or above the end of the UIDs, so that row must be written.
-        cell.dirty |= cell.uid_next == 0;
-        cell.arrived += 1;
-        cell.messages += 1;
-        cell.unseen += u32::from(!row.flags.contains(Flags::SEEN));
-        cell.deleted += u32::from(row.flags.contains(Flags::DELETED));
-        cell.size += u64::from(row.size);
-        let account = cell.account;
-        if let Some(account) = self.account(account)? {
-            account.used += u64::from(row.size);
-            account.messages += 1;
-        }
-        let uid = row.uid;
-        self.effects.push(Effect::Row(mailbox, row));
-        Ok(uid)
-    }
-
     fn enqueue(&mut self, plan: &Plan, body: BodyId, place: Place) -> StoreResult<()> {
         let acceptance = &plan.acceptance;
         let id = acceptance.id;

@@ -186,6 +186,7 @@ impl Truth {
         let target = self.create_mailbox(account, to, None, false)?;
         let gone = || StoreError::NoMailbox(INBOX.into());
         let inbox = self.name(account, INBOX)?.and_then(|row| row.mailbox).ok_or_else(gone)?;
+        self.settle_mailbox(inbox)?;
         let sql = "SELECT uid FROM messages WHERE mailbox = ?1";
         let uids = self.all(sql, [inbox.0], |row| row.get::<_, u32>(0))?;
         let uids: Vec<_> = uids.into_iter().filter_map(Uid::new).collect();
@@ -248,6 +249,7 @@ impl Truth {
 
     /// Removes a mailbox's rows and releases its bytes. Its name is the caller's.
     pub(super) fn remove_mailbox(&mut self, id: MailboxId) -> StoreResult<()> {
+        self.settle_mailbox(id)?;
         let cell: &MailboxCell = self.mailbox(id)?;
         let (owner, size, messages) = (cell.account, cell.size, cell.messages);
         // Read before the rows go, or what they counted would be taken off twice.
@@ -261,7 +263,6 @@ impl Truth {
             self.exec(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id.0])?;
         }
         self.exec("DELETE FROM mailboxes WHERE id = ?1", [id.0])?;
-        self.exec("DELETE FROM behind WHERE mailbox = ?1", [id.0])?;
         // The account's order of changes goes on above what the mailbox had.
         if let Some(account) = self.account(owner)? {
             account.used = account.used.saturating_sub(size);

@@ -66,6 +66,7 @@ impl Truth {
         change: &FlagChange,
     ) -> StoreResult<StoreOutcome> {
         self.mailbox(mailbox)?;
+        self.settle_mailbox(mailbox)?;
         let mut outcome = StoreOutcome::default();
         let bits = self.keyword_bits(mailbox, &change.keywords, change.operation != FlagOperation::Remove)?;
         let mut modseq = None;
@@ -112,6 +113,7 @@ impl Truth {
         now: Timestamp,
     ) -> StoreResult<CopyOutcome> {
         self.mailbox(from)?;
+        self.settle_mailbox(from)?;
         let target = self.mailbox(to)?;
         let (account, uid_validity) = (target.account, target.uid_validity);
         let mut uids = uids.to_vec();
@@ -177,6 +179,7 @@ impl Truth {
     /// Removes messages; those that were there, ascending. One modseq for all.
     pub(crate) fn expunge(&mut self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<Uid>> {
         self.mailbox(mailbox)?;
+        self.settle_mailbox(mailbox)?;
         let mut uids = uids.to_vec();
         uids.sort_unstable();
         uids.dedup();

@@ -5,6 +5,7 @@
 //! of changes. A change checks first and writes then: one that fails before it wrote costs the others nothing.
 
 mod accept;
+mod arrivals;
 mod care;
 mod directory;
 mod mailboxes;
@@ -18,10 +19,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use mail::{AccountId, Address, Keyword, MailboxId, ModSeq, Uid, UidValidity};
-use rusqlite::{Connection, OptionalExtension, Params, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Params, params};
 use store::{MessageRow, QueueNews, StoreError, StoreResult};
 
 pub(crate) use accept::Plan;
+use arrivals::Arrivals;
 pub(crate) use care::FORGET_AT_ONCE;
 pub(crate) use mailboxes::checked_name;
 pub(crate) use messages::{ROW, read_row};
@@ -33,9 +35,7 @@ use crate::codec;
 use crate::directory::DirectoryChange;
 use crate::error::db;
 use crate::log::{BLOBS, Place};
-
-/// Messages that a mailbox's row may be behind; counting them is what a look at its row costs.
-const ARRIVED: u32 = 64;
+use crate::options::Options;
 
 /// Cells kept in memory between batches; beyond that they are read anew.
 const CELLS: usize = 200_000;
@@ -129,11 +129,7 @@ pub(crate) struct MailboxCell {
     pub(crate) size: u64,
     /// Read when first needed.
     pub(crate) keywords: Option<Arc<[Keyword]>>,
-    /// Messages that came since its row was written: they count themselves.
-    arrived: u32,
-    /// Whether it stands in `behind`.
-    behind: bool,
-    /// Something changed that messages don't tell: its row must be written.
+    /// Something changed that arrivals don't tell: its row must be written.
     dirty: bool,
     /// Changed in this batch.
     touched: bool,
@@ -153,6 +149,7 @@ pub(crate) struct Truth {
     accounts: HashMap<AccountId, AccountCell>,
     mailboxes: HashMap<MailboxId, MailboxCell>,
     touched_mailboxes: Vec<MailboxId>,
+    arrivals: Arrivals,
     segments: HashMap<u32, SegmentCell>,
     dirty_segments: Vec<u32>,
     /// Whether the change that runs has written anything.
@@ -166,11 +163,13 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    pub(crate) fn new(conn: Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn new(conn: Connection, options: &Options) -> rusqlite::Result<Self> {
         let counters = Counters::read(&conn)?;
+        let arrivals = Arrivals::read(&conn, options.arrivals, options.settle_after)?;
         Ok(Self {
             conn,
             counters,
+            arrivals,
             counters_dirty: false,
             accounts: HashMap::new(),
             mailboxes: HashMap::new(),
@@ -228,7 +227,7 @@ impl Truth {
         Ok(self.accounts.get_mut(&id))
     }
 
-    fn load_account(&self, id: AccountId) -> StoreResult<Option<AccountCell>> {
+    fn load_account(&mut self, id: AccountId) -> StoreResult<Option<AccountCell>> {
         let sql = "SELECT a.address, a.state, a.quota, a.modseq, n.mailbox FROM accounts a
                    JOIN names n ON n.account = a.id AND n.name = 'INBOX' WHERE a.id = ?1";
         let row = self.one(sql, [id.0], |row| {
@@ -237,15 +236,19 @@ impl Truth {
         })?;
         let Some((address, state, quota, floor, inbox)) = row else { return Ok(None) };
         let (mut used, mut messages, mut modseq) = (0, 0, floor);
-        // Cells in memory are ahead of the disk within a batch.
-        let sql = "SELECT id, size, messages, modseq FROM mailboxes_now WHERE account = ?1";
+        let sql = "SELECT id, size, messages, modseq FROM mailboxes WHERE account = ?1";
         let ids = self.all(sql, [id.0], |row| {
             Ok((MailboxId(row.get(0)?), row.get::<_, u64>(1)?, row.get::<_, u64>(2)?, row.get::<_, u64>(3)?))
         })?;
         for (mailbox, size, count, change) in ids {
-            let now = self.mailboxes.get(&mailbox);
-            used += now.map_or(size, |cell| cell.size);
-            messages += now.map_or(count, |cell| cell.messages.into());
+            // Cells in memory are ahead of the disk within a batch, and a row is behind its arrivals.
+            let now = if self.mailboxes.contains_key(&mailbox) || self.arrivals.has(mailbox) {
+                Some(self.mailbox(mailbox)?)
+            } else {
+                None
+            };
+            used += now.as_ref().map_or(size, |cell| cell.size);
+            messages += now.as_ref().map_or(count, |cell| cell.messages.into());
             modseq = modseq.max(now.map_or(change, |cell| cell.modseq));
         }
         let address = codec::address(&address)?;
@@ -255,10 +258,13 @@ impl Truth {
     /// A mailbox, from memory or disk.
     pub(crate) fn mailbox(&mut self, id: MailboxId) -> StoreResult<&mut MailboxCell> {
         if !self.mailboxes.contains_key(&id) {
-            let sql = "SELECT account, uid_validity, uid_next, modseq, recent_from, messages, unseen, deleted, size,
-                       arrived FROM mailboxes_now WHERE id = ?1";
-            let cell = self.one(sql, [id.0], |row| {
-                let arrived = row.get::<_, u32>(9)?;
+            // Those without arrivals need not look for them.
+            let from = if self.arrivals.has(id) { "mailboxes_now" } else { "mailboxes" };
+            let sql = format!(
+                "SELECT account, uid_validity, uid_next, modseq, recent_from, messages, unseen, deleted, size
+                 FROM {from} WHERE id = ?1"
+            );
+            let cell = self.one(&sql, [id.0], |row| {
                 Ok(MailboxCell {
                     account: AccountId(row.get(0)?),
                     uid_validity: UidValidity(row.get(1)?),
@@ -270,8 +276,6 @@ impl Truth {
                     deleted: row.get(7)?,
                     size: row.get(8)?,
                     keywords: None,
-                    arrived,
-                    behind: arrived > 0,
                     dirty: false,
                     touched: false,
                 })
@@ -435,16 +439,13 @@ impl Truth {
 
     fn flush_mailboxes(&mut self) -> StoreResult<()> {
         for id in std::mem::take(&mut self.touched_mailboxes) {
+            if self.mailboxes.get(&id).is_some_and(|cell| cell.dirty) {
+                self.settle_mailbox(id)?;
+            }
             let Some(cell) = self.mailboxes.get_mut(&id) else { continue };
             cell.touched = false;
             self.used.push(cell.account);
-            let run = |sql: &str, values: &[&dyn ToSql]| {
-                self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).map_err(db)
-            };
-            if !cell.dirty && cell.arrived < ARRIVED {
-                if !std::mem::replace(&mut cell.behind, true) {
-                    run("INSERT INTO behind(mailbox) VALUES (?1)", params![id.0])?;
-                }
+            if !std::mem::take(&mut cell.dirty) {
                 continue;
             }
             let sql = "UPDATE mailboxes SET uid_next = ?2, modseq = ?3, recent_from = ?4, messages = ?5, unseen = ?6,
@@ -459,13 +460,9 @@ impl Truth {
                 cell.deleted,
                 cell.size
             ];
-            run(sql, values)?;
-            if std::mem::take(&mut cell.behind) {
-                run("DELETE FROM behind WHERE mailbox = ?1", params![id.0])?;
-            }
-            (cell.dirty, cell.arrived) = (false, 0);
+            self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(values)).map_err(db)?;
         }
-        Ok(())
+        self.settle_due()
     }
 
     /// Forgets what is in memory: the disk says something else.
@@ -473,11 +470,17 @@ impl Truth {
         self.accounts.clear();
         self.mailboxes.clear();
         self.touched_mailboxes.clear();
+        self.arrivals = self.arrivals.again(&self.conn).map_err(db)?;
         self.segments.clear();
         self.dirty_segments.clear();
         self.counters = Counters::read(&self.conn).map_err(db)?;
         self.counters_dirty = false;
         Ok(())
+    }
+
+    /// After what time the arrivals are to be settled, if there are any and nothing else is to do.
+    fn settle_in(&self) -> Option<std::time::Duration> {
+        self.arrivals.settle_in()
     }
 
     /// Keeps the memory of the truth bounded; between batches.

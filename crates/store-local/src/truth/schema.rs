@@ -78,6 +78,35 @@ const STEPS: &[&str] = &[
               b.deleted + coalesce(sum(m.flags & 8 <> 0), 0) AS deleted, b.size + coalesce(sum(m.size), 0) AS size
        FROM mailboxes b LEFT JOIN messages m ON m.mailbox = b.id AND m.uid >= b.uid_next AND b.uid_next > 0
        GROUP BY b.id, b.account;",
+    // To 3. A delivery no longer writes a page of its mailbox: it goes to the end of `arrivals`, and from there, with
+    // others, to where `messages` has it (`truth::arrivals`). A mailbox's row counts what stands in `messages`.
+    "UPDATE mailboxes SET (uid_next, modseq, messages, unseen, deleted, size) =
+       (SELECT uid_next, modseq, messages, unseen, deleted, size FROM mailboxes_now n WHERE n.id = mailboxes.id)
+       WHERE id IN (SELECT mailbox FROM behind);
+     DROP VIEW mailboxes_now;
+     DROP TABLE behind;
+     CREATE TABLE arrivals(
+       body INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT NULL, flags INTEGER NOT NULL,
+       keywords INTEGER NOT NULL, modseq INTEGER NOT NULL, created INTEGER NOT NULL, size INTEGER NOT NULL,
+       internal_date INTEGER NOT NULL, saved INTEGER NOT NULL, thread INTEGER NOT NULL, prefix BLOB,
+       PRIMARY KEY(body, mailbox, uid)) WITHOUT ROWID;
+     CREATE VIEW messages_now AS
+       SELECT mailbox, uid, flags, keywords, modseq, created, size, internal_date, saved, body, thread, prefix
+         FROM messages UNION ALL
+       SELECT mailbox, uid, flags, keywords, modseq, created, size, internal_date, saved, body, thread, prefix
+         FROM arrivals;
+     CREATE VIEW arrived AS
+       SELECT mailbox, (max(uid) + 1) & 4294967295 AS uid_next, max(modseq) AS modseq, count(*) AS messages,
+              sum(flags & 1 = 0) AS unseen, sum(flags & 8 <> 0) AS deleted, sum(size) AS size
+       FROM arrivals GROUP BY mailbox;
+     CREATE VIEW mailboxes_now AS
+       SELECT b.id AS id, b.account AS account, b.uid_validity AS uid_validity, b.recent_from AS recent_from,
+              coalesce((max(m.uid) + 1) & 4294967295, b.uid_next) AS uid_next,
+              max(b.modseq, coalesce(max(m.modseq), 0)) AS modseq, b.messages + count(m.uid) AS messages,
+              b.unseen + coalesce(sum(m.flags & 1 = 0), 0) AS unseen,
+              b.deleted + coalesce(sum(m.flags & 8 <> 0), 0) AS deleted, b.size + coalesce(sum(m.size), 0) AS size
+       FROM mailboxes b LEFT JOIN arrivals m ON m.mailbox = b.id
+       GROUP BY b.id, b.account;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

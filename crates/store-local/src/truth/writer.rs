@@ -64,7 +64,12 @@ impl Writer {
             Ok(())
         }));
         let mut batch = Vec::new();
-        while input.take(&mut batch, limits::COMMIT_CHANGES) {
+        loop {
+            // Where nothing comes, arrivals are settled in a batch of their own, which has no changes.
+            let idle = self.settle_in().is_some_and(|time| !input.wait(time));
+            if !idle && !input.take(&mut batch, limits::COMMIT_CHANGES) {
+                break;
+            }
             let mut results = Vec::with_capacity(batch.len());
             let number = self.published.stable.next();
             let outcome = match self.published.poison.reason() {
@@ -98,6 +103,10 @@ impl Writer {
             // After a failed sync nothing is synced again as if it could be trusted; the next start folds it up.
             let _ = self.truth.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
+    }
+
+    fn settle_in(&self) -> Option<Duration> {
+        self.truth.settle_in().filter(|_| self.published.poison.reason().is_none())
     }
 
     fn commit(&mut self, batch: &mut [Placed], results: &mut Vec<StoreResult<()>>) -> StoreResult<()> {
