@@ -48,15 +48,15 @@ pub(crate) async fn store(service: &Service, io: &mut Io<'_>, view: &mut View, c
     let mut told: Vec<MessageRow> = Vec::with_capacity(outcome.stored.len());
     for uid in &outcome.stored {
         let (Ok(at), Some(row)) = (view.told.find(*uid), newest.by_uid(*uid)) else { continue };
-        let expected = view.told.get(at).is_some_and(|old| as_asked(old, row, command, &newest));
+        let expected = view.told.get(at).is_some_and(|old| as_asked(&old, &row, command, &newest));
         // RFC 3501 §6.4.6: .SILENT is for what the client can work out; what another session changed too is told.
         if !command.silent || !expected {
-            view.write_flags(&mut io.out, at + 1, row, &newest, command.uid, enabled);
+            view.write_flags(&mut io.out, at + 1, &row, &newest, command.uid, enabled);
         } else if enabled.condstore {
             // RFC 7162 §3.1.3: the MODSEQ is told even so.
-            modseq_only(io, at + 1, row);
+            modseq_only(io, at + 1, &row);
         }
-        told.push(row.clone());
+        told.push(row);
         io.relieve().await?;
     }
     let missing = outcome.stored.len() + outcome.modified.len() < uids.len();
@@ -186,7 +186,7 @@ pub(crate) async fn expunge(service: &Service, view: &mut View, set: Option<&Mes
     // What others marked and we were not told of yet goes too, as with any server.
     let newest = view.watch.newest();
     let mailbox = newest.as_deref().unwrap_or(&view.told);
-    let deleted = |row: &&MessageRow| row.flags.contains(Flags::DELETED);
+    let deleted = |row: &MessageRow| row.flags.contains(Flags::DELETED);
     let uids: Vec<Uid> = match set {
         None => mailbox.iter().filter(deleted).map(|row| row.uid).collect(),
         Some(set) => {

@@ -66,7 +66,7 @@ pub(crate) async fn fetch(
     let mut places = view.places(command.uid, &command.set);
     if let Some(partial) = command.partial {
         // RFC 9394 §3.2: of what would be answered.
-        let wanted = places.into_iter().flatten().filter(|at| view.told.get(*at).is_some_and(is_wanted));
+        let wanted = places.into_iter().flatten().filter(|at| view.told.get(*at).is_some_and(|row| is_wanted(&row)));
         let wanted: Vec<usize> = wanted.collect();
         let part = &wanted[partial.places(wanted.len())];
         places = part.chunk_by(|a, b| a + 1 == *b).map(|run| run[0]..run[0] + run.len()).collect();
@@ -139,7 +139,7 @@ async fn from_index(
                     if place > 0 {
                         io.out.push(b' ');
                     }
-                    indexed(&mut io.out, view, row, &view.told, prepared.item, io.enabled);
+                    indexed(&mut io.out, view, &row, &view.told, prepared.item, io.enabled);
                 }
                 io.out.extend_from_slice(b")\r\n");
             }
@@ -201,7 +201,7 @@ async fn messages(
     is_wanted: &impl Fn(&MessageRow) -> bool,
 ) -> Result<Result<(), Unread>, End> {
     let rows: Vec<(usize, MessageRow)> =
-        (batch.start + 1..).zip(view.told.range(batch).cloned()).filter(|(_, row)| is_wanted(row)).collect();
+        (batch.start + 1..).zip(view.told.range(batch)).filter(|(_, row)| is_wanted(row)).collect();
     let uids: Vec<mail::Uid> = rows.iter().map(|(_, row)| row.uid).collect();
     if uids.is_empty() {
         return Ok(Ok(()));
@@ -251,7 +251,7 @@ async fn set_seen(
     }
     let Some(newest) = view.watch.newest() else { return Vec::new() };
     view.tell_keywords(&mut io.out, &newest);
-    let changed: Vec<MessageRow> = uids.iter().filter_map(|uid| newest.by_uid(*uid).cloned()).collect();
+    let changed: Vec<MessageRow> = uids.iter().filter_map(|uid| newest.by_uid(*uid)).collect();
     view.has_told(&newest, &changed);
     changed
 }

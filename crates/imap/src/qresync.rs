@@ -32,7 +32,7 @@ pub(crate) async fn resync(
     }
     for (n, row) in (1..).zip(view.told.iter()) {
         if row.modseq > since && holds(&known, row.uid.get()) {
-            view.write_flags(&mut io.out, n, row, &view.told, true, io.enabled);
+            view.write_flags(&mut io.out, n, &row, &view.told, true, io.enabled);
             io.relieve().await?;
         }
     }

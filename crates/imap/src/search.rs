@@ -383,10 +383,10 @@ pub(crate) async fn find(
     test.fuzzy_strings(&mut fuzzy);
     let hit = |n: u32, row: &MessageRow| Hit { n, uid: row.uid, modseq: row.modseq.0, relevancy: 100 };
     for (n, row) in (1u32..).zip(view.told.iter()) {
-        match test.by_index(view, n, row) {
-            Some(true) => found.push(hit(n, row)),
+        match test.by_index(view, n, &row) {
+            Some(true) => found.push(hit(n, &row)),
             Some(false) => {}
-            None => undecided.push((n, row.clone())),
+            None => undecided.push((n, row)),
         }
     }
     let mut progress = Progress::new(io, undecided.len());

@@ -82,7 +82,7 @@ async fn sorted(
     Ok(Ok(keyed.into_iter().map(|(hit, _)| hit).collect()))
 }
 
-type Known<'k> = (Option<&'k MessageRow>, Option<&'k Arc<Facts>>);
+type Known<'k> = (Option<MessageRow>, Option<&'k Arc<Facts>>);
 
 fn compare(criterion: Criterion, a: Known<'_>, b: Known<'_>) -> Ordering {
     let (Some(row_a), Some(row_b)) = (a.0, b.0) else { return Ordering::Equal };
@@ -93,7 +93,7 @@ fn compare(criterion: Criterion, a: Known<'_>, b: Known<'_>) -> Ordering {
     }
     let (Some(a), Some(b)) = (a.1, b.1) else { return Ordering::Equal };
     match criterion {
-        Criterion::Date => a.date(row_a).cmp(&b.date(row_b)),
+        Criterion::Date => a.date(&row_a).cmp(&b.date(&row_b)),
         Criterion::From => a.from.cmp(&b.from),
         Criterion::To => a.to.cmp(&b.to),
         Criterion::Cc => a.cc.cmp(&b.cc),

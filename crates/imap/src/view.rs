@@ -191,11 +191,11 @@ impl View {
                 (Some(old), None) => gone.push(old.uid),
                 (Some(_), Some(new)) => {
                     changed.push(new.uid);
-                    rows.push(new.clone());
+                    rows.push(new);
                 }
                 (None, Some(new)) => {
                     fresh += 1;
-                    rows.push(new.clone());
+                    rows.push(new);
                 }
                 (None, None) => {}
             }
@@ -224,7 +224,7 @@ impl View {
         }
         for uid in changed {
             if let (Ok(at), Some(row)) = (self.told.find(uid), newest.by_uid(uid)) {
-                self.write_flags(&mut io.out, at + 1, row, &newest, true, io.enabled);
+                self.write_flags(&mut io.out, at + 1, &row, &newest, true, io.enabled);
                 io.relieve().await?;
             }
         }

@@ -342,7 +342,7 @@ fn truth(world: &World) -> Vec<Known> {
         let snapshot = world.store.watch(id).await.unwrap().newest().unwrap();
         let rows = snapshot.iter().map(|row| {
             let names = row.flags.names().map(str::to_owned);
-            let keywords = snapshot.keywords_of(row).map(|keyword| keyword.as_str().to_owned());
+            let keywords = snapshot.keywords_of(&row).map(|keyword| keyword.as_str().to_owned());
             Known { uid: Some(row.uid.get()), flags: Some(names.chain(keywords).collect()) }
         });
         rows.collect()

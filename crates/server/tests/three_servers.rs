@@ -144,7 +144,7 @@ async fn mail_passes_a_gateway_and_unknown_people_are_refused_there() {
     branch.until(ours(), |event| matches!(event.what, What::Delivered { .. }).then_some(())).await;
     let account = branch.store.accounts(None, 1).await.unwrap().remove(0).id;
     let inbox = branch.store.mailbox(account, "INBOX").await.unwrap().unwrap();
-    let row = branch.store.watch(inbox).await.unwrap().newest().unwrap().get(0).cloned().unwrap();
+    let row = branch.store.watch(inbox).await.unwrap().newest().unwrap().get(0).unwrap();
     let body = branch.store.bodies(inbox, &[row.uid]).await.unwrap().remove(0).1;
     let text = String::from_utf8(body.read(0..body.size()).await.unwrap().to_vec()).unwrap();
     assert!(text.ends_with("Subject: far\r\n\r\nhi\r\n.\r\n..\r\n"), "{text}");

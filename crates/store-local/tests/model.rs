@@ -365,7 +365,7 @@ impl Pair {
             assert!(self.modseqs[self.step][index] >= self.modseqs[self.step - 1][index]);
             for (row, (uid, message)) in snapshot.iter().zip(&model.messages) {
                 assert_eq!((row.uid.get(), row.flags, row.size as usize), (*uid, message.flags, message.bytes.len()));
-                let names = snapshot.keywords_of(row).map(|keyword| keyword.as_str().to_owned()).collect();
+                let names = snapshot.keywords_of(&row).map(|keyword| keyword.as_str().to_owned()).collect();
                 assert_eq!(message.keywords, names);
                 // Changed in a step: above the highest modseq of the step before, not above that of the step.
                 assert!(row.modseq > self.modseqs[message.changed - 1][index]);

@@ -62,7 +62,7 @@ async fn read(store: Arc<LocalStore>, mailboxes: Arc<Vec<MailboxId>>, stop: Arc<
 }
 
 fn rows(snapshot: &Snapshot) -> BTreeMap<Uid, MessageRow> {
-    snapshot.iter().map(|row| (row.uid, row.clone())).collect()
+    snapshot.iter().map(|row| (row.uid, row)).collect()
 }
 
 /// Follows a mailbox by differences alone, as an IMAP session does.
@@ -76,7 +76,7 @@ async fn follow(store: Arc<LocalStore>, mailbox: MailboxId, stop: Arc<AtomicBool
         assert!(newest.highest_modseq >= view.highest_modseq && newest.uid_next >= view.uid_next);
         for (old, new) in view.differences(&newest) {
             match (old, new) {
-                (_, Some(row)) => drop(known.insert(row.uid, row.clone())),
+                (_, Some(row)) => drop(known.insert(row.uid, row)),
                 (Some(row), None) => drop(known.remove(&row.uid)),
                 (None, None) => {}
             }

@@ -67,7 +67,7 @@ async fn examine(dir: &Path) {
     let (two, three) = (snapshot.get(0).unwrap(), snapshot.get(1).unwrap());
     assert_eq!((two.uid.get(), two.flags), (2, Flags::FLAGGED));
     assert_eq!((three.uid.get(), three.flags, three.internal_date.secs()), (3, Flags::SEEN, 5));
-    assert_eq!(snapshot.keywords_of(three).map(Keyword::as_str).collect::<Vec<_>>(), ["work"]);
+    assert_eq!(snapshot.keywords_of(&three).map(Keyword::as_str).collect::<Vec<_>>(), ["work"]);
     assert_eq!(store.vanished(inbox, ModSeq(0)).await.unwrap(), Some(vec![Uid::FIRST]));
     let bodies = store.bodies(inbox, &[two.uid]).await.unwrap();
     let text = b"Delivered-To: alice@red.example\r\nSubject: two\r\n\r\ntwo\r\n";

@@ -36,7 +36,7 @@ pub(crate) async fn thread(service: &Service, io: &mut Io<'_>, view: &View, comm
                 number: if command.uid { row.uid.get() } else { u32::try_from(*place + 1).unwrap_or(u32::MAX) },
                 id: facts.id.as_deref(),
                 references: &facts.references,
-                date: facts.date(row),
+                date: facts.date(&row),
                 subject: &facts.subject,
                 is_reply: facts.is_reply,
             })

@@ -106,7 +106,7 @@ pub async fn append_gives_consecutive_uids(store: Arc<impl Store>) {
     let snapshot = store.watch(mailbox).await.unwrap().newest().unwrap();
     let row = snapshot.by_uid(uids[0]).unwrap();
     assert_eq!((row.flags, row.internal_date.secs(), row.saved), (Flags::SEEN, 5, NOW));
-    assert_eq!(snapshot.keywords_of(row).map(Keyword::as_str).collect::<Vec<_>>(), ["work"]);
+    assert_eq!(snapshot.keywords_of(&row).map(Keyword::as_str).collect::<Vec<_>>(), ["work"]);
     // APPEND is no mail that was answered for.
     assert_eq!(store.balance().await.unwrap().accepted, 0);
 }

@@ -144,7 +144,7 @@ pub async fn copy_and_move(store: Arc<impl Store>) {
     let snapshot = store.watch(to).await.unwrap().newest().unwrap();
     let row = snapshot.by_uid(uid(3)).unwrap();
     assert_eq!(row.flags, Flags::FLAGGED);
-    assert_eq!(snapshot.keywords_of(row).next().map(Keyword::as_str), Some("work"));
+    assert_eq!(snapshot.keywords_of(&row).next().map(Keyword::as_str), Some("work"));
     let body = store.bodies(to, &[uid(3)]).await.unwrap().remove(0).1;
     assert_eq!(read(&body).await, b"Delivered-To: a@x.example\r\none");
     let within = store.move_messages(to, &[uid(1)], to, NOW).await.unwrap().into_inner();

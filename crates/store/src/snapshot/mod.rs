@@ -6,8 +6,11 @@
 //! by pointer. An IMAP session's view *is* the snapshot that it last told its client of; what it must
 //! tell is the difference to the newest.
 
+mod chunk;
+
 use std::sync::Arc;
 
+use chunk::Chunk;
 use mail::{BodyId, Flags, Keyword, MailboxId, ModSeq, ThreadId, Timestamp, Uid, UidValidity};
 
 /// Messages in a chunk at most; few in tests, so that small mailboxes have many.
@@ -18,7 +21,7 @@ const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
 const BLOCK: usize = if cfg!(test) { 4 } else { 64 };
 
 /// One message, as the index in memory knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MessageRow {
     /// Its UID.
     pub uid: Uid,
@@ -63,31 +66,30 @@ pub struct Snapshot {
     len: u32,
 }
 
-type Chunk = Arc<[MessageRow]>;
-
 /// Chunks that follow each other. Neither it nor any of them is empty.
 #[derive(Debug)]
 struct Block {
-    chunks: Vec<Chunk>,
+    chunks: Vec<Arc<Chunk>>,
     /// `starts[i]`: how many rows of the block stand before chunk `i`.
     starts: Vec<u32>,
     len: u32,
 }
 
 impl Block {
-    fn new(chunks: &[Chunk]) -> Arc<Self> {
+    fn new(chunks: &[Arc<Chunk>]) -> Arc<Self> {
         let (starts, len) = starts(chunks.iter().map(|chunk| chunk.len()));
         Arc::new(Self { chunks: chunks.to_vec(), starts, len })
     }
 
     /// The highest UID.
     fn last(&self) -> Uid {
-        last(&self.chunks[self.chunks.len() - 1])
+        self.chunks[self.chunks.len() - 1].last()
     }
 }
 
-fn last(chunk: &Chunk) -> Uid {
-    chunk[chunk.len() - 1].uid
+/// Rows as chunks.
+fn chunks(rows: &[MessageRow]) -> impl Iterator<Item = Arc<Chunk>> {
+    rows.chunks(CHUNK).map(|rows| Arc::new(Chunk::new(rows)))
 }
 
 /// Where each of some parts with these lengths begins, and how long they are together.
@@ -128,7 +130,7 @@ impl Snapshot {
     }
 
     /// The message with sequence number `index + 1`.
-    pub fn get(&self, index: usize) -> Option<&MessageRow> {
+    pub fn get(&self, index: usize) -> Option<MessageRow> {
         if index >= self.len() {
             return None;
         }
@@ -144,18 +146,18 @@ impl Snapshot {
     }
 
     /// All messages, by UID.
-    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &MessageRow> {
-        self.blocks.iter().flat_map(|block| &block.chunks).flat_map(|chunk| chunk.iter())
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = MessageRow> {
+        self.blocks.iter().flat_map(|block| &block.chunks).flat_map(|chunk| chunk.rows(0))
     }
 
     /// The messages with these indexes, in order; what is beyond the end is left out.
-    pub fn range(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = &MessageRow> {
+    pub fn range(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = MessageRow> {
         let before = self.starts.partition_point(|start| *start as usize <= range.start).saturating_sub(1);
         let mut skip = range.start - self.starts.get(before).map_or(0, |start| *start as usize);
         let chunks = self.blocks[before.min(self.blocks.len())..].iter().flat_map(|block| &block.chunks);
         // Chunks before the range are passed over whole.
-        let chunks = chunks.filter_map(move |chunk| {
-            let rows = chunk.get(skip.min(chunk.len())..).filter(|rows| !rows.is_empty());
+        let chunks = chunks.map(move |chunk| {
+            let rows = chunk.rows(skip);
             skip = skip.saturating_sub(chunk.len());
             rows
         });
@@ -166,14 +168,14 @@ impl Snapshot {
     pub fn find(&self, uid: Uid) -> Result<usize, usize> {
         let before = self.blocks.partition_point(|block| block.last() < uid);
         let Some(block) = self.blocks.get(before) else { return Err(self.len()) };
-        let chunk = block.chunks.partition_point(|chunk| last(chunk) < uid);
+        let chunk = block.chunks.partition_point(|chunk| chunk.last() < uid);
         let start = (self.starts[before] + block.starts[chunk]) as usize;
-        let found = block.chunks[chunk].binary_search_by_key(&uid, |row| row.uid);
+        let found = block.chunks[chunk].find(uid);
         found.map(|at| start + at).map_err(|at| start + at)
     }
 
     /// The message with `uid`.
-    pub fn by_uid(&self, uid: Uid) -> Option<&MessageRow> {
+    pub fn by_uid(&self, uid: Uid) -> Option<MessageRow> {
         self.get(self.find(uid).ok()?)
     }
 
@@ -188,31 +190,27 @@ impl Snapshot {
     pub fn differences<'a>(
         &'a self,
         newer: &'a Self,
-    ) -> impl Iterator<Item = (Option<&'a MessageRow>, Option<&'a MessageRow>)> + 'a {
+    ) -> impl Iterator<Item = (Option<MessageRow>, Option<MessageRow>)> {
         let (mut from, mut to) = (Cursor::new(self), Cursor::new(newer));
         std::iter::from_fn(move || {
             loop {
                 Cursor::pass_shared(&mut from, &mut to);
-                let (old, new) = (from.rows, to.rows);
-                match (old, new) {
-                    ([], []) => return None,
-                    ([a, rest_a @ ..], [b, rest_b @ ..]) if a.uid == b.uid => {
-                        (from.rows, to.rows) = (rest_a, rest_b);
+                match (from.row(), to.row()) {
+                    (None, None) => return None,
+                    (Some(a), Some(b)) if a.uid == b.uid => {
+                        from.at += 1;
+                        to.at += 1;
                         if a != b {
                             return Some((Some(a), Some(b)));
                         }
                     }
-                    ([a, rest @ ..], [b, ..]) if a.uid < b.uid => {
-                        from.rows = rest;
+                    (Some(a), b) if b.is_none_or(|b| a.uid < b.uid) => {
+                        from.at += 1;
                         return Some((Some(a), None));
                     }
-                    ([a, rest @ ..], []) => {
-                        from.rows = rest;
-                        return Some((Some(a), None));
-                    }
-                    (_, [b, rest @ ..]) => {
-                        to.rows = rest;
-                        return Some((None, Some(b)));
+                    (_, b) => {
+                        to.at += 1;
+                        return Some((None, b));
                     }
                 }
             }
@@ -221,19 +219,20 @@ impl Snapshot {
 
     /// For engines: puts rows behind the last, by UID; whole chunks at a time make whole chunks.
     pub fn push(&mut self, rows: &[MessageRow]) {
-        for chunk in rows.chunks(CHUNK) {
+        for chunk in chunks(rows) {
+            let len = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
             match self.blocks.last_mut().and_then(Arc::get_mut) {
                 Some(block) if block.chunks.len() < BLOCK => {
-                    block.chunks.push(Arc::from(chunk));
+                    block.chunks.push(chunk);
                     block.starts.push(block.len);
-                    block.len += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+                    block.len += len;
                 }
                 _ => {
                     self.starts.push(self.len);
-                    self.blocks.push(Block::new(&[Arc::from(chunk)]));
+                    self.blocks.push(Block::new(&[chunk]));
                 }
             }
-            self.len += u32::try_from(chunk.len()).unwrap_or(u32::MAX);
+            self.len += len;
         }
     }
 
@@ -276,37 +275,48 @@ fn up_to<'a, 'b>(
 
 /// The chunks after a change; those that it does not touch are shared. What comes after the last row goes into the
 /// last chunk, up to its size.
-fn apply_to(chunks: &[Chunk], mut changed: &[MessageRow], mut removed: &[Uid]) -> Vec<Chunk> {
-    let mut next = Vec::with_capacity(chunks.len() + 1);
-    for (n, chunk) in chunks.iter().enumerate() {
-        let is_last = n + 1 == chunks.len();
-        let (now, gone) = up_to(&mut changed, &mut removed, (!is_last).then(|| last(chunk)));
+fn apply_to(old: &[Arc<Chunk>], mut changed: &[MessageRow], mut removed: &[Uid]) -> Vec<Arc<Chunk>> {
+    let mut next = Vec::with_capacity(old.len() + 1);
+    for (n, chunk) in old.iter().enumerate() {
+        let is_last = n + 1 == old.len();
+        let (now, gone) = up_to(&mut changed, &mut removed, (!is_last).then(|| chunk.last()));
         if now.is_empty() && gone.is_empty() {
             next.push(chunk.clone());
         } else {
-            next.extend(merge(chunk, now, gone).chunks(CHUNK).map(Arc::from));
+            next.extend(chunks(&merge(chunk, now, gone)));
         }
     }
-    next.extend(changed.chunks(CHUNK).map(Arc::from));
+    next.extend(chunks(changed));
     next
 }
 
-/// A place in a snapshot, for comparing: what is left of the rows, of their block's chunks, and of the blocks.
+/// A place in a snapshot, for comparing: a row of a chunk, and what is left behind it of its block's chunks, and of the
+/// blocks.
 struct Cursor<'a> {
     blocks: &'a [Arc<Block>],
-    chunks: &'a [Chunk],
-    rows: &'a [MessageRow],
+    chunks: &'a [Arc<Chunk>],
+    chunk: Option<&'a Chunk>,
+    at: usize,
 }
 
 impl<'a> Cursor<'a> {
     fn new(snapshot: &'a Snapshot) -> Self {
-        Self { blocks: &snapshot.blocks, chunks: &[], rows: &[] }
+        Self { blocks: &snapshot.blocks, chunks: &[], chunk: None, at: 0 }
+    }
+
+    fn row(&self) -> Option<MessageRow> {
+        self.chunk?.get(self.at)
+    }
+
+    /// Whether the chunk has no more rows.
+    fn is_through(&self) -> bool {
+        self.chunk.is_none_or(|chunk| self.at >= chunk.len())
     }
 
     /// Goes on to the next rows on each side that has none left. Where both are at the edge of the same block or chunk
     /// they pass over it.
     fn pass_shared(a: &mut Self, b: &mut Self) {
-        if a.rows.is_empty() && b.rows.is_empty() {
+        if a.is_through() && b.is_through() {
             loop {
                 if a.chunks.is_empty() && b.chunks.is_empty() {
                     (a.blocks, b.blocks) = after_shared(a.blocks, b.blocks);
@@ -334,10 +344,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn take_chunk(&mut self) {
-        if self.rows.is_empty() {
+        if self.is_through() {
             self.take_block();
             if let [first, rest @ ..] = self.chunks {
-                (self.rows, self.chunks) = (&first[..], rest);
+                (self.chunk, self.at, self.chunks) = (Some(&**first), 0, rest);
             }
         }
     }
@@ -355,19 +365,19 @@ fn after_shared<'a, T: ?Sized>(mut a: &'a [Arc<T>], mut b: &'a [Arc<T>]) -> (&'a
 }
 
 /// `old` with the rows of `changed` put in by UID, without those `removed`; all three ascend.
-fn merge(old: &[MessageRow], changed: &[MessageRow], removed: &[Uid]) -> Vec<MessageRow> {
+fn merge(old: &Chunk, changed: &[MessageRow], removed: &[Uid]) -> Vec<MessageRow> {
     let mut rows = Vec::with_capacity(old.len() + changed.len());
-    let mut changed = changed.iter().peekable();
-    for row in old {
+    let mut changed = changed.iter().copied().peekable();
+    for row in old.rows(0) {
         while let Some(earlier) = changed.next_if(|new| new.uid < row.uid) {
-            rows.push(earlier.clone());
+            rows.push(earlier);
         }
         let row = changed.next_if(|new| new.uid == row.uid).unwrap_or(row);
         if removed.binary_search(&row.uid).is_err() {
-            rows.push(row.clone());
+            rows.push(row);
         }
     }
-    rows.extend(changed.cloned());
+    rows.extend(changed);
     rows
 }
 
@@ -449,16 +459,18 @@ mod tests {
             let changed: Vec<_> = changed.into_values().collect();
             let removed: Vec<_> = removed.into_iter().filter_map(Uid::new).collect();
             snapshot = snapshot.apply(&changed, &removed);
-            assert_eq!(snapshot.iter().cloned().collect::<Vec<_>>(), model.values().cloned().collect::<Vec<_>>());
+            assert_eq!(snapshot.iter().collect::<Vec<_>>(), model.values().cloned().collect::<Vec<_>>());
             for (index, (uid, row)) in model.iter().enumerate() {
-                assert_eq!(snapshot.get(index), Some(row));
+                assert_eq!(snapshot.get(index), Some(*row));
                 assert_eq!(snapshot.find(Uid::new(*uid).unwrap()), Ok(index));
             }
             assert_eq!(snapshot.get(model.len()), None);
             let mut pushed = Snapshot::empty(MailboxId(1), UidValidity(1));
             let rows: Vec<_> = model.values().cloned().collect();
             rows.chunks(CHUNK).for_each(|chunk| pushed.push(chunk));
-            assert!(pushed.iter().eq(snapshot.iter()) && (0..rows.len()).all(|at| pushed.get(at) == rows.get(at)));
+            assert!(
+                pushed.iter().eq(snapshot.iter()) && (0..rows.len()).all(|at| pushed.get(at).as_ref() == rows.get(at))
+            );
             assert!(pushed.differences(&snapshot).next().is_none());
             let (from, to) = (random(400) as usize, random(400) as usize);
             let naive: Vec<_> = (from..to.max(from)).filter_map(|at| snapshot.get(at)).collect();
@@ -470,7 +482,7 @@ mod tests {
                     naive.push((a, b));
                 }
             }
-            let found: Vec<_> = before.0.differences(&snapshot).map(|(a, b)| (a.cloned(), b.cloned())).collect();
+            let found: Vec<_> = before.0.differences(&snapshot).collect();
             assert_eq!(found, naive);
         }
     }

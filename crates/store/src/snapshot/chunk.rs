@@ -1,0 +1,196 @@
+//! Rows that follow each other, in few octets: a million of them are 37 MB.
+
+use mail::{BodyId, Flags, ModSeq, ThreadId, Timestamp, Uid};
+
+use super::MessageRow;
+
+/// Rows in ascending order of UID; never changed.
+#[derive(Debug)]
+pub(super) enum Chunk {
+    /// As differences to the least of each column.
+    Packed(Packed),
+    /// Rows that are too far apart for that.
+    Whole(Box<[MessageRow]>),
+}
+
+#[derive(Debug)]
+pub(super) struct Packed {
+    least: Least,
+    rows: Box<[Row]>,
+    /// Of each row; empty where no row has any.
+    keywords: Box<[u64]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    modseq: u64,
+    body: u64,
+    thread: u64,
+    internal_date: i64,
+    saved: i64,
+}
+
+/// A row beside [`Least`]. Times are milliseconds in five octets: up to 34 years apart.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    uid: u32,
+    size: u32,
+    modseq: u32,
+    created: u32,
+    body: u32,
+    thread: u32,
+    internal_date: [u8; 5],
+    saved: [u8; 5],
+    flags: u8,
+}
+
+impl Row {
+    /// `None`: it does not fit.
+    fn of(row: &MessageRow, least: &Least) -> Option<Self> {
+        let near = |value: u64, least: u64| value.checked_sub(least).and_then(|by| u32::try_from(by).ok());
+        Some(Self {
+            uid: row.uid.get(),
+            size: row.size,
+            modseq: near(row.modseq.0, least.modseq)?,
+            created: near(row.created.0, least.modseq)?,
+            body: near(row.body.0, least.body)?,
+            thread: near(row.thread.0, least.thread)?,
+            internal_date: later(row.internal_date, least.internal_date)?,
+            saved: later(row.saved, least.saved)?,
+            flags: row.flags.bits(),
+        })
+    }
+}
+
+fn later(time: Timestamp, least: i64) -> Option<[u8; 5]> {
+    let by = u64::try_from(time.millis().checked_sub(least)?).ok()?;
+    let [a, b, c, d, e, 0, 0, 0] = by.to_le_bytes() else { return None };
+    Some([a, b, c, d, e])
+}
+
+fn time(least: i64, [a, b, c, d, e]: [u8; 5]) -> Timestamp {
+    Timestamp::from_millis(least.saturating_add(i64::from_le_bytes([a, b, c, d, e, 0, 0, 0])))
+}
+
+impl Packed {
+    fn of(rows: &[MessageRow]) -> Option<Self> {
+        let least = Least {
+            modseq: rows.iter().map(|row| row.modseq.0.min(row.created.0)).min()?,
+            body: rows.iter().map(|row| row.body.0).min()?,
+            thread: rows.iter().map(|row| row.thread.0).min()?,
+            internal_date: rows.iter().map(|row| row.internal_date.millis()).min()?,
+            saved: rows.iter().map(|row| row.saved.millis()).min()?,
+        };
+        let some = rows.iter().any(|row| row.keywords != 0);
+        Some(Self {
+            least,
+            rows: rows.iter().map(|row| Row::of(row, &least)).collect::<Option<_>>()?,
+            keywords: if some { rows.iter().map(|row| row.keywords).collect() } else { Box::default() },
+        })
+    }
+
+    fn get(&self, index: usize) -> Option<MessageRow> {
+        let (row, least) = (self.rows.get(index)?, &self.least);
+        Some(MessageRow {
+            uid: Uid::new(row.uid)?,
+            flags: Flags::from_bits(row.flags),
+            keywords: self.keywords.get(index).copied().unwrap_or(0),
+            modseq: ModSeq(least.modseq + u64::from(row.modseq)),
+            created: ModSeq(least.modseq + u64::from(row.created)),
+            size: row.size,
+            internal_date: time(least.internal_date, row.internal_date),
+            saved: time(least.saved, row.saved),
+            body: BodyId(least.body + u64::from(row.body)),
+            thread: ThreadId(least.thread + u64::from(row.thread)),
+        })
+    }
+}
+
+impl Chunk {
+    pub(super) fn new(rows: &[MessageRow]) -> Self {
+        Packed::of(rows).map_or_else(|| Self::Whole(rows.into()), Self::Packed)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Packed(packed) => packed.rows.len(),
+            Self::Whole(rows) => rows.len(),
+        }
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<MessageRow> {
+        match self {
+            Self::Packed(packed) => packed.get(index),
+            Self::Whole(rows) => rows.get(index).copied(),
+        }
+    }
+
+    /// The highest UID; a chunk is never empty.
+    pub(super) fn last(&self) -> Uid {
+        let last = match self {
+            Self::Packed(packed) => packed.rows.last().and_then(|row| Uid::new(row.uid)),
+            Self::Whole(rows) => rows.last().map(|row| row.uid),
+        };
+        last.unwrap_or(Uid::FIRST)
+    }
+
+    /// The index of `uid`: `Ok` where it is, `Err` where it would be.
+    pub(super) fn find(&self, uid: Uid) -> Result<usize, usize> {
+        match self {
+            Self::Packed(packed) => packed.rows.binary_search_by_key(&uid.get(), |row| row.uid),
+            Self::Whole(rows) => rows.binary_search_by_key(&uid, |row| row.uid),
+        }
+    }
+
+    /// The rows from `index` on.
+    pub(super) fn rows(&self, index: usize) -> impl DoubleEndedIterator<Item = MessageRow> {
+        (index..self.len()).filter_map(|index| self.get(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(uid: u32, far: u64) -> MessageRow {
+        MessageRow {
+            uid: Uid::new(uid).unwrap(),
+            flags: Flags::from_bits(uid as u8),
+            keywords: if far.is_multiple_of(2) { u64::MAX } else { 0 },
+            modseq: ModSeq(5 + far),
+            created: ModSeq(5),
+            size: u32::MAX,
+            internal_date: Timestamp::from_millis(-(far as i64)),
+            saved: Timestamp::from_millis(1_795_000_000_123),
+            body: BodyId(1 << 40),
+            thread: ThreadId(far),
+        }
+    }
+
+    /// What fits is packed, what is one too far stays whole, and both read back to the last bit.
+    #[test]
+    fn rows_read_back() {
+        for (far, fits) in [(0, true), (7, true), (u64::from(u32::MAX), true), (1 << 32, false), (u64::MAX / 4, false)]
+        {
+            let rows = [row(1, far), row(2, 0), row(7, far / 3), row(u32::MAX, far)];
+            let chunk = Chunk::new(&rows);
+            assert_eq!(matches!(chunk, Chunk::Packed(_)), fits, "{far}");
+            assert_eq!(chunk.rows(0).collect::<Vec<_>>(), rows);
+            assert_eq!(chunk.rows(3).collect::<Vec<_>>(), rows[3..]);
+            assert_eq!((chunk.len(), chunk.last().get(), chunk.get(4)), (4, u32::MAX, None));
+            assert_eq!(chunk.find(Uid::new(7).unwrap()), Ok(2));
+            assert_eq!(chunk.find(Uid::new(8).unwrap()), Err(3));
+        }
+        let times =
+            [0, (1 << 40) - 1, 1 << 40].map(|late| MessageRow { saved: Timestamp::from_millis(late), ..row(1, 1) });
+        assert!(matches!(Chunk::new(&times[..2]), Chunk::Packed(_)));
+        assert!(matches!(Chunk::new(&times), Chunk::Whole(_)));
+    }
+
+    /// A row takes 36 octets; what its chunk takes beside is less than one for each of 256.
+    #[test]
+    fn a_row_is_small() {
+        assert_eq!(size_of::<Row>(), 36);
+        assert!(size_of::<Chunk>() < 256);
+    }
+}
