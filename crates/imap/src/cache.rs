@@ -81,6 +81,30 @@ fn part_weight(part: &Part) -> usize {
 mod tests {
     use super::*;
 
+    impl Weighed for usize {
+        fn weight(&self) -> usize {
+            *self
+        }
+    }
+
+    /// `IMAP_STRUCTURES`, `IMAP_FACTS`: half of it is young; one octet more, and the young are the old, and the old go.
+    #[test]
+    fn octets_that_are_kept() {
+        for most in [mail::limits::IMAP_STRUCTURES, mail::limits::IMAP_FACTS] {
+            let cache = Cache::new(most);
+            let young = |cache: &Cache<usize>| cache.generations.lock().unwrap().young.len();
+            let mut n = 0;
+            let mut put = |weight| {
+                n += 1;
+                cache.put((BodyId(n), 1), Arc::new(weight));
+                young(&cache)
+            };
+            assert_eq!([put(most / 2 - 1), put(1), put(1)], [1, 2, 0]);
+            assert_eq!([put(most / 2), put(1)], [1, 0]);
+            assert!(cache.get((BodyId(1), 1)).is_none() && cache.get((BodyId(4), 1)).is_some());
+        }
+    }
+
     #[test]
     fn the_cache_is_bounded_and_keeps_what_is_asked_for() {
         let structure = Arc::new(Structure::of(b"Subject: x\r\n\r\nbody\r\n"));

@@ -48,7 +48,9 @@ mod tests {
     #[test]
     fn told_now_and_then() {
         let mut progress = Progress { done: 64, goal: 100, told: Timestamp::from_secs(100) };
-        let due = [(101, false), (110, true), (111, false), (119, false), (120, true)];
+        let once = 100 + limits::IMAP_PROGRESS_EVERY.as_secs() as i64;
+        let twice = once + limits::IMAP_PROGRESS_EVERY.as_secs() as i64;
+        let due = [(once - 1, false), (once, true), (once + 1, false), (twice - 1, false), (twice, true)];
         for (now, is_due) in due {
             assert_eq!(progress.is_due(Timestamp::from_secs(now)), is_due, "{now}");
         }

@@ -128,3 +128,76 @@ fn long_texts_are_searched_whole() {
     assert_eq!(found.lines().next().unwrap().split(' ').count(), 2 + at.len(), "{found} of {at:?}");
     assert!(client.command("SEARCH BODY \"needle in no haystack\"").starts_with("* SEARCH\r\n"));
 }
+
+/// `IMAP_CATENATE_PARTS` URLs in a line are looked at, one more is refused as it stands (RFC 4469).
+#[test]
+fn parts_of_a_catenate() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    for (count, reply) in [
+        (limits::IMAP_CATENATE_PARTS, "t NO [BADURL"),
+        (limits::IMAP_CATENATE_PARTS + 1, "t BAD There are too many parts"),
+    ] {
+        let said = client.command(&format!("APPEND INBOX CATENATE ({})", vec!["URL x"; count].join(" ")));
+        assert!(said.lines().last().unwrap().starts_with(reply), "{count}: {said}");
+    }
+}
+
+/// `IMAP_REFERENCES`: the last ones count; what a message refers to before them is not above it.
+#[test]
+fn references_of_a_message() {
+    for (more, threads) in
+        [(limits::IMAP_REFERENCES - 1, "* THREAD (1 2)"), (limits::IMAP_REFERENCES, "* THREAD (1)(2)")]
+    {
+        let world = World::new();
+        world.append("INBOX", b"Subject: first\r\nMessage-ID: <r@x.example>\r\n\r\n", NOW);
+        let references: String = (0..more).map(|n| format!("\r\n <{n}@x.example>")).collect();
+        let second = format!("Subject: second\r\nReferences: <r@x.example>{references}\r\n\r\n");
+        world.append("INBOX", second.as_bytes(), NOW);
+        let mut client = logged_in(&world);
+        client.command("SELECT INBOX");
+        let said = client.command("THREAD REFERENCES UTF-8 ALL");
+        assert!(said.starts_with(&format!("{threads}\r\n")), "{more}: {said}");
+    }
+}
+
+/// `IMAP_PREVIEW_LOOKED_AT`: a PREVIEW has what stands within so much of the text, and nothing from behind it.
+#[test]
+fn text_behind_the_preview() {
+    let looked_at = limits::IMAP_PREVIEW_LOOKED_AT as usize;
+    for (before, preview) in [(looked_at - 1, "PREVIEW \"x\""), (looked_at, "PREVIEW \"\"")] {
+        let world = World::new();
+        world.append("INBOX", format!("Subject: x\r\n\r\n{}xyz\r\n", " ".repeat(before)).as_bytes(), NOW);
+        let mut client = logged_in(&world);
+        client.command("SELECT INBOX");
+        let said = client.command("FETCH 1 PREVIEW");
+        assert!(said.contains(preview), "{before}: {said}");
+    }
+}
+
+/// `IMAP_SAVED_RANGES` may stand for `$`, one more and nothing does; `IMAP_VANISHED_RANGES` go in one VANISHED, one more
+/// begins another.
+#[test]
+fn ranges_of_uids() {
+    let world = World::new();
+    world.append_many(2 * limits::IMAP_SAVED_RANGES + 1);
+    let mut client = logged_in(&world);
+    client.command("ENABLE QRESYNC");
+    client.command("SELECT INBOX");
+    let last = 2 * limits::IMAP_SAVED_RANGES - 1;
+    for (last, reply) in [(last, "t OK Searched and kept"), (last + 2, "t NO [NOTSAVED]")] {
+        let said = client.command(&format!("SEARCH RETURN (SAVE) FLAGGED UID 1:{last}"));
+        assert!(said.starts_with(reply), "{last}: {said}");
+    }
+    let (first, second) = (2 * limits::IMAP_VANISHED_RANGES, 2 * (limits::IMAP_VANISHED_RANGES + 1));
+    for (uids, responses) in [(1..first, 1), (first + 1..first + second, 2)] {
+        client.command(&format!("SEARCH RETURN (SAVE) FLAGGED UID {}:{}", uids.start, uids.end - 1));
+        client.command("UID STORE $ +FLAGS.SILENT (\\Deleted)");
+        let said = client.command("UID EXPUNGE $");
+        let vanished: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("* VANISHED ")).collect();
+        assert_eq!(vanished.len(), responses, "{said}");
+        assert_eq!(vanished[0].split(',').count(), limits::IMAP_VANISHED_RANGES);
+        let ranges: Vec<String> = uids.step_by(2).map(|uid| uid.to_string()).collect();
+        assert_eq!(vanished.join(","), ranges.join(","));
+    }
+}

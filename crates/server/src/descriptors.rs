@@ -113,4 +113,22 @@ mod tests {
         spare.0 = None;
         assert_eq!(spare.turn_away(&listener, b""), 0, "without a spare nobody can be accepted");
     }
+
+    /// `TURNED_AWAY_AT_ONCE` are told in one go, one more in the next.
+    #[tokio::test]
+    async fn a_crowd_is_told_in_portions() {
+        let listener = TcpListener::bind::<SocketAddr>("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for (more, then) in [(0, 0), (1, 1)] {
+            let mut clients = Vec::new();
+            // One is accepted as always: then the listener has heard of those behind it.
+            for _ in 0..1 + limits::TURNED_AWAY_AT_ONCE + more {
+                clients.push(TcpStream::connect(address).await.unwrap());
+            }
+            drop(listener.accept().await.unwrap());
+            let mut spare = Spare::new();
+            assert_eq!(spare.turn_away(&listener, b""), limits::TURNED_AWAY_AT_ONCE);
+            assert_eq!(spare.turn_away(&listener, b""), then);
+        }
+    }
 }

@@ -250,6 +250,24 @@ mod tests {
     use super::*;
     use testkit::random::Random;
 
+    /// `IMAP_THREAD_DEPTH`: so far up it is known that nothing stands above itself; beyond, it is taken for granted that
+    /// it would.
+    #[test]
+    fn long_ways_up() {
+        for (above, loops) in [(limits::IMAP_THREAD_DEPTH - 1, false), (limits::IMAP_THREAD_DEPTH, true)] {
+            let mut links =
+                Links { ids: HashMap::new(), nodes: Vec::new(), parents: Vec::new(), has_children: Vec::new() };
+            let chain: Vec<usize> = (0..above).map(|_| links.add(None)).collect();
+            for pair in chain.windows(2) {
+                links.put(pair[1], pair[0]);
+            }
+            let other = links.add(None);
+            links.has_children[other] = true;
+            assert_eq!(links.would_loop(chain[above - 1], other), loops, "{above}");
+            assert!(links.would_loop(chain[above - 1], chain[1]));
+        }
+    }
+
     struct Given(Option<String>, Vec<Box<str>>, i64, &'static str, bool);
 
     fn shown(given: &[Given], how: fn(&[Letter<'_>]) -> Forest) -> String {

@@ -81,6 +81,22 @@ impl World {
         });
     }
 
+    /// Puts as many messages at once into INBOX; those with odd UIDs are flagged.
+    pub fn append_many(&self, count: usize) {
+        RUNTIME.block_on(async {
+            let inbox = self.store.mailbox(self.account, "INBOX").await.unwrap().unwrap();
+            let mut messages = Vec::new();
+            for n in 0..count {
+                let mut stage = self.store.stage(None).await.unwrap();
+                stage.write(b"A: \r\n\r\n").await.unwrap();
+                let flags = if n % 2 == 0 { Flags::FLAGGED } else { Flags::NONE };
+                let internal_date = Timestamp::from_secs(1_793_000_000);
+                messages.push((stage, AppendMessage { flags, keywords: Vec::new(), internal_date }));
+            }
+            let _ = self.store.append(inbox, messages, Timestamp::from_secs(1_793_000_000)).await.unwrap();
+        });
+    }
+
     pub fn set_quota(&self, quota: u64) {
         let set = self.store.set_quota(self.account, Some(quota));
         let _ = RUNTIME.block_on(set).unwrap();
