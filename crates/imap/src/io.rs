@@ -174,7 +174,7 @@ impl<'h> Io<'h> {
                 let line = &self.input()[..end];
                 let line = line.strip_suffix(b"\r").unwrap_or(line).to_vec();
                 self.consume(end + 1);
-                return Ok((fits && line.len() <= most).then_some(line));
+                return Ok((fits && end < most).then_some(line));
             }
             if self.input().len() > most {
                 fits = false;

@@ -38,3 +38,31 @@ pub(crate) fn target_refusal(error: &StoreError) -> Reply {
 pub(crate) fn no_target() -> Reply {
     Reply::no(Code::TryCreate, "There is no such mailbox: CREATE it first")
 }
+
+#[cfg(test)]
+mod tests {
+    use mail::{Address, Domain, MailboxId};
+
+    use super::*;
+
+    /// What no client can bring about at will, in the words that he gets.
+    #[test]
+    fn what_the_store_says() {
+        let alice = Address::new("alice", Domain::from_ascii("red.example").unwrap()).unwrap();
+        for (error, said) in [
+            (StoreError::Poisoned("x".into()), "NO [UNAVAILABLE] The mail store has stopped, try again later"),
+            (StoreError::Busy, "NO [UNAVAILABLE] The server is busy, try again"),
+            (StoreError::DiskFull, "NO [OVERQUOTA] The server has too little free disk space"),
+            (StoreError::AccountGone(alice), "NO [AUTHORIZATIONFAILED] The account is gone or disabled"),
+            (StoreError::MailboxGone(MailboxId(1)), "NO [NONEXISTENT] The mailbox was deleted"),
+            (StoreError::Limit("X"), "NO [LIMIT] Over the limit X"),
+            (StoreError::InUse, "NO [INUSE] Another session uses it"),
+            (StoreError::Damaged("x".into()), "NO [SERVERBUG] A message is damaged on the server's disk"),
+            (StoreError::Failed("x".into()), "NO [SERVERBUG] The server failed, the administrator will see why"),
+        ] {
+            let mut out = Vec::new();
+            refusal(&error).write(&mut out, "a");
+            assert_eq!(String::from_utf8(out).unwrap(), format!("a {said}\r\n"));
+        }
+    }
+}

@@ -57,7 +57,11 @@ fn messages_of_one_append() {
     let mut client = logged_in(&world);
     for (count, reply, there) in [
         (limits::IMAP_APPEND_MESSAGES, "t OK", limits::IMAP_APPEND_MESSAGES),
-        (limits::IMAP_APPEND_MESSAGES + 1, "t NO [LIMIT]", limits::IMAP_APPEND_MESSAGES),
+        (
+            limits::IMAP_APPEND_MESSAGES + 1,
+            "t NO [LIMIT] Too many messages in one command",
+            limits::IMAP_APPEND_MESSAGES,
+        ),
     ] {
         let command = format!("t APPEND INBOX{}\r\n", " {3+}\r\nA: ".repeat(count));
         client.send(command.as_bytes()).unwrap();
@@ -185,7 +189,9 @@ fn ranges_of_uids() {
     client.command("ENABLE QRESYNC");
     client.command("SELECT INBOX");
     let last = 2 * limits::IMAP_SAVED_RANGES - 1;
-    for (last, reply) in [(last, "t OK Searched and kept"), (last + 2, "t NO [NOTSAVED]")] {
+    for (last, reply) in
+        [(last, "t OK Searched and kept"), (last + 2, "t NO [NOTSAVED] The result is too long to be kept")]
+    {
         let said = client.command(&format!("SEARCH RETURN (SAVE) FLAGGED UID 1:{last}"));
         assert!(said.starts_with(reply), "{last}: {said}");
     }
@@ -199,5 +205,60 @@ fn ranges_of_uids() {
         assert_eq!(vanished[0].split(',').count(), limits::IMAP_VANISHED_RANGES);
         let ranges: Vec<String> = uids.step_by(2).map(|uid| uid.to_string()).collect();
         assert_eq!(vanished.join(","), ranges.join(","));
+    }
+}
+
+/// `IMAP_ITEMS` of a list, `MIME_DEPTH` twice in a section, `KEYWORD_LEN`: one more is refused in words that say so.
+#[test]
+fn items_of_a_command() {
+    let world = World::new();
+    world.append("INBOX", b"Subject: x\r\n\r\n", NOW);
+    let mut client = logged_in(&world);
+    client.command("SELECT INBOX");
+    let (items, parts) = (limits::IMAP_ITEMS, limits::MIME_DEPTH * 2);
+    let many = |word: &str, between: &str, count: usize| vec![word; count].join(between);
+    for (command, count, refused) in [
+        ((|many| format!("FETCH 1 ({many})")) as fn(String) -> String, items, "BAD The list has too many items"),
+        (|many| format!("STORE 1 FLAGS {many}"), items, "BAD There are too many flags"),
+        (|many| format!("ENABLE {many}"), items, "BAD There are too many capabilities"),
+        (|many| format!("LANGUAGE {many}"), items, "BAD There are too many languages"),
+    ] {
+        for (count, is_refused) in [(count, false), (count + 1, true)] {
+            let said = client.command(&command(many("UID", " ", count)));
+            assert_eq!(said.lines().last() == Some(&format!("t {refused}")), is_refused, "{count}: {said}");
+        }
+    }
+    for (count, is_refused) in [(parts, false), (parts + 1, true)] {
+        let said = client.command(&format!("FETCH 1 BODY.PEEK[{}]", many("1", ".", count)));
+        assert_eq!(said.ends_with("t BAD The section has too many parts\r\n"), is_refused, "{said}");
+    }
+    for (length, is_refused) in [(limits::KEYWORD_LEN, false), (limits::KEYWORD_LEN + 1, true)] {
+        let said = client.command(&format!("SEARCH KEYWORD {}", "k".repeat(length)));
+        assert_eq!(said.ends_with("t BAD The keyword is too long\r\n"), is_refused, "{said}");
+    }
+    for (count, words) in [
+        (limits::IMAP_APPEND_MESSAGES, "NO [BADURL"),
+        (limits::IMAP_APPEND_MESSAGES + 1, "BAD There are too many messages"),
+    ] {
+        let said = client.command(&format!("APPEND INBOX {}", many("CATENATE (URL x)", " ", count)));
+        assert!(said.starts_with(&format!("t {words}")), "{said}");
+    }
+    let long = "x".repeat(limits::IMAP_LITERAL_LEN + 1);
+    client.send(format!("t APPEND INBOX CATENATE (URL {{{}+}}\r\n{long})\r\n", long.len()).as_bytes()).unwrap();
+    assert!(until(&mut client, "t ").ends_with("t BAD The URL is too long\r\n"));
+}
+
+/// `IMAP_UNAUTHENTICATED_LEN` of a line of AUTHENTICATE.
+#[test]
+fn lines_of_a_log_in() {
+    let world = World::new();
+    for (length, said) in [
+        (limits::IMAP_UNAUTHENTICATED_LEN, "That is not base64"),
+        (limits::IMAP_UNAUTHENTICATED_LEN + 1, "The line is too long"),
+    ] {
+        let mut client = world.connect(Settings::default());
+        client.send(format!("t AUTHENTICATE PLAIN\r\n{}\r\n", "!".repeat(length - 2)).as_bytes()).unwrap();
+        let reply = until(&mut client, "t ");
+        assert!(reply.ends_with(&format!("t BAD {said}\r\n")), "{length}: {reply}");
     }
 }

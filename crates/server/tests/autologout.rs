@@ -178,7 +178,7 @@ async fn imap() {
     let mut client = system.client().await;
     client.say("", "* OK").await;
     let (said, after) = client.silence().await;
-    assert!(said.starts_with("* BYE"), "{said}");
+    assert_eq!(said, "* BYE You were silent for too long\r\n");
     assert_eq!(after, limits::IMAP_UNAUTHENTICATED_TIMEOUT);
 
     let mut client = system.client().await;
@@ -194,8 +194,14 @@ async fn imap() {
     }
     client.say("DONE\r\n", "c OK").await;
     let (said, after) = client.silence().await;
-    assert!(said.starts_with("* BYE"), "{said}");
+    assert_eq!(said, "* BYE You were silent for too long\r\n");
     assert_eq!(after, limits::IMAP_TIMEOUT);
+
+    // RFC 3501 §7.1.5: who is there when the server stops is told.
+    let mut client = system.client().await;
+    client.say("", "* OK").await;
+    system.switch.stop();
+    assert_eq!(client.silence().await.0, "* BYE [UNAVAILABLE] The server is stopping\r\n");
     system.end().await;
 }
 

@@ -23,7 +23,11 @@ impl LocalStore {
         let candidates = self.readers.read(candidates).await?;
         let mut freed = 0;
         for number in candidates {
-            self.empty_segment(number).await?;
+            // One that has a damaged message stays, and the others do not wait for it.
+            if let Err(error) = self.empty_segment(number).await {
+                tracing::warn!(number, %error, "a segment of the message log can't be emptied; it stays");
+                continue;
+            }
             if !*self.change(move |truth, _| truth.forget_segment(number)).await?.get() {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Every refusal of SMTP and POP3 that stands in the sources stands in a dialogue of `tests/transcripts`, in its words.
+//! Every refusal of SMTP, POP3 and IMAP that stands in the sources stands in a dialogue of `tests/transcripts`, in its words.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod house;
@@ -24,6 +24,41 @@ const NOT_IN_A_DIALOGUE: &[(&str, &str)] = &[
     ("the last response is empty", "crates/wire/src/sasl/tests.rs"),
     ("the server asks for an impossible number of iterations", "crates/wire/src/sasl/tests.rs"),
     ("the server's nonce does not begin with ours", "crates/wire/src/sasl/tests.rs"),
+    // IMAP: lines of many thousand octets.
+    ("The SEARCH has too many keys", "crates/imap/tests/hostile.rs"),
+    ("The SEARCH looks for too many strings", "crates/imap/tests/hostile.rs"),
+    ("The command is nested too deeply", "crates/imap/tests/hostile.rs"),
+    ("The patterns are too long", "crates/imap/tests/hostile.rs"),
+    ("The set has too many items", "crates/imap/tests/hostile.rs"),
+    ("The URL is too long", "crates/imap/tests/limits.rs"),
+    ("The keyword is too long", "crates/imap/tests/limits.rs"),
+    ("The line is too long", "crates/imap/tests/limits.rs"),
+    ("The list has too many items", "crates/imap/tests/limits.rs"),
+    ("The section has too many parts", "crates/imap/tests/limits.rs"),
+    ("There are too many capabilities", "crates/imap/tests/limits.rs"),
+    ("There are too many flags", "crates/imap/tests/limits.rs"),
+    ("There are too many languages", "crates/imap/tests/limits.rs"),
+    ("There are too many messages", "crates/imap/tests/limits.rs"),
+    ("There are too many parts", "crates/imap/tests/limits.rs"),
+    ("NO […] Too many messages in one command", "crates/imap/tests/limits.rs"),
+    ("NO […] The result is too long to be kept", "crates/imap/tests/limits.rs"),
+    ("You were silent for too long", "crates/server/tests/autologout.rs"),
+    ("The server is stopping", "crates/server/tests/autologout.rs"),
+    // What the store, the hash or the disk says.
+    ("NO […] The account is gone or disabled", "crates/imap/src/refusal.rs"),
+    ("NO […] The mail store has stopped, try again later", "crates/imap/src/refusal.rs"),
+    ("NO […] The server is busy, try again", "crates/imap/src/refusal.rs"),
+    ("NO […] A message is damaged on the server's disk", "crates/imap/src/refusal.rs"),
+    ("NO […] The server failed, the administrator will see why", "crates/imap/src/refusal.rs"),
+    ("NO […] The mailbox was deleted", "crates/imap/src/refusal.rs"),
+    ("NO […] The server has too little free disk space", "crates/imap/src/refusal.rs"),
+    ("NO […] Over the limit …", "crates/imap/src/refusal.rs"),
+    ("NO […] Another session uses it", "crates/imap/src/refusal.rs"),
+    // Only a fault of the program makes it say so.
+    ("NO […] The server failed", "crates/imap/src/io.rs"),
+    ("A message was not expected here", "crates/imap/src/session.rs"),
+    ("The command is broken", "crates/imap/src/append.rs"),
+    ("That is not for this state", "crates/imap/src/session.rs"),
     // Two lines in the source, told line by line in small-commands.txt.
     (
         "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH See RFC 5321",
@@ -54,6 +89,16 @@ fn words(paths: &[&str], before: &[&str]) -> Vec<String> {
     found.sort();
     found.dedup();
     found
+}
+
+/// IMAP's `NO [CODE] words`, from `Reply::no(Code::…, "words")`; another code may be put in its place later.
+fn replies_with_codes(paths: &[&str]) -> Vec<String> {
+    let codes = fs::read_to_string(house::root().join("crates/wire/src/imap/reply.rs")).unwrap();
+    let names = codes.match_indices("Self::").map(|(at, _)| &codes[at + 6..]);
+    let names = names.filter_map(|rest| rest.split_once(" => \"")).map(|(name, _)| name);
+    let names = names.filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric()));
+    let found = names.flat_map(|name| words(paths, &[&format!("Reply::no(Code::{name}, ")]));
+    found.map(|words| format!("NO […] {words}")).collect()
 }
 
 /// What servers say in the dialogues of a protocol.
@@ -104,6 +149,21 @@ fn of_smtp() {
 fn of_pop3() {
     let refusals = words(&["crates/wire/src/pop3/"], &["self.fail(", "self.err(", "Arguments(", "Refused("]);
     every_refusal_is_said("pop3", &refusals);
+}
+
+#[test]
+fn of_imap() {
+    let paths = ["crates/imap/src", "crates/wire/src/imap"];
+    // Replies with a code, whose name stands before the words; those without; BYE.
+    let coded = replies_with_codes(&paths);
+    assert!(coded.len() > 30, "{coded:?}");
+    let mut refusals = words(
+        &paths,
+        &["Bad(", "Reply::bad(", "why: ", "BadMailboxName(", "\"BYE\", None, ", "\"BYE\", Some(\"UNAVAILABLE\"), "],
+    );
+    refusals.extend(words(&["crates/store-local/src/truth", "crates/store/src"], &["BadMailboxName("]));
+    refusals.extend(coded);
+    every_refusal_is_said("imap", &refusals);
 }
 
 #[test]

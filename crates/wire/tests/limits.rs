@@ -167,6 +167,27 @@ fn a_flood_of_tiny_chunks_leaves_nothing() {
     assert_eq!(said.matches("250 2.0.0 ").count(), 1000);
 }
 
+/// A command line that does not end: what is kept of it has its limit, however much comes.
+#[test]
+fn a_line_without_an_end_leaves_nothing() {
+    let piece = [b'x'; 1000];
+    let mut smtp = Smtp::new(|_| ());
+    let most = allocated(|| (0..1000).for_each(|_| drop(smtp.say(&piece)))).1.most;
+    assert!(most <= 4 * limits::SMTP_COMMAND_LEN as isize, "{most} octets at once");
+    assert_eq!(smtp.say(b"\r\n"), "500 5.5.2 Line too long\r\n");
+    let settings =
+        pop3::Settings { hostname: "mail.red.example".into(), starttls: false, plaintext: true, scram: false };
+    let mut engine = pop3::Engine::new(settings, None);
+    assert!(matches!(engine.step(), pop3::Step::Send(_)) && matches!(engine.step(), pop3::Step::Read));
+    let most = allocated(|| {
+        for _ in 0..1000 {
+            assert_eq!(engine.input(&piece), piece.len());
+            assert!(matches!(engine.step(), pop3::Step::Read));
+        }
+    });
+    assert!(most.1.most <= 4 * limits::POP3_COMMAND_LEN as isize, "{} octets at once", most.1.most);
+}
+
 /// `LOCAL_PART_LEN` and `DOMAIN_LEN`, in a path as a client writes it (RFC 5321 §4.5.3.1).
 #[test]
 fn paths() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mail::{Durable, QueueId, Reply, Timestamp};
+use mail::{Durable, QueueId, Reply, Timestamp, limits};
 use mta::accept::{Client, Desk, Ending, Identity, Incoming, Policy, Transaction};
 use mta::route::Routing;
 use store::Store;
@@ -142,7 +142,7 @@ pub fn smtp_session(data: &[u8]) {
             return Left::AsItWas;
         }
         // Nothing is relayed for strangers: all that they sent is in a mailbox.
-        let relayed = store.queue_messages(None, 1).await.expect("a queue");
+        let relayed = store.queue_messages(None, limits::SMTP_MESSAGES).await.expect("a queue");
         assert!(role == Role::Submission || relayed.is_empty(), "an open relay");
         for message in relayed {
             let outcomes = message.recipients.iter().map(|who| (who.index, store::Outcome::Discarded)).collect();

@@ -256,7 +256,12 @@ impl Host for MemoryHost {
     }
 
     async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused> {
-        if user.eq_ignore_ascii_case(USER) && password == PASSWORD {
+        // Two who can't be let in, whatever they say.
+        if user.starts_with("often@") {
+            Err(LoginRefused::TooMany)
+        } else if user.starts_with("unchecked@") {
+            Err(LoginRefused::Temporary)
+        } else if user.eq_ignore_ascii_case(USER) && password == PASSWORD {
             Ok(Identity { account: self.account, name: USER.into() })
         } else {
             Err(LoginRefused::Credentials)
