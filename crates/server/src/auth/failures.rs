@@ -85,7 +85,14 @@ fn add<K: Hash + Eq>(counts: &Mutex<HashMap<K, Count>>, key: K, now: Timestamp) 
         let mut since: Vec<Timestamp> = counts.values().map(|count| count.since).collect();
         let (_, middle, _) = since.select_nth_unstable(limits::LOGIN_FAILURES_KEPT / 2);
         let middle = *middle;
-        counts.retain(|_, count| count.since > middle);
+        // Of those that came in the same moment as the middle one, as many stay as make half.
+        let newer = since.iter().filter(|since| **since > middle).count();
+        let mut even = (limits::LOGIN_FAILURES_KEPT / 2).saturating_sub(newer);
+        counts.retain(|_, count| {
+            let stays = count.since > middle || count.since == middle && even > 0;
+            even -= usize::from(stays && count.since == middle);
+            stays
+        });
     }
     let fresh = Count { since: now, failures: 0 };
     let count = counts.entry(key).or_insert(fresh);
@@ -98,6 +105,19 @@ fn add<K: Hash + Eq>(counts: &Mutex<HashMap<K, Count>>, key: K, now: Timestamp) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `LOGIN_FAILURES_KEPT` that came in one moment: one more, and half of them stay.
+    #[test]
+    fn half_of_a_full_table_stays() {
+        let counts = Mutex::default();
+        let now = Timestamp::from_secs(1000);
+        for key in 0..limits::LOGIN_FAILURES_KEPT {
+            add(&counts, key, now);
+        }
+        assert_eq!(counts.lock().unwrap().len(), limits::LOGIN_FAILURES_KEPT);
+        add(&counts, limits::LOGIN_FAILURES_KEPT, now);
+        assert_eq!(counts.lock().unwrap().len(), limits::LOGIN_FAILURES_KEPT / 2 + 1);
+    }
 
     /// `LOGIN_FAILURES`, as a setting.
     #[test]
