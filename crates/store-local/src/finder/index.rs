@@ -18,8 +18,12 @@ use crate::readers::connect;
 use crate::submit::{Queue, Work};
 use crate::truth::{Placed, Truth};
 
-/// Journeys taken up at once.
+/// Journeys read at once.
 const AT_ONCE: usize = 1000;
+
+/// Entries added at once, in their order. They are spread over the whole index, so that each page is written once for
+/// all that go into it.
+const ENTRIES: usize = 1 << 18;
 
 /// No message for so long is leftover time.
 const IDLE: Duration = Duration::from_millis(300);
@@ -248,10 +252,15 @@ impl Filler {
         self.change(move |truth| truth.cover(target))?;
         let mut from = self.index.look_up(0).0;
         while from < target && !self.index.state().stop {
-            let sql = format!("{ROW} WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3");
-            let (entries, ids) = read(conn, &sql, params![from, target, AT_ONCE])?;
-            from = ids.last().copied().filter(|_| ids.len() == AT_ONCE).unwrap_or(target);
-            self.index.add(&entries, from)?;
+            let mut gathered = Vec::new();
+            while from < target && gathered.len() < ENTRIES && !self.index.state().stop {
+                let sql = format!("{ROW} WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3");
+                let (entries, ids) = read(conn, &sql, params![from, target, AT_ONCE])?;
+                from = ids.last().copied().filter(|_| ids.len() == AT_ONCE).unwrap_or(target);
+                gathered.extend(entries);
+            }
+            gathered.sort_unstable();
+            self.index.add(&gathered, from)?;
         }
         loop {
             let sql = format!("{ROW} WHERE id IN (SELECT id FROM late) LIMIT ?1");
