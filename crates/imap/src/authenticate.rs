@@ -116,7 +116,7 @@ fn ended(io: &mut Io<'_>, failures: usize, known: Result<Identity, LoginRefused>
         Ok(identity) => {
             let capabilities = capability::list(io.host, true);
             let reply = Reply::ok("Logged in").with_code(format!("CAPABILITY {capabilities}"));
-            return (State::Authenticated(User { identity }), reply);
+            return (State::Authenticated(User { identity, news: None }), reply);
         }
         Err(why) => why,
     };

@@ -73,6 +73,8 @@ const TABLE: &[(&str, When)] = &[
     ("INPROGRESS", When::After),
     ("COMPRESS=DEFLATE", When::Compress),
     ("LANGUAGE", When::After),
+    ("METADATA", When::After),
+    ("LIST-METADATA", When::After),
     ("QUOTA", When::After),
     ("QUOTA=RES-STORAGE", When::After),
     ("APPENDLIMIT=", When::After),

@@ -24,6 +24,8 @@ pub(crate) struct Enabled {
     pub(crate) utf8: bool,
     /// UIDONLY (RFC 9586): message numbers are given up.
     pub(crate) uidonly: bool,
+    /// METADATA (RFC 5464 §4.1): told what others change in annotations.
+    pub(crate) metadata: bool,
 }
 
 impl Enabled {
@@ -46,6 +48,7 @@ pub(crate) fn enable(io: &mut Io<'_>, names: &[String]) -> Reply {
             "IMAP4REV2" => enabled.rev2 = true,
             "UTF8=ACCEPT" => enabled.utf8 = true,
             "UIDONLY" => enabled.uidonly = true,
+            "METADATA" => enabled.metadata = true,
             _ => continue,
         }
         if !names[..at].contains(name) {

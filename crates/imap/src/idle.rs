@@ -5,11 +5,17 @@ use wire::imap::reply::{Reply, condition, continuation};
 
 use crate::host::{End, Input, Patience};
 use crate::io::Io;
+use crate::metadata::{self, News, TooMuch};
 use crate::session::{Service, State, Turn, User};
 use crate::view::{Told, View};
 
 /// IDLE, up to DONE.
-pub(crate) async fn idle(service: &Service, io: &mut Io<'_>, user: User, mut view: Option<View>) -> Result<Turn, End> {
+pub(crate) async fn idle(
+    service: &Service,
+    io: &mut Io<'_>,
+    mut user: User,
+    mut view: Option<View>,
+) -> Result<Turn, End> {
     continuation(&mut io.out, "Waiting");
     loop {
         if let Some(view) = &mut view {
@@ -18,6 +24,12 @@ pub(crate) async fn idle(service: &Service, io: &mut Io<'_>, user: User, mut vie
                 condition(&mut io.out, "*", "BYE", None, "The selected mailbox was deleted");
                 return Ok((State::Logout, Reply::ok("")));
             }
+        }
+        if let Some(news) = &mut user.news
+            && let Err(TooMuch) = news.tell(io).await?
+        {
+            condition(&mut io.out, "*", "BYE", None, metadata::TOO_MUCH);
+            return Ok((State::Logout, Reply::ok("")));
         }
         if let Some(done) = line(io) {
             let state = match view {
@@ -29,12 +41,10 @@ pub(crate) async fn idle(service: &Service, io: &mut Io<'_>, user: User, mut vie
         }
         io.flush().await?;
         io.compact();
-        let input = match &mut view {
-            None => Some(io.read(Patience::Idle).await?),
-            Some(view) => tokio::select! {
-                input = io.read(Patience::Idle) => Some(input?),
-                () = view.watch.changed() => None,
-            },
+        let input = tokio::select! {
+            input = io.read(Patience::Idle) => Some(input?),
+            () = changed(view.as_mut()) => None,
+            () = noted(user.news.as_mut()) => None,
         };
         match input {
             None | Some(Input::Bytes) => {}
@@ -42,6 +52,20 @@ pub(crate) async fn idle(service: &Service, io: &mut Io<'_>, user: User, mut vie
             Some(Input::Quiet) => condition(&mut io.out, "*", "OK", None, "Still here"),
             Some(ended) => return Err(io.farewell(ended).await),
         }
+    }
+}
+
+async fn changed(view: Option<&mut View>) {
+    match view {
+        Some(view) => view.watch.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn noted(news: Option<&mut News>) {
+    match news {
+        Some(news) => news.changed().await,
+        None => std::future::pending().await,
     }
 }
 

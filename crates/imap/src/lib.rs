@@ -37,6 +37,7 @@ mod io;
 mod language;
 mod list;
 mod mailbox;
+mod metadata;
 mod multisearch;
 mod preview;
 mod progress;

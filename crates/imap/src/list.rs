@@ -11,6 +11,7 @@ use wire::imap::{Names as Encoding, write};
 use crate::host::End;
 use crate::io::Io;
 use crate::mailbox::write_status;
+use crate::metadata;
 use crate::refusal::refusal;
 use crate::session::Service;
 
@@ -53,6 +54,12 @@ pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId,
                 Err(StoreError::MailboxGone(_)) => {}
                 Err(error) => return Ok(refusal(&error)),
             }
+        }
+        // RFC 9590 §3: what can't be selected has no METADATA response.
+        if let (Some(entries), Some(_)) = (&command.return_metadata, info.id)
+            && let Err(error) = metadata::list(service, io, account, &info.name, entries).await?
+        {
+            return Ok(refusal(&error));
         }
         io.relieve().await?;
     }

@@ -13,10 +13,11 @@ use crate::cache::Cache;
 use crate::facts::Facts;
 use crate::host::{End, Host, Identity, Patience};
 use crate::io::Io;
+use crate::metadata::{News, TooMuch};
 use crate::view::{Told, View};
 use crate::{
-    append, authenticate, capability, change, enable, fetch, idle, language, list, mailbox, multisearch, quota,
-    replace, search, sort, thread,
+    append, authenticate, capability, change, enable, fetch, idle, language, list, mailbox, metadata, multisearch,
+    quota, replace, search, sort, thread,
 };
 
 /// What all sessions share.
@@ -53,6 +54,8 @@ pub struct Session {
 /// Somebody who has logged in.
 pub(crate) struct User {
     pub(crate) identity: Identity,
+    /// What others change in annotations, once that was enabled.
+    pub(crate) news: Option<News>,
 }
 
 /// RFC 3501 §3. A command consumes the state and returns the next.
@@ -217,6 +220,15 @@ impl Session {
         (state, mut reply): Turn,
         telling: Telling,
     ) -> Result<State, End> {
+        let mut state = state;
+        if let State::Authenticated(user) | State::Selected(user, _) = &mut state
+            && let Some(news) = &mut user.news
+            && let Err(TooMuch) = news.tell(io).await?
+        {
+            reply.write(&mut io.out, tag);
+            condition(&mut io.out, "*", "BYE", None, metadata::TOO_MUCH);
+            return Ok(State::Logout);
+        }
         let state = match state {
             State::Selected(user, mut view) => {
                 let told = match telling {
@@ -283,7 +295,7 @@ impl Session {
 
     async fn authenticated(&self, io: &mut Io<'_>, tag: &str, state: State, command: Command) -> Result<Turn, End> {
         let service = self.service.as_ref();
-        let (user, view) = match state {
+        let (mut user, view) = match state {
             State::Authenticated(user) => (user, None),
             State::Selected(user, view) => (user, Some(view)),
             state => return Ok((state, Reply::bad("Log in first"))),
@@ -327,7 +339,15 @@ impl Session {
             Command::GetQuotaRoot(name) => quota::get_root(service, io, account, &name).await,
             // RFC 9208 §4.1.3: QUOTASET is not offered.
             Command::SetQuota => Reply::no(Code::NoPerm, "Quotas are set by the operator"),
-            Command::Enable(names) => enable::enable(io, &names),
+            Command::Enable(names) => {
+                let reply = enable::enable(io, &names);
+                if io.enabled.metadata && user.news.is_none() {
+                    user.news = Some(News::of(service, account));
+                }
+                reply
+            }
+            Command::GetMetadata(command) => metadata::get(service, io, account, &command).await?,
+            Command::SetMetadata(command) => metadata::set(service, &mut user, command).await,
             Command::List(command) => list::list(service, io, account, &command).await?,
             Command::Lsub(command) => list::lsub(service, io, account, &command).await?,
             Command::Namespace => {

@@ -262,3 +262,42 @@ fn lines_of_a_log_in() {
         assert!(reply.ends_with(&format!("t BAD {said}\r\n")), "{length}: {reply}");
     }
 }
+
+/// `ANNOTATION_LEN`, `ANNOTATIONS_PER_MAILBOX`: one octet or one annotation more is refused, with the code that says so
+/// (RFC 5464 §4.3).
+#[test]
+fn annotations() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    for (length, reply) in [
+        (limits::ANNOTATION_LEN, "t OK".to_owned()),
+        (limits::ANNOTATION_LEN + 1, format!("t NO [METADATA MAXSIZE {}] That is too long", limits::ANNOTATION_LEN)),
+    ] {
+        let value = "x".repeat(length);
+        client.send(format!("t SETMETADATA INBOX (/private/0 {{{length}+}}\r\n{value})\r\n").as_bytes()).unwrap();
+        let said = until(&mut client, "t ");
+        assert!(said.starts_with(&reply), "{length}: {said}");
+    }
+    for n in 1..=limits::ANNOTATIONS_PER_MAILBOX {
+        let said = client.command(&format!("SETMETADATA INBOX (/private/{n} \"x\")"));
+        let is_full = n == limits::ANNOTATIONS_PER_MAILBOX;
+        assert!(said.starts_with(if is_full { "t NO [METADATA TOOMANY] There" } else { "t OK" }), "{n}: {said}");
+    }
+}
+
+/// `ANNOTATION_NEWS` changes wait for who does not look; with one more he is let go, since he would miss some.
+#[test]
+fn changes_of_annotations_that_wait() {
+    let world = World::new();
+    for (changes, last) in [(limits::ANNOTATION_NEWS, "t OK"), (limits::ANNOTATION_NEWS + 1, "* BYE More annotations")] {
+        let (mut client, mut other) = (logged_in(&world), logged_in(&world));
+        client.command("ENABLE METADATA");
+        for n in 0..changes {
+            other.command(&format!("SETMETADATA INBOX (/private/a \"{changes} {n}\")"));
+        }
+        client.send(b"t NOOP\r\n").unwrap();
+        let said = until(&mut client, last.split(' ').next().unwrap());
+        assert!(said.lines().any(|line| line.starts_with(last)), "{changes}: {said}");
+        assert!(said.matches("* METADATA INBOX /private/a").count() <= limits::ANNOTATION_NEWS);
+    }
+}

@@ -31,6 +31,16 @@ limits! {
     MAILBOX_NAME_LEN: usize = 255;
     /// Mailboxes of one account.
     MAILBOXES_PER_ACCOUNT: usize = 10_000;
+    /// Octets of an annotation's name.
+    ANNOTATION_NAME_LEN: usize = 255;
+    /// Octets of an annotation's value (RFC 5464 §4.1 says at least 1,024): annotations don't count against the quota.
+    ANNOTATION_LEN: usize = 16 * KIB;
+    /// Annotations of one mailbox, and of the account itself (RFC 5464 §4.1 says at least 10).
+    ANNOTATIONS_PER_MAILBOX: usize = 100;
+    /// Annotations of one account, its mailboxes' among them: with the longest values 32 MiB.
+    ANNOTATIONS_PER_ACCOUNT: usize = 2_000;
+    /// Changes of annotations that wait for one session to look; one for which more wait is ended.
+    ANNOTATION_NEWS: usize = 1_000;
 
     // SMTP, received.
     /// Octets of a command line with CRLF (RFC 5321 §4.5.3.1.4 says 512; parameters and AUTH add to it).

@@ -151,6 +151,15 @@ const RULES: &[(&str, &str)] = &[
          GROUP BY b.id HAVING count(n.name) <> 1",
     ),
     (
+        "annotation {} of mailbox {}: it is not a mailbox of account {}",
+        "SELECT x.entry, x.mailbox, x.account FROM annotations x WHERE x.mailbox <> 0
+         AND NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = x.mailbox AND b.account = x.account)",
+    ),
+    (
+        "annotation {}: its account {} does not exist",
+        "SELECT x.entry, x.account FROM annotations x WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = x.account)",
+    ),
+    (
         "account {}: it has no INBOX",
         "SELECT a.address FROM accounts a WHERE NOT EXISTS
            (SELECT 1 FROM names n WHERE n.account = a.id AND n.name = 'INBOX' AND n.mailbox IS NOT NULL)",

@@ -77,6 +77,7 @@ impl LocalStore {
             directory: RwLock::new(directory),
             views: Views::default(),
             feed: Mutex::default(),
+            annotations: crate::publish::Annotations::default(),
             poison: poison.clone(),
             stable: stable.clone(),
             log: log.clone(),

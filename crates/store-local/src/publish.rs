@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use mail::{AccountId, MailboxId};
-use store::QueueNews;
+use mail::{AccountId, MailboxId, limits};
+use store::{AnnotationFeed, AnnotationNews, QueueNews};
 use tokio::sync::{mpsc, watch};
 
 use crate::directory::{Directory, DirectoryChange};
@@ -64,10 +64,40 @@ pub(crate) struct Published {
     pub(crate) directory: RwLock<Directory>,
     pub(crate) views: Views,
     pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<Vec<QueueNews>>>>,
+    pub(crate) annotations: Annotations,
     pub(crate) poison: Arc<Poison>,
     pub(crate) stable: Arc<Stable>,
     pub(crate) log: Arc<Log>,
     pub(crate) index: Arc<Index>,
+}
+
+/// Who listens to changes of annotations.
+#[derive(Default)]
+pub(crate) struct Annotations(Mutex<HashMap<AccountId, Vec<mpsc::Sender<Arc<AnnotationNews>>>>>);
+
+impl Annotations {
+    pub(crate) fn listen(&self, account: AccountId) -> AnnotationFeed {
+        let (sender, feed) = mpsc::channel(limits::ANNOTATION_NEWS);
+        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Those who left are forgotten here too, since perhaps nothing ever changes.
+        listeners.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_closed());
+            !senders.is_empty()
+        });
+        listeners.entry(account).or_default().push(sender);
+        feed
+    }
+
+    fn publish(&self, account: AccountId, news: &Arc<AnnotationNews>) {
+        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(senders) = listeners.get_mut(&account) {
+            // One for whom too much waits loses his feed: he is not told less than all.
+            senders.retain(|sender| sender.try_send(news.clone()).is_ok());
+            if senders.is_empty() {
+                listeners.remove(&account);
+            }
+        }
+    }
 }
 
 /// What a batch did, as others are to hear of it once it is on stable storage.
@@ -77,6 +107,7 @@ pub(crate) struct News {
     queue: Vec<QueueNews>,
     blobs_gone: Vec<u64>,
     directory: Vec<DirectoryChange>,
+    annotated: Vec<(AccountId, Arc<AnnotationNews>)>,
     /// Octets and messages of accounts.
     used: Vec<(AccountId, u64, u64)>,
     journeys: u64,
@@ -103,6 +134,7 @@ impl Published {
             match effect {
                 Effect::Queue(change) => news.queue.push(change),
                 Effect::BlobGone(number) => news.blobs_gone.push(number),
+                Effect::Annotated(account, change) => news.annotated.push((account, change)),
                 Effect::Directory(change) => news.directory.push(*change),
                 _ => {}
             }
@@ -131,6 +163,9 @@ impl Published {
             for (id, used, messages) in news.used {
                 directory.set_use(id, used, messages);
             }
+        }
+        for (account, change) in news.annotated {
+            self.annotations.publish(account, &change);
         }
         for (id, update) in news.updates {
             self.views.publish(id, update);

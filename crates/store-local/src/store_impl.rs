@@ -10,10 +10,11 @@ use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid, limits};
 use rusqlite::Connection;
 use store::{
-    Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CheckFinding, CopyOutcome,
-    DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
-    MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
-    Settlement, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
+    Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
+    Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery,
+    MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem,
+    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SpecialUse, Stage, Store, StoreError, StoreOutcome,
+    StoreResult,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -361,6 +362,27 @@ impl Store for LocalStore {
     async fn lock_maildrop(&self, account: AccountId) -> StoreResult<MaildropLock> {
         let lock = read::Maildrop::take(&self.maildrops, account).ok_or(StoreError::InUse)?;
         Ok(MaildropLock::new(lock))
+    }
+
+    async fn annotations(&self, account: AccountId, mailbox: Option<&str>) -> StoreResult<Vec<Annotation>> {
+        let mailbox = mailbox.map(|name| checked_name(name).map(std::borrow::Cow::into_owned));
+        // A name that can't be is no mailbox.
+        let mailbox = mailbox.transpose().map_err(|_| StoreError::NoMailbox("of such a name".into()))?;
+        self.readers.read(move |conn| read::annotations(conn, account, mailbox.as_deref())).await
+    }
+
+    async fn annotate(
+        &self,
+        account: AccountId,
+        mailbox: Option<&str>,
+        changes: Vec<AnnotationChange>,
+    ) -> StoreResult<Durable<Option<ModSeq>>> {
+        let mailbox = mailbox.map(str::to_owned);
+        self.change(move |truth, _| truth.annotate(account, mailbox.as_deref(), &changes)).await
+    }
+
+    fn annotation_feed(&self, account: AccountId) -> AnnotationFeed {
+        self.published.annotations.listen(account)
     }
 
     fn queue_feed(&self) -> QueueFeed {

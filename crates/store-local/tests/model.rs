@@ -11,7 +11,7 @@ use std::sync::Arc;
 use mail::{AccountId, Flags, Keyword, MailboxId, ModSeq, Uid};
 use proptest::prelude::*;
 use store::conformance::{self as suite, NOW};
-use store::{AppendMessage, FlagChange, FlagOperation, MailboxWatch, Store};
+use store::{AnnotationChange, AppendMessage, FlagChange, FlagOperation, MailboxWatch, Store};
 use store_local::{LocalStore, Options};
 
 const WHO: [&str; 2] = ["a@x.example", "b@x.example"];
@@ -59,6 +59,11 @@ enum Op {
     Mailbox {
         index: usize,
     },
+    /// Annotations of a mailbox, or of an account itself (6 and 7); no value: removed.
+    Annotate {
+        of: usize,
+        changes: Vec<(u8, Option<u8>)>,
+    },
     Reclaim,
     Reopen,
     /// Goes on with a copy of what is on the disk.
@@ -83,6 +88,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (mailbox, uids()).prop_map(|(mailbox, uids)| Op::Expunge { mailbox, uids }),
         1 => (0usize..2).prop_map(|which| Op::Account { which }),
         1 => prop::sample::select(vec![1usize, 2, 4, 5]).prop_map(|index| Op::Mailbox { index }),
+        2 => (0usize..8, prop::collection::vec((0u8..5, prop::option::of(0u8..3)), 0..4))
+            .prop_map(|(of, changes)| Op::Annotate { of, changes }),
         1 => Just(Op::Reclaim),
         1 => Just(Op::Reopen),
         1 => Just(Op::Crash),
@@ -140,6 +147,8 @@ struct Pair {
     /// HIGHESTMODSEQ of each mailbox after each step.
     modseqs: Vec<Vec<ModSeq>>,
     watches: Vec<MailboxWatch>,
+    /// Of the mailboxes, then of the accounts themselves.
+    annotations: Vec<BTreeMap<String, Vec<u8>>>,
     delivered: u64,
     step: usize,
 }
@@ -161,8 +170,9 @@ impl Pair {
             }
         }
         let model = vec![Mailbox::default(); ids.len()];
-        let mut pair =
-            Self { dir, store, accounts, ids, model, modseqs: Vec::new(), watches: Vec::new(), delivered: 0, step: 0 };
+        let annotations = vec![BTreeMap::new(); ids.len() + accounts.len()];
+        let (modseqs, watches) = (Vec::new(), Vec::new());
+        let mut pair = Self { dir, store, accounts, ids, model, modseqs, watches, annotations, delivered: 0, step: 0 };
         pair.note().await;
         pair
     }
@@ -212,6 +222,7 @@ impl Pair {
                 for index in which * 3..which * 3 + 3 {
                     self.is_new(index).await;
                 }
+                self.annotations[6 + which].clear();
             }
             Op::Mailbox { index } => {
                 self.watches.clear();
@@ -220,6 +231,7 @@ impl Pair {
                 self.store.create_mailbox(account, name, None).await.unwrap().into_inner();
                 self.is_new(index).await;
             }
+            Op::Annotate { of, changes } => self.annotate(of, changes).await,
             Op::Crash => {
                 self.watches.clear();
                 let copy = tempfile::tempdir().unwrap();
@@ -242,7 +254,27 @@ impl Pair {
     async fn is_new(&mut self, index: usize) {
         self.ids[index] = self.store.mailbox(self.accounts[index / 3], NAMES[index % 3]).await.unwrap().unwrap();
         self.model[index] = Mailbox::default();
+        self.annotations[index].clear();
         self.modseqs.iter_mut().for_each(|step| step[index] = ModSeq(0));
+    }
+
+    /// Whose annotations those are.
+    fn annotated(&self, of: usize) -> (AccountId, Option<&'static str>) {
+        if of < 6 { (self.accounts[of / 3], Some(NAMES[of % 3])) } else { (self.accounts[of - 6], None) }
+    }
+
+    async fn annotate(&mut self, of: usize, changes: Vec<(u8, Option<u8>)>) {
+        let mut asked = Vec::new();
+        for (entry, value) in changes {
+            let (entry, value) = (format!("/private/{entry}"), value.map(|size| self.bytes(size.into())));
+            match value.clone() {
+                Some(value) => drop(self.annotations[of].insert(entry.clone(), value)),
+                None => drop(self.annotations[of].remove(&entry)),
+            }
+            asked.push(AnnotationChange { entry, value });
+        }
+        let (account, name) = self.annotated(of);
+        self.store.annotate(account, name, asked).await.unwrap().into_inner();
     }
 
     fn bytes(&self, size: usize) -> Vec<u8> {
@@ -377,6 +409,14 @@ impl Pair {
                 model.gone.iter().filter(|(_, step)| *step > since).map(|(uid, _)| *uid).collect();
             expected.sort_unstable();
             assert_eq!(gone, real(&expected));
+        }
+        for (of, model) in self.annotations.iter().enumerate() {
+            let (account, name) = self.annotated(of);
+            let mut found = self.store.annotations(account, name).await.unwrap();
+            // Of Archive and Trash it is the special use that they were made with.
+            found.retain(|annotation| annotation.entry != store::SPECIAL_USE_ENTRY);
+            let found: Vec<_> = found.into_iter().map(|annotation| (annotation.entry, annotation.value)).collect();
+            assert_eq!(found, model.clone().into_iter().collect::<Vec<_>>());
         }
         // What counts against the quota is what is stored, to the octet.
         for (id, mailboxes) in self.accounts.iter().zip(self.model.chunks(3)) {

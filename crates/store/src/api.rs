@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
 
 use crate::{
-    Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CopyOutcome, DirectoryEntry,
-    DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount,
-    PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SpecialUse, Stage,
-    StoreOutcome, StoreResult,
+    Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
+    Balance, Body, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo,
+    MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork,
+    ScramKeys, Settlement, SpecialUse, Stage, StoreOutcome, StoreResult,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -166,6 +166,19 @@ pub trait Store: Send + Sync + 'static {
     async fn bodies(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>>;
     /// Exclusive use of an account's INBOX by POP3; `InUse` while another holds it.
     async fn lock_maildrop(&self, account: AccountId) -> StoreResult<MaildropLock>;
+
+    /// Annotations of a mailbox, or the account's own, by name. A mailbox with a special use has [`crate::SPECIAL_USE_ENTRY`].
+    async fn annotations(&self, account: AccountId, mailbox: Option<&str>) -> StoreResult<Vec<Annotation>>;
+    /// Changes annotations of a mailbox, or the account's own: all, or none. They go where the mailbox goes, and go with it.
+    /// Returns the change's place in the account's order, as [`AnnotationFeed`] has it; `None`: all was so already.
+    async fn annotate(
+        &self,
+        account: AccountId,
+        mailbox: Option<&str>,
+        changes: Vec<AnnotationChange>,
+    ) -> StoreResult<Durable<Option<ModSeq>>>;
+    /// Hear of what changes in the account's annotations from now on, one's own changes too.
+    fn annotation_feed(&self, account: AccountId) -> AnnotationFeed;
 
     // ---- Queue ----------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@
 //!
 //! **Data** comes in as [`Stage`] (the bytes of a message under way) and as values; answers go out
 //! after they are durable, as [`mail::Durable`] where somebody relies on it. What changed is
-//! published through [`MailboxWatch`] and [`QueueFeed`], after COMMIT, never before.
+//! published through [`MailboxWatch`], [`AnnotationFeed`] and [`QueueFeed`], after COMMIT, never before.
 
+mod annotation;
 mod api;
 mod body;
 pub mod conformance;
@@ -22,6 +23,7 @@ mod mailbox;
 mod queue;
 mod snapshot;
 
+pub use annotation::{Annotation, AnnotationChange, AnnotationFeed, AnnotationNews, SPECIAL_USE_ENTRY};
 pub use api::{CheckFinding, MaildropLock, Store};
 pub use body::{Body, Stage};
 pub use directory::{Account, AccountState, Alias, DirectoryEntry, DomainRecord, NewAccount, PasswordHash, ScramKeys};

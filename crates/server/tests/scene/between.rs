@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
 use store::{
-    Acceptance, Accepted, Account, AccountState, Alias, AppendMessage, Balance, Body, CheckFinding, CopyOutcome,
-    DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
-    MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
-    Settlement, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
+    Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
+    Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery,
+    MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem,
+    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SpecialUse, Stage, Store, StoreError, StoreOutcome,
+    StoreResult,
 };
 use store_local::LocalStore;
 
@@ -233,6 +234,23 @@ impl Store for Between {
 
     async fn lock_maildrop(&self, account: AccountId) -> StoreResult<MaildropLock> {
         self.call("lock_maildrop", self.store.lock_maildrop(account)).await
+    }
+
+    async fn annotations(&self, account: AccountId, mailbox: Option<&str>) -> StoreResult<Vec<Annotation>> {
+        self.call("annotations", self.store.annotations(account, mailbox)).await
+    }
+
+    async fn annotate(
+        &self,
+        account: AccountId,
+        mailbox: Option<&str>,
+        changes: Vec<AnnotationChange>,
+    ) -> StoreResult<Durable<Option<ModSeq>>> {
+        self.call("annotate", self.store.annotate(account, mailbox, changes)).await
+    }
+
+    fn annotation_feed(&self, account: AccountId) -> AnnotationFeed {
+        self.store.annotation_feed(account)
     }
 
     fn queue_feed(&self) -> QueueFeed {

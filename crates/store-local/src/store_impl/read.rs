@@ -10,13 +10,14 @@ use bytes::Bytes;
 use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Timestamp, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store::{
-    Body, Event, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient, SpecialUse, StoreError,
-    StoreResult,
+    Annotation, Body, Event, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient, SPECIAL_USE_ENTRY,
+    SpecialUse, StoreError, StoreResult,
 };
 
 use crate::codec;
 use crate::error::{db, os};
 use crate::log::{LocalBody, Log, Place};
+use crate::truth::NO_MAILBOX;
 use crate::views::uid;
 
 fn one<T>(
@@ -112,6 +113,29 @@ pub(crate) fn mailbox(conn: &Connection, account: AccountId, name: &str) -> Stor
     let sql = "SELECT mailbox FROM names WHERE account = ?1 AND name = ?2";
     let id = one(conn, sql, params![account.0, name], |row| row.get::<_, Option<u64>>(0))?;
     Ok(id.flatten().map(MailboxId))
+}
+
+pub(crate) fn annotations(
+    conn: &Connection,
+    account: AccountId,
+    mailbox: Option<&str>,
+) -> StoreResult<Vec<Annotation>> {
+    let (id, special_use) = match mailbox {
+        None => (NO_MAILBOX, None),
+        Some(name) => {
+            let sql = "SELECT mailbox, special_use FROM names WHERE account = ?1 AND name = ?2 AND mailbox IS NOT NULL";
+            let row = |row: &Row<'_>| Ok((row.get::<_, u64>(0)?, row.get::<_, Option<String>>(1)?));
+            one(conn, sql, params![account.0, name], row)?.ok_or_else(|| StoreError::NoMailbox(name.to_owned()))?
+        }
+    };
+    let sql = "SELECT entry, value FROM annotations WHERE account = ?1 AND mailbox = ?2 ORDER BY entry";
+    let mut found =
+        all(conn, sql, params![account.0, id], |row| Ok(Annotation { entry: get(row, 0)?, value: get(row, 1)? }))?;
+    if let Some(attribute) = special_use {
+        found.push(Annotation { entry: SPECIAL_USE_ENTRY.to_owned(), value: attribute.into_bytes() });
+        found.sort_by_cached_key(|annotation| annotation.entry.to_ascii_lowercase());
+    }
+    Ok(found)
 }
 
 pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxStatus> {

@@ -143,6 +143,7 @@ impl Truth {
         for mailbox in mailboxes {
             self.remove_mailbox(mailbox)?;
         }
+        self.exec("DELETE FROM annotations WHERE account = ?1", [id.0])?;
         self.exec("DELETE FROM names WHERE account = ?1", [id.0])?;
         self.exec("DELETE FROM accounts WHERE id = ?1", [id.0])?;
         self.accounts.remove(&id);

@@ -50,7 +50,7 @@ impl Truth {
         })
     }
 
-    fn known_account(&mut self, account: AccountId) -> StoreResult<()> {
+    pub(super) fn known_account(&mut self, account: AccountId) -> StoreResult<()> {
         match self.account(account)? {
             Some(_) => Ok(()),
             None => Err(StoreError::NotFound(format!("the account with id {}", account.0))),
@@ -190,6 +190,7 @@ impl Truth {
         let sql = "SELECT uid FROM messages WHERE mailbox = ?1";
         let uids = self.all(sql, [inbox.0], |row| row.get::<_, u32>(0))?;
         let uids: Vec<_> = uids.into_iter().filter_map(Uid::new).collect();
+        self.copy_annotations(account, inbox, target)?;
         self.move_messages(inbox, &uids, target, now).map(drop)
     }
 
@@ -262,6 +263,7 @@ impl Truth {
         for table in ["messages", "expunged", "keywords"] {
             self.exec(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id.0])?;
         }
+        self.drop_annotations(owner, id)?;
         self.exec("DELETE FROM mailboxes WHERE id = ?1", [id.0])?;
         // The account's order of changes goes on above what the mailbox had.
         if let Some(account) = self.account(owner)? {
@@ -298,7 +300,7 @@ impl Truth {
 }
 
 /// How a special use is kept: its attribute.
-fn attribute(special_use: SpecialUse) -> Option<&'static str> {
+pub(super) fn attribute(special_use: SpecialUse) -> Option<&'static str> {
     SpecialUse::ALL.iter().find(|(other, ..)| *other == special_use).map(|(_, attribute, _)| *attribute)
 }
 

@@ -5,6 +5,7 @@
 //! of changes. A change checks first and writes then: one that fails before it wrote costs the others nothing.
 
 mod accept;
+mod annotations;
 mod arrivals;
 mod care;
 mod directory;
@@ -20,9 +21,10 @@ use std::sync::Arc;
 
 use mail::{AccountId, Address, Keyword, MailboxId, ModSeq, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, params};
-use store::{MessageRow, QueueNews, StoreError, StoreResult};
+use store::{AnnotationNews, MessageRow, QueueNews, StoreError, StoreResult};
 
 pub(crate) use accept::Plan;
+pub(crate) use annotations::NO_MAILBOX;
 use arrivals::Arrivals;
 pub(crate) use care::FORGET_AT_ONCE;
 pub(crate) use mailboxes::checked_name;
@@ -54,6 +56,8 @@ pub(crate) enum Effect {
     Queue(QueueNews),
     /// News of the directory.
     Directory(Box<DirectoryChange>),
+    /// Annotations of the account or its mailboxes changed.
+    Annotated(AccountId, Arc<AnnotationNews>),
     /// No row points to this blob any more.
     BlobGone(u64),
 }

@@ -107,6 +107,10 @@ const STEPS: &[&str] = &[
               b.deleted + coalesce(sum(m.flags & 8 <> 0), 0) AS deleted, b.size + coalesce(sum(m.size), 0) AS size
        FROM mailboxes b LEFT JOIN arrivals m ON m.mailbox = b.id
        GROUP BY b.id, b.account;",
+    // To 4. Annotations (RFC 5464), whose names know no case; `mailbox` 0: the account's own.
+    "CREATE TABLE annotations(
+       account INTEGER NOT NULL, mailbox INTEGER NOT NULL, entry TEXT NOT NULL COLLATE NOCASE, value BLOB NOT NULL,
+       PRIMARY KEY(account, mailbox, entry)) WITHOUT ROWID;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite of tests: its failures are panics")]
 
+pub mod annotations;
 pub mod directory;
 pub mod mail;
 pub mod mailboxes;
@@ -43,6 +44,8 @@ macro_rules! conformance_suite {
             mailboxes::names_follow_the_rules, mailboxes::rename_and_delete, mailboxes::inbox_gives_its_messages_away,
             mailboxes::flags_and_modseqs, mailboxes::copy_and_move, mailboxes::watches_see_each_commit,
             mailboxes::recent_is_taken_once, mailboxes::the_maildrop_has_one_user,
+            annotations::annotations_go_with_their_mailbox, annotations::the_special_use_is_an_annotation,
+            annotations::annotations_are_bounded, annotations::changes_of_annotations_are_told,
             queue::relays_are_queued_and_settled, queue::a_report_goes_with_its_bounce,
             queue::the_operator_holds_and_releases, queue::journeys_are_found, queue::refusals_are_a_ring,
         }

@@ -8,6 +8,7 @@ use super::change::Store;
 use super::cursor::{Bad, Cursor, is_tag_char};
 use super::fetch::Fetch;
 use super::mailbox::{Create, List, Select, StatusItem};
+use super::metadata::{GetMetadata, SetMetadata};
 use super::multisearch::MultiSearch;
 use super::mutf7::Names;
 use super::search::Search;
@@ -108,6 +109,10 @@ pub enum Command {
     GetQuotaRoot(String),
     /// SETQUOTA
     SetQuota,
+    /// GETMETADATA (RFC 5464)
+    GetMetadata(GetMetadata),
+    /// SETMETADATA
+    SetMetadata(SetMetadata),
     /// REPLACE (RFC 8508), up to its message
     Replace(Replace),
 }
@@ -158,7 +163,10 @@ impl Cursor<'_> {
                 Some(command) => command,
                 None => match self.account_command(name)? {
                     Some(command) => command,
-                    None => self.command_with_arguments(name)?,
+                    None => match self.metadata_command(name)? {
+                        Some(command) => command,
+                        None => self.command_with_arguments(name)?,
+                    },
                 },
             },
         };
@@ -368,6 +376,7 @@ mod tests {
                 "RETURN", "UNCHANGEDSINCE", "*", "%", "&", "\r\n", "+FLAGS", "CHANGEDSINCE", "1-Jan-2020", "MODSEQ", "USE",
                 "$", "VANISHED", "QRESYNC", "PARTIAL", "-1:-2", "REPLACE", "BINARY", "BINARY.SIZE", "PREVIEW", "LAZY", "UTF8", "~{1+}\r\nx",
                 "SAVE", "MAILBOXID", "SORT", "THREAD", "REFERENCES", "REVERSE", "DATE", "US-ASCII",
+                "GETMETADATA", "SETMETADATA", "MAXSIZE", "DEPTH", "infinity", "/private/a", "/shared", "NIL", "METADATA",
             ]), 0..24)
         ) {
             let _ = command(words.concat().as_bytes(), Names::Modified);

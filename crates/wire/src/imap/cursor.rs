@@ -167,6 +167,18 @@ impl<'a> Cursor<'a> {
 
     /// `literal = "{" number ["+"] "}" CRLF *CHAR8`, in place
     pub fn literal(&mut self) -> Result<&'a [u8], Bad> {
+        let literal = self.octets()?;
+        // RFC 3501 §9: CHAR8 is any OCTET except NUL.
+        if literal.contains(&0) { Err(Bad("The literal has a NUL")) } else { Ok(literal) }
+    }
+
+    /// RFC 3516 §7: `literal8 = "~{" number "}" CRLF *OCTET`
+    pub fn literal8(&mut self) -> Result<&'a [u8], Bad> {
+        self.expect(b'~', "A literal is missing")?;
+        self.octets()
+    }
+
+    fn octets(&mut self) -> Result<&'a [u8], Bad> {
         self.expect(b'{', "A literal is missing")?;
         let len = self.number64()?;
         self.take(b'+');
@@ -176,8 +188,7 @@ impl<'a> Cursor<'a> {
         let len = usize::try_from(len).map_err(|_| Bad("The literal is broken"))?;
         let (literal, rest) = self.input.split_at_checked(len).ok_or(Bad("The literal is broken"))?;
         self.input = rest;
-        // RFC 3501 §9: CHAR8 is any OCTET except NUL.
-        if literal.contains(&0) { Err(Bad("The literal has a NUL")) } else { Ok(literal) }
+        Ok(literal)
     }
 
     /// `string = quoted / literal`

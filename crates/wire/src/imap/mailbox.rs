@@ -59,6 +59,8 @@ pub struct List {
     pub return_subscribed: bool,
     /// RETURN (STATUS (…)), RFC 5819.
     pub return_status: Option<Vec<StatusItem>>,
+    /// RETURN (METADATA (…)), RFC 9590: names of annotations.
+    pub return_metadata: Option<Vec<String>>,
 }
 
 /// `status-att`
@@ -228,26 +230,24 @@ impl Cursor<'_> {
     }
 
     fn list_return_options(&mut self, list: &mut List) -> Result<(), Bad> {
-        let options = self.list(|cursor| {
-            let word = cursor.atom()?.to_ascii_uppercase();
-            let status = if word == "STATUS" {
-                cursor.sp()?;
-                Some(cursor.status_items()?)
-            } else {
-                None
-            };
-            Ok((word, status))
-        })?;
-        for (word, status) in options {
-            match word.as_str() {
+        self.list(|cursor| {
+            match cursor.atom()?.to_ascii_uppercase().as_str() {
                 "SUBSCRIBED" => list.return_subscribed = true,
                 // Both are always told.
                 "CHILDREN" | "SPECIAL-USE" => {}
-                "STATUS" => list.return_status = status,
+                "STATUS" => {
+                    cursor.sp()?;
+                    list.return_status = Some(cursor.status_items()?);
+                }
+                "METADATA" => {
+                    cursor.sp()?;
+                    list.return_metadata = Some(cursor.metadata_entries()?);
+                }
                 _ => return Err(Bad("There is no such LIST return option")),
             }
-        }
-        Ok(())
+            Ok(())
+        })
+        .map(drop)
     }
 
     /// `lsub = "LSUB" SP mailbox SP list-mailbox`
@@ -333,6 +333,9 @@ mod tests {
         let imapflow = list("LIST \"\" \"*\" RETURN (STATUS (MESSAGES) SPECIAL-USE CHILDREN SUBSCRIBED)");
         assert_eq!(imapflow.return_status, Some(vec![StatusItem::Messages]));
         assert!(imapflow.return_subscribed);
+        let colours = list("LIST \"\" % RETURN (METADATA (\"/shared/colour\" /private/a) CHILDREN)");
+        assert_eq!(colours.return_metadata.unwrap(), ["/shared/colour", "/private/a"]);
+        assert_eq!(list("LIST \"\" % RETURN (METADATA /private/a)").return_metadata.unwrap(), ["/private/a"]);
         assert_eq!(list("LIST \"\" (a \"b c\")").patterns, ["a", "b c"]);
         assert_eq!(list("LIST \"\" \"\"").patterns, [""]);
         assert_eq!(list("LIST \"\" &AOQ-%").patterns, ["ä%"]);

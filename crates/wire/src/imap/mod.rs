@@ -19,6 +19,7 @@ pub mod cursor;
 pub mod fetch;
 pub mod frame;
 pub mod mailbox;
+pub mod metadata;
 pub mod multisearch;
 pub mod mutf7;
 pub mod reply;

@@ -35,6 +35,16 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(bytes.iter().map(|b| if *b == 0 { 0x80 } else { *b }));
 }
 
+/// `string`, or `literal8` (RFC 3516 §7) where there is a NUL.
+pub fn string8(out: &mut Vec<u8>, bytes: &[u8]) {
+    if !bytes.contains(&0) {
+        return string(out, bytes);
+    }
+    out.push(b'~');
+    literal(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
 /// `literal`'s announcement; the octets follow.
 pub fn literal(out: &mut Vec<u8>, len: u64) {
     out.push(b'{');
