@@ -4,17 +4,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mail::{AccountId, MailboxId, Timestamp, Uid, limits};
+use mail::{AccountId, MailboxId, Rights, Timestamp, Uid, limits};
 use store::{AppendMessage, Stage, StoreError};
 use wire::imap::SequenceSet;
 use wire::imap::append::{self, Append, Data, Next, Open, Parts, Tail, tail};
 use wire::imap::frame::{Framed, Limits, Literal};
 use wire::imap::reply::{Code, Reply};
 
+use crate::access::{Found, find, keep_permitted};
 use crate::catenate::{Shelf, copy};
 use crate::host::{End, Patience};
 use crate::io::Io;
-use crate::refusal::{no_target, target_refusal};
+use crate::refusal::target_refusal;
 use crate::session::Service;
 
 pub(crate) type Staged = (Box<dyn Stage>, AppendMessage);
@@ -29,12 +30,11 @@ pub(crate) async fn append(
     command: Append,
     literal: Option<Literal>,
 ) -> Result<Reply, End> {
-    let target = match service.store.mailbox(account, &command.mailbox).await {
-        Ok(Some(target)) => target,
-        Ok(None) => return refuse(io, literal, no_target()).await,
+    let Found { id: target, rights, .. } = match find(service, account, &command.mailbox, Rights::INSERT).await {
+        Ok(found) => found,
         Err(error) => return refuse(io, literal, target_refusal(&error)).await,
     };
-    let shelf = Shelf { service, account };
+    let shelf = Shelf { service, account, rights };
     let messages = match gather(&shelf, io, command.messages, literal).await? {
         Ok(messages) => messages,
         Err(reply) => return Ok(reply),
@@ -119,7 +119,8 @@ async fn one(
     if stage.is_empty() {
         return refuse(io, *literal, Reply::no(Code::ClientBug, "The message is empty")).await.map(Err);
     }
-    let message = AppendMessage { flags: flags.system, keywords: flags.keywords, internal_date };
+    let mut message = AppendMessage { flags: flags.system, keywords: flags.keywords, internal_date };
+    keep_permitted(shelf.rights, &mut message.flags, &mut message.keywords);
     Ok(Ok((stage, message)))
 }
 

@@ -75,6 +75,10 @@ const TABLE: &[(&str, When)] = &[
     ("LANGUAGE", When::After),
     ("METADATA", When::After),
     ("LIST-METADATA", When::After),
+    ("ACL", When::After),
+    // RFC 4314 §2.2
+    ("RIGHTS=texk", When::After),
+    ("LIST-MYRIGHTS", When::After),
     ("QUOTA", When::After),
     ("QUOTA=RES-STORAGE", When::After),
     ("APPENDLIMIT=", When::After),

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use mail::{AccountId, Uid};
+use mail::{AccountId, Rights, Uid};
 use store::{Stage, StoreError};
 use wire::imap::fetch::Section;
 use wire::imap::reply::{Code, Reply};
 use wire::imap::url::MessageUrl;
 
+use crate::access::find;
 use crate::append::too_big;
 use crate::body::Message;
 use crate::fetch::{Place, partial, place};
@@ -15,10 +16,12 @@ use crate::io::Io;
 use crate::refusal::target_refusal;
 use crate::session::Service;
 
-/// Where URLs lead: the mailboxes of one account.
+/// Where URLs lead: the mailboxes that one account may read.
 pub(crate) struct Shelf<'s> {
     pub(crate) service: &'s Service,
     pub(crate) account: AccountId,
+    /// What may be done in the mailbox that the message comes to.
+    pub(crate) rights: Rights,
 }
 
 /// Why nothing can be copied.
@@ -60,8 +63,7 @@ async fn follow(shelf: &Shelf<'_>, url: &[u8], most: u64, stage: &mut Box<dyn St
     let url = MessageUrl::read(url).map_err(|bad| Trouble::Url(bad.0))?;
     is_ours(shelf, &url).await?;
     let store = &shelf.service.store;
-    let mailbox = store.mailbox(shelf.account, &url.mailbox).await?;
-    let mailbox = mailbox.ok_or(Trouble::Url("There is no such mailbox"))?;
+    let mailbox = find(shelf.service, shelf.account, &url.mailbox, Rights::READ).await?.id;
     if let Some(uid_validity) = url.uid_validity
         && store.status(mailbox).await?.uid_validity.0 != uid_validity
     {

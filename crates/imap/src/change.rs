@@ -1,6 +1,6 @@
 //! STORE, COPY, MOVE, EXPUNGE and CLOSE (RFC 3501 §6.4, RFC 4315, RFC 6851, RFC 7162).
 
-use mail::{AccountId, Flags, MailboxId, ModSeq, Uid};
+use mail::{AccountId, Flags, ModSeq, Rights, Uid};
 use store::{CopyOutcome, FlagChange, FlagOperation, MessageRow, StoreError};
 use wire::imap::change::{Operation, Store};
 use wire::imap::command::Transfer;
@@ -8,36 +8,23 @@ use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 use wire::imap::{MessageSet, SequenceSet};
 
+use crate::access::{Found, find, flags_of, keep_permitted};
 use crate::host::End;
 use crate::io::Io;
-use crate::refusal::{no_target, refusal, target_refusal};
+use crate::refusal::{refusal, target_refusal};
 use crate::session::{Service, User};
 use crate::view::View;
 
-pub(crate) fn read_only() -> Reply {
-    // RFC 3501 §6.3.2: EXAMINE allows no change.
-    Reply::no(Code::Cannot, "The mailbox is selected read-only").with_code("READ-ONLY")
-}
-
 /// STORE and UID STORE.
 pub(crate) async fn store(service: &Service, io: &mut Io<'_>, view: &mut View, command: &Store) -> Result<Reply, End> {
-    if view.read_only {
-        return Ok(read_only());
+    if let Some(refused) = view.refuses(Rights::NONE) {
+        return Ok(refused);
     }
+    let Some(change) = permitted(view.access.rights, command) else { return Ok(refusal(&StoreError::Forbidden)) };
     let uids = view.uids(command.uid, &command.set);
     if uids.is_empty() {
         return Ok(Reply::ok("There is nothing to change"));
     }
-    let change = FlagChange {
-        operation: match command.operation {
-            Operation::Add => FlagOperation::Add,
-            Operation::Remove => FlagOperation::Remove,
-            Operation::Replace => FlagOperation::Replace,
-        },
-        flags: command.flags.system,
-        keywords: command.flags.keywords.clone(),
-        unchanged_since: command.unchanged_since.map(ModSeq),
-    };
     let outcome = match service.store.set_flags(view.mailbox, &uids, change).await {
         Ok(outcome) => outcome.into_inner(),
         Err(error) => return Ok(refusal(&error)),
@@ -73,6 +60,28 @@ pub(crate) async fn store(service: &Service, io: &mut Io<'_>, view: &mut View, c
     })
 }
 
+/// What of a STORE may be done (RFC 4314 §4: flags that may not be changed stay as they are); `None`: nothing.
+fn permitted(rights: Rights, command: &Store) -> Option<FlagChange> {
+    let (among, keywords) = (flags_of(rights), rights.contains(Rights::WRITE));
+    let operation = match command.operation {
+        Operation::Add => FlagOperation::Add,
+        Operation::Remove => FlagOperation::Remove,
+        Operation::Replace if rights == Rights::ALL => FlagOperation::Replace,
+        Operation::Replace => FlagOperation::ReplaceAmong { flags: among, keywords },
+    };
+    let mut change = FlagChange {
+        operation,
+        flags: command.flags.system,
+        keywords: command.flags.keywords.clone(),
+        unchanged_since: command.unchanged_since.map(ModSeq),
+    };
+    let asked = (change.flags, change.keywords.len());
+    keep_permitted(rights, &mut change.flags, &mut change.keywords);
+    let left = change.flags.is_empty() && change.keywords.is_empty();
+    let is_nothing = asked != (change.flags, change.keywords.len()) && left || among.is_empty();
+    (!is_nothing).then_some(change)
+}
+
 fn number(view: &View, uid: bool, of: Uid) -> Option<u32> {
     if uid { Some(of.get()) } else { view.told.find(of).ok().and_then(|at| u32::try_from(at + 1).ok()) }
 }
@@ -88,6 +97,7 @@ fn as_asked(old: &MessageRow, new: &MessageRow, command: &Store, names: &store::
     let (flags, keywords) = match command.operation {
         Operation::Add => (old.flags.with(command.flags.system), old.keywords | asked),
         Operation::Remove => (old.flags.without(command.flags.system), old.keywords & !asked),
+        // Where not all flags may be changed, what came of it is always told.
         Operation::Replace => (command.flags.system, asked),
     };
     (new.flags, new.keywords) == (flags, keywords)
@@ -106,11 +116,23 @@ fn modseq_only(io: &mut Io<'_>, n: usize, row: &MessageRow) {
     out.extend_from_slice(b"))\r\n");
 }
 
-pub(crate) async fn target(service: &Service, account: AccountId, name: &str) -> Result<MailboxId, Reply> {
-    match service.store.mailbox(account, name).await {
-        Ok(Some(id)) => Ok(id),
-        Ok(None) => Err(no_target()),
-        Err(error) => Err(target_refusal(&error)),
+/// Where messages may be put.
+pub(crate) async fn target(service: &Service, account: AccountId, name: &str) -> Result<Found, Reply> {
+    find(service, account, name, Rights::INSERT).await.map_err(|error| target_refusal(&error))
+}
+
+/// RFC 4314 §4: copies keep only the flags that may be set where they came.
+async fn strip(service: &Service, to: &Found, outcome: &CopyOutcome) {
+    let permitted = flags_of(to.rights);
+    let (others, keywords) = (Flags::ALL.without(permitted), !to.rights.contains(Rights::WRITE));
+    if others.is_empty() && !keywords {
+        return;
+    }
+    let uids: Vec<Uid> = outcome.uids.iter().map(|(_, to)| *to).collect();
+    let operation = FlagOperation::ReplaceAmong { flags: others, keywords };
+    let change = FlagChange { operation, flags: Flags::NONE, keywords: Vec::new(), unchanged_since: None };
+    if let Err(error) = service.store.set_flags(to.id, &uids, change).await {
+        tracing::warn!(%error, "flags that may not be set there were copied");
     }
 }
 
@@ -131,10 +153,11 @@ pub(crate) async fn copy(service: &Service, io: &Io<'_>, view: &View, account: A
     if uids.is_empty() {
         return Reply::ok("There is nothing to copy");
     }
-    match service.store.copy(view.mailbox, &uids, to, io.host.now()).await {
+    match service.store.copy(view.mailbox, &uids, to.id, io.host.now()).await {
         Err(error) => target_refusal(&error),
         Ok(outcome) => {
             let outcome = outcome.into_inner();
+            strip(service, &to, &outcome).await;
             if outcome.uids.is_empty() { gone(command.uid) } else { Reply::ok("Copied").with_code(copy_uid(&outcome)) }
         }
     }
@@ -153,8 +176,9 @@ pub(crate) async fn move_messages(
     user: &User,
     command: &Transfer,
 ) -> Result<Reply, End> {
-    if view.read_only {
-        return Ok(read_only());
+    // RFC 6851 §4.4: as COPY, STORE and EXPUNGE.
+    if let Some(refused) = view.refuses(Rights::DELETED.with(Rights::EXPUNGE)) {
+        return Ok(refused);
     }
     let to = match target(service, user.identity.account, &command.mailbox).await {
         Ok(to) => to,
@@ -164,10 +188,11 @@ pub(crate) async fn move_messages(
     if uids.is_empty() {
         return Ok(Reply::ok("There is nothing to move"));
     }
-    Ok(match service.store.move_messages(view.mailbox, &uids, to, io.host.now()).await {
+    Ok(match service.store.move_messages(view.mailbox, &uids, to.id, io.host.now()).await {
         Err(error) => target_refusal(&error),
         Ok(outcome) => {
             let outcome = outcome.into_inner();
+            strip(service, &to, &outcome).await;
             if outcome.uids.is_empty() {
                 gone(command.uid)
             } else {
@@ -180,8 +205,8 @@ pub(crate) async fn move_messages(
 
 /// EXPUNGE, and UID EXPUNGE of a set (RFC 4315 §2.1). What another session removed meanwhile is told with it.
 pub(crate) async fn expunge(service: &Service, view: &mut View, set: Option<&MessageSet>) -> Reply {
-    if view.read_only {
-        return read_only();
+    if let Some(refused) = view.refuses(Rights::EXPUNGE) {
+        return refused;
     }
     // What others marked and we were not told of yet goes too, as with any server.
     let newest = view.watch.newest();
@@ -205,7 +230,8 @@ pub(crate) async fn expunge(service: &Service, view: &mut View, set: Option<&Mes
 
 /// CLOSE (RFC 3501 §6.4.2): removes without telling; read-only it removes nothing.
 pub(crate) async fn close(service: &Service, view: &View) -> Reply {
-    if view.read_only {
+    // RFC 4314 §4: without the right it closes all the same, and removes nothing.
+    if view.refuses(Rights::EXPUNGE).is_some() {
         return Reply::ok("Closed");
     }
     let mut watch = view.watch.clone();

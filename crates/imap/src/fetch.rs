@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use mail::{Flags, ModSeq, Timestamp, limits};
+use mail::{Flags, ModSeq, Rights, Timestamp, limits};
 use message::header::Header;
 use message::structure::Section as Named;
 use store::{FlagChange, FlagOperation, MessageRow, Snapshot, StoreError};
@@ -74,7 +74,7 @@ pub(crate) async fn fetch(
     if !command.items.iter().any(needs_message) {
         return from_index(io, view, &items, places, is_wanted).await;
     }
-    let sets_seen = !view.read_only && command.items.iter().any(looks);
+    let sets_seen = view.refuses(Rights::SEEN).is_none() && command.items.iter().any(looks);
     let mut lost = None;
     for range in places {
         let mut at = range.start;

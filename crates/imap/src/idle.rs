@@ -20,8 +20,8 @@ pub(crate) async fn idle(
     loop {
         if let Some(view) = &mut view {
             // RFC 2177 §3: EXPUNGE is allowed, since the command is in progress.
-            if view.tell(service, io, true).await? == Told::Gone {
-                condition(&mut io.out, "*", "BYE", None, "The selected mailbox was deleted");
+            if let Told::Gone(why) = view.tell(service, io, true).await? {
+                condition(&mut io.out, "*", "BYE", None, why);
                 return Ok((State::Logout, Reply::ok("")));
             }
         }

@@ -19,6 +19,8 @@
 //! **The view.** A session sees a mailbox as a [`store::Snapshot`] that never changes; sequence numbers are places in
 //! it. What it must tell the client is the difference to the newest one, told only where RFC 3501 §7.4.1 allows it.
 
+mod access;
+mod acl;
 mod append;
 mod authenticate;
 mod binary;

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 
-use mail::AccountId;
+use mail::{AccountId, Rights};
 use store::{MailboxInfo, SpecialUse, StoreError, canonical_name};
 use wire::imap::mailbox::{List, matches};
 use wire::imap::reply::Reply;
 use wire::imap::{Names as Encoding, write};
 
+use crate::access::{find, mailboxes};
+use crate::acl;
 use crate::host::End;
 use crate::io::Io;
 use crate::mailbox::write_status;
@@ -22,7 +24,7 @@ pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId,
         io.out.extend_from_slice(b"* LIST (\\Noselect) \"/\" \"\"\r\n");
         return Ok(Reply::ok("That is the separator"));
     }
-    let names = match service.store.mailboxes(account).await {
+    let names = match mailboxes(service, account).await {
         Ok(names) => Names::new(names),
         Err(error) => return Ok(refusal(&error)),
     };
@@ -52,6 +54,14 @@ pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId,
                 Ok(()) => {}
                 // Deleted since: RFC 5819 §2 wants no STATUS then.
                 Err(StoreError::MailboxGone(_)) => {}
+                Err(error) => return Ok(refusal(&error)),
+            }
+        }
+        // RFC 8440 §3
+        if command.return_rights && info.id.is_some() {
+            match find(service, account, &info.name, Rights::LOOKUP).await {
+                Ok(found) => acl::write_rights(io, &info.name, found.rights),
+                Err(StoreError::NoMailbox(_)) => {}
                 Err(error) => return Ok(refusal(&error)),
             }
         }
@@ -151,7 +161,7 @@ fn word_of(special_use: SpecialUse) -> Option<&'static str> {
 
 /// LSUB (RFC 3501 §6.3.9).
 pub(crate) async fn lsub(service: &Service, io: &mut Io<'_>, account: AccountId, command: &List) -> Result<Reply, End> {
-    let names = match service.store.mailboxes(account).await {
+    let names = match mailboxes(service, account).await {
         Ok(names) => Names::new(names),
         Err(error) => return Ok(refusal(&error)),
     };

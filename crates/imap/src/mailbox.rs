@@ -1,11 +1,12 @@
 //! SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE and STATUS (RFC 3501 §6.3).
 
-use mail::{AccountId, Flags, MailboxId, limits};
+use mail::{AccountId, Flags, MailboxId, Rights, limits};
 use store::{MailboxStatus, SpecialUse, StoreError, StoreResult};
 use wire::imap::mailbox::{Create, Select, StatusItem};
 use wire::imap::reply::{Code, Reply, untagged_ok};
 use wire::imap::write;
 
+use crate::access::{Access, Found, Place, find, flags_of, free_place, is_others, place};
 use crate::host::End;
 use crate::io::Io;
 use crate::list;
@@ -38,8 +39,7 @@ pub(crate) async fn select(
     drop(before);
     let opened = open(service, user.identity.account, &select).await;
     let mut view = match opened {
-        Ok(Some(view)) => view,
-        Ok(None) => return Ok((State::Authenticated(user), refusal(&StoreError::NoMailbox(select.mailbox)))),
+        Ok(view) => view,
         Err(error) => return Ok((State::Authenticated(user), refusal(&error))),
     };
     view.claim_recent(service).await;
@@ -54,10 +54,10 @@ pub(crate) async fn select(
     Ok((State::Selected(user, view), Reply::ok(words).with_code(code.word())))
 }
 
-async fn open(service: &Service, account: AccountId, select: &Select) -> Result<Option<View>, StoreError> {
-    let Some(id) = service.store.mailbox(account, &select.mailbox).await? else { return Ok(None) };
+async fn open(service: &Service, account: AccountId, select: &Select) -> StoreResult<View> {
+    let (access, Found { id, .. }) = Access::to(service, account, &select.mailbox, Rights::READ).await?;
     let watch = service.store.watch(id).await?;
-    Ok(View::new(id, select.read_only, watch))
+    View::new(id, select.read_only, access, watch).ok_or(StoreError::MailboxGone(id))
 }
 
 fn describe(io: &mut Io<'_>, view: &View, name: &str) {
@@ -66,9 +66,12 @@ fn describe(io: &mut Io<'_>, view: &View, name: &str) {
     write_all_flags(out, told);
     out.extend_from_slice(b"* OK [PERMANENTFLAGS (");
     if !view.read_only {
-        let more = (told.keywords.len() < limits::KEYWORDS_PER_MAILBOX).then_some("\\*");
-        let keywords = told.keywords.iter().map(mail::Keyword::as_str).chain(more);
-        write::flags(out, Flags::ALL, false, keywords);
+        // RFC 4314 §5.1.1: those that this client may change.
+        let rights = view.access.rights;
+        let keywords: &[_] = if rights.contains(Rights::WRITE) { &told.keywords } else { &[] };
+        let is_more = rights.contains(Rights::WRITE) && told.keywords.len() < limits::KEYWORDS_PER_MAILBOX;
+        let keywords = keywords.iter().map(mail::Keyword::as_str).chain(is_more.then_some("\\*"));
+        write::flags(out, flags_of(rights), false, keywords);
     }
     out.extend_from_slice(b")] What is kept\r\n");
     write::counted(out, told.len() as u64, "EXISTS");
@@ -104,7 +107,11 @@ pub(crate) async fn create(service: &Service, io: &mut Io<'_>, account: AccountI
         },
         _ => return Reply::no(Code::UseAttr, "A mailbox has one special use at most"),
     };
-    match service.store.create_mailbox(account, &create.mailbox, special_use).await {
+    let made = async {
+        let place = free_place(service, account, &create.mailbox).await?;
+        service.store.create_mailbox(place.owner, &place.name, special_use).await
+    };
+    match made.await {
         Ok(id) => {
             if io.enabled.rev2 && store::canonical_name(&create.mailbox) != create.mailbox {
                 list::write_name(&mut io.out, &create.mailbox, io.enabled.names());
@@ -116,8 +123,15 @@ pub(crate) async fn create(service: &Service, io: &mut Io<'_>, account: AccountI
 }
 
 /// DELETE (RFC 3501 §6.3.4).
-pub(crate) async fn delete(service: &Service, account: AccountId, name: &str) -> Reply {
-    match service.store.delete_mailbox(account, name).await {
+pub(crate) async fn delete(service: &Service, account: AccountId, given: &str) -> Reply {
+    let deleted = async {
+        let Place { owner, name, is_own } = place(service, account, given).await?;
+        if !is_own {
+            find(service, account, given, Rights::DELETE_MAILBOX).await?;
+        }
+        service.store.delete_mailbox(owner, &name).await
+    };
+    match deleted.await {
         Ok(_) => Reply::ok("Deleted"),
         Err(error) => refusal(&error),
     }
@@ -126,7 +140,17 @@ pub(crate) async fn delete(service: &Service, account: AccountId, name: &str) ->
 /// RENAME (RFC 3501 §6.3.5).
 pub(crate) async fn rename(service: &Service, io: &Io<'_>, account: AccountId, from: &str, to: &str) -> Reply {
     let to = to.strip_suffix('/').unwrap_or(to);
-    match service.store.rename_mailbox(account, from, to, io.host.now()).await {
+    let renamed = async {
+        let (source, target) = (place(service, account, from).await?, free_place(service, account, to).await?);
+        if source.owner != target.owner {
+            return Err(StoreError::BadMailboxName("a mailbox stays with its owner"));
+        }
+        if !source.is_own {
+            find(service, account, from, Rights::DELETE_MAILBOX).await?;
+        }
+        service.store.rename_mailbox(source.owner, &source.name, &target.name, io.host.now()).await
+    };
+    match renamed.await {
         Ok(_) => Reply::ok("Renamed"),
         Err(error) => refusal(&error),
     }
@@ -134,7 +158,13 @@ pub(crate) async fn rename(service: &Service, io: &Io<'_>, account: AccountId, f
 
 /// SUBSCRIBE and UNSUBSCRIBE (RFC 3501 §6.3.6).
 pub(crate) async fn subscribe(service: &Service, account: AccountId, name: &str, on: bool) -> Reply {
-    match service.store.subscribe(account, name, on).await {
+    let subscribed = async {
+        if on && is_others(name) {
+            find(service, account, name, Rights::LOOKUP).await?;
+        }
+        service.store.subscribe(account, name, on).await
+    };
+    match subscribed.await {
         Ok(_) => Reply::ok(if on { "Subscribed" } else { "Unsubscribed" }),
         Err(error) => refusal(&error),
     }
@@ -149,9 +179,8 @@ pub(crate) async fn status(
     items: &[StatusItem],
 ) -> Reply {
     let status = async {
-        let id = service.store.mailbox(account, name).await?;
-        let id = id.ok_or_else(|| StoreError::NoMailbox(name.to_owned()))?;
-        service.store.status(id).await
+        let found = find(service, account, name, Rights::READ).await?;
+        service.store.status(found.id).await
     };
     match status.await {
         Ok(status) => match write_status(service, io, name, &status, items).await {

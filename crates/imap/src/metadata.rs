@@ -1,17 +1,18 @@
 //! GETMETADATA, SETMETADATA and what others changed (RFC 5464), METADATA in LIST (RFC 9590).
 //!
-//! A mailbox is its owner's alone, so what is private and what is shared of it is the same person's. The server's own
+//! What is private of a mailbox is its owner's alone; what is shared is for all who may read it. The server's own
 //! annotations are private to the account; the shared ones are the operator's, and there is one: how to reach him.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use mail::{AccountId, ModSeq, limits};
+use mail::{AccountId, ModSeq, Rights, limits};
 use store::{Annotation, AnnotationChange, AnnotationFeed, AnnotationNews, StoreError, StoreResult};
 use wire::imap::metadata::{Depth, GetMetadata, SetMetadata};
 use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 
+use crate::access::{find, is_others};
 use crate::host::End;
 use crate::io::Io;
 use crate::refusal::refusal;
@@ -54,15 +55,25 @@ pub(crate) async fn list(
     mailbox: &str,
     entries: &[String],
 ) -> Result<StoreResult<()>, End> {
-    match service.store.annotations(account, Some(mailbox)).await {
+    match there(service, account, Some(mailbox)).await {
         Ok(there) => tell(io, mailbox, &chosen(&there, Depth::Zero, entries)).await.map(Ok),
-        Err(StoreError::NoMailbox(_)) => Ok(Ok(())),
+        Err(StoreError::NoMailbox(_) | StoreError::Forbidden) => Ok(Ok(())),
         Err(error) => Ok(Err(error)),
     }
 }
 
 /// All annotations of a mailbox or of the server.
 async fn there(service: &Service, account: AccountId, mailbox: Option<&str>) -> StoreResult<Vec<Annotation>> {
+    if let Some(name) = mailbox.filter(|name| is_others(name)) {
+        // RFC 5464 §3.3: who may look and do something there reads what is shared; what is private is the owner's.
+        let found = find(service, account, name, Rights::LOOKUP).await?;
+        if !READERS.iter().any(|right| found.rights.contains(*right)) {
+            return Err(StoreError::Forbidden);
+        }
+        let mut there = service.store.annotations(found.owner, Some(&found.name)).await?;
+        there.retain(|annotation| is_shared(&annotation.entry));
+        return Ok(there);
+    }
     let mut there = service.store.annotations(account, mailbox).await?;
     if mailbox.is_none()
         && let Some(account) = service.store.account(account).await?
@@ -72,6 +83,13 @@ async fn there(service: &Service, account: AccountId, mailbox: Option<&str>) -> 
         there.push(Annotation { entry: ADMIN.into(), value: value.into_bytes() });
     }
     Ok(there)
+}
+
+/// RFC 5464 §3.3: with `l`, one of these.
+const READERS: [Rights; 5] = [Rights::READ, Rights::SEEN, Rights::WRITE, Rights::INSERT, Rights::POST];
+
+fn is_shared(entry: &str) -> bool {
+    entry.get(..8).is_some_and(|scope| scope.eq_ignore_ascii_case("/shared/"))
 }
 
 type Told<'t> = (&'t str, Option<&'t [u8]>);
@@ -133,16 +151,26 @@ fn begin(io: &mut Io<'_>, mailbox: &str) {
 
 /// SETMETADATA.
 pub(crate) async fn set(service: &Service, user: &mut User, command: SetMetadata) -> Reply {
-    let is_shared = |entry: &str| entry.get(..8).is_some_and(|scope| scope.eq_ignore_ascii_case("/shared/"));
     if command.mailbox.is_none() && command.entries.iter().any(|(entry, _)| is_shared(entry)) {
         // RFC 5464 §3.3: a server may restrict who makes its annotations; all accounts would see these.
         return Reply::no(Code::NoPerm, "What all see of the server is the operator's");
     }
+    let all_shared = command.entries.iter().all(|(entry, _)| is_shared(entry));
     let changes = command.entries.into_iter().map(|(entry, value)| AnnotationChange { entry, value }).collect();
     let account = user.identity.account;
-    match service.store.annotate(account, command.mailbox.as_deref(), changes).await {
+    let (owner, mailbox) = match command.mailbox {
+        // RFC 5464 §3.3: what is shared takes the right `w`. Of another's mailbox nothing private is kept.
+        Some(name) if is_others(&name) => match find(service, account, &name, Rights::LOOKUP.with(Rights::WRITE)).await
+        {
+            Ok(_) if !all_shared => return refusal(&StoreError::Forbidden),
+            Ok(found) => (found.owner, Some(found.name)),
+            Err(error) => return refusal(&error),
+        },
+        mailbox => (account, mailbox),
+    };
+    match service.store.annotate(owner, mailbox.as_deref(), changes).await {
         Ok(modseq) => {
-            if let Some(news) = &mut user.news {
+            if let Some(news) = user.news.as_mut().filter(|_| owner == account) {
                 news.own.extend(modseq.into_inner());
             }
             Reply::ok("Noted")

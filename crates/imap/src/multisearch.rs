@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use mail::{AccountId, MailboxId};
+use mail::{AccountId, MailboxId, Rights};
 use store::{MailboxInfo, StoreError, StoreResult};
 use wire::imap::multisearch::{MultiSearch, Source};
 use wire::imap::reply::{Code, Reply};
 
+use crate::access::{Access, is_others, mailboxes};
 use crate::enable::{has_fuzzy, has_modseq, has_numbers};
 use crate::host::End;
 use crate::io::Io;
@@ -45,13 +46,15 @@ pub(crate) async fn multisearch(
         let mut opened;
         let view = match &mut selected {
             Some(view) if view.mailbox == id => &mut **view,
-            _ => match service.store.watch(id).await.map(|watch| View::new(id, true, watch)) {
+            _ => match open(service, account, id, &name).await {
                 Ok(Some(view)) => {
                     opened = view;
                     &mut opened
                 }
                 // Deleted since.
-                Ok(None) | Err(StoreError::MailboxGone(_)) => continue,
+                Ok(None) | Err(StoreError::MailboxGone(_) | StoreError::NoMailbox(_) | StoreError::Forbidden) => {
+                    continue;
+                }
                 Err(error) => return Ok(refusal(&error)),
             },
         };
@@ -74,6 +77,12 @@ pub(crate) async fn multisearch(
     Ok(Reply::ok("Searched"))
 }
 
+/// To look into; `None`: deleted since.
+async fn open(service: &Service, account: AccountId, id: MailboxId, name: &str) -> StoreResult<Option<View>> {
+    let (access, _) = Access::to(service, account, name, Rights::READ).await?;
+    Ok(View::new(id, true, access, service.store.watch(id).await?))
+}
+
 /// The mailboxes that are meant, each once. Names that don't exist are passed over (RFC 7377 §2.2).
 async fn resolve(
     service: &Service,
@@ -81,7 +90,7 @@ async fn resolve(
     selected: Option<MailboxId>,
     sources: &[Source],
 ) -> StoreResult<Vec<(MailboxId, String)>> {
-    let all = service.store.mailboxes(account).await?;
+    let all = mailboxes(service, account).await?;
     let is_meant = |info: &MailboxInfo| {
         let is_selected = info.id.is_some() && info.id == selected;
         sources.is_empty() && is_selected || sources.iter().any(|source| holds(source, info, is_selected))
@@ -99,7 +108,7 @@ fn holds(source: &Source, info: &MailboxInfo, is_selected: bool) -> bool {
         Source::Selected => is_selected,
         // RFC 5465 §6.3: where deliveries go.
         Source::Inboxes => info.name == "INBOX",
-        Source::Personal => true,
+        Source::Personal => !is_others(&info.name),
         Source::Subscribed => info.subscribed,
         Source::Mailboxes(names) => named(names),
         Source::Subtree(names) => named(names) || names.iter().any(|top| below(top).is_some()),

@@ -1,11 +1,12 @@
 //! GETQUOTA and GETQUOTAROOT (RFC 9208): how much room there is. One root for all mailboxes of an account, where it has a
 //! quota; it is set by the operator alone.
 
-use mail::{AccountId, Flags, MailboxId};
+use mail::{AccountId, Flags, MailboxId, Rights};
 use store::{StoreError, StoreResult};
 use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 
+use crate::access::find;
 use crate::io::Io;
 use crate::refusal::refusal;
 use crate::session::Service;
@@ -32,9 +33,9 @@ pub(crate) async fn get(service: &Service, io: &mut Io<'_>, account: AccountId, 
 /// GETQUOTAROOT.
 pub(crate) async fn get_root(service: &Service, io: &mut Io<'_>, account: AccountId, name: &str) -> Reply {
     let found = async {
-        let id = service.store.mailbox(account, name).await?;
-        id.ok_or_else(|| StoreError::NoMailbox(name.to_owned()))?;
-        storage(service, account).await
+        // How much room another has is not told.
+        let is_own = find(service, account, name, Rights::READ).await?.is_own;
+        if is_own { storage(service, account).await } else { Ok(None) }
     };
     let storage = match found.await {
         Ok(storage) => storage,

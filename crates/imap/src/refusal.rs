@@ -15,6 +15,7 @@ pub(crate) fn refusal(error: &StoreError) -> Reply {
         StoreError::MailboxGone(_) => Reply::no(Code::NonExistent, "The mailbox was deleted"),
         StoreError::Exists(_) => Reply::no(Code::AlreadyExists, "There is such a mailbox already"),
         StoreError::BadMailboxName(why) => Reply::no(Code::Cannot, *why),
+        StoreError::Forbidden => Reply::no(Code::NoPerm, "The mailbox's owner does not allow that"),
         StoreError::BadSpecialUse => Reply::no(Code::UseAttr, "There is no such special use here"),
         StoreError::HasChildren => Reply::no(Code::HasChildren, "The mailbox has children: delete them first"),
         StoreError::Limit(which) => Reply::no(Code::Limit, format!("Over the limit {which}")),

@@ -1,6 +1,6 @@
 //! REPLACE and UID REPLACE (RFC 8508): a message comes and another goes, in one commit.
 
-use mail::{AccountId, Uid};
+use mail::{AccountId, Rights, Uid};
 use store::StoreError;
 use wire::imap::append::Replace;
 use wire::imap::frame::Literal;
@@ -9,7 +9,7 @@ use wire::imap::{MessageSet, SequenceSet};
 
 use crate::append::{gather, refuse};
 use crate::catenate::Shelf;
-use crate::change::{read_only, target};
+use crate::change::target;
 use crate::host::End;
 use crate::io::Io;
 use crate::refusal::target_refusal;
@@ -38,17 +38,17 @@ pub(crate) async fn replace(
         Ok(to) => to,
         Err(reply) => return refuse(io, literal, reply).await,
     };
-    let messages = match gather(&Shelf { service, account }, io, append.messages, literal).await? {
+    let messages = match gather(&Shelf { service, account, rights: to.rights }, io, append.messages, literal).await? {
         Ok(messages) => messages,
         Err(reply) => return Ok(reply),
     };
     let Ok([staged]) = <[_; 1]>::try_from(messages) else { return Ok(Reply::bad("REPLACE takes one message")) };
     // Asked for before: once it is replaced, nothing may keep the UID from the client.
-    let uid_validity = match service.store.status(to).await {
+    let uid_validity = match service.store.status(to.id).await {
         Ok(status) => status.uid_validity.0,
         Err(error) => return Ok(target_refusal(&error)),
     };
-    match service.store.replace(view.mailbox, old, to, staged, io.host.now()).await {
+    match service.store.replace(view.mailbox, old, to.id, staged, io.host.now()).await {
         Ok(uid) => {
             // RFC 8508 §3.3: as with MOVE, APPENDUID comes in an untagged OK before the EXPUNGE.
             let code = format!("* OK [APPENDUID {uid_validity} {}] Replaced\r\n", uid.into_inner());
@@ -63,8 +63,8 @@ pub(crate) async fn replace(
 
 /// The message that goes.
 fn old(io: &Io<'_>, view: &View, uid: bool, number: Option<u32>) -> Result<Uid, Reply> {
-    if view.read_only {
-        return Err(read_only());
+    if let Some(refused) = view.refuses(Rights::DELETED.with(Rights::EXPUNGE)) {
+        return Err(refused);
     }
     if io.enabled.uidonly && !uid {
         return Err(Reply::bad("UIDONLY is enabled").with_code(Code::UidRequired.word()));

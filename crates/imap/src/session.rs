@@ -9,14 +9,16 @@ use wire::imap::command::{self, Command, Tagged};
 use wire::imap::frame::{Framed, Limits, Literal, Refusal};
 use wire::imap::reply::{Code, Reply, Status, condition};
 
+use crate::access::OTHERS;
 use crate::cache::Cache;
 use crate::facts::Facts;
 use crate::host::{End, Host, Identity, Patience};
 use crate::io::Io;
 use crate::metadata::{News, TooMuch};
+use crate::refusal::refusal;
 use crate::view::{Told, View};
 use crate::{
-    append, authenticate, capability, change, enable, fetch, idle, language, list, mailbox, metadata, multisearch,
+    acl, append, authenticate, capability, change, enable, fetch, idle, language, list, mailbox, metadata, multisearch,
     quota, replace, search, sort, thread,
 };
 
@@ -235,9 +237,9 @@ impl Session {
                     Telling::Nothing => Told::All { removed: false },
                     telling => view.tell(&self.service, io, telling == Telling::All).await?,
                 };
-                if told == Told::Gone {
+                if let Told::Gone(why) = told {
                     reply.write(&mut io.out, tag);
-                    condition(&mut io.out, "*", "BYE", None, "The selected mailbox was deleted");
+                    condition(&mut io.out, "*", "BYE", None, why);
                     return Ok(State::Logout);
                 }
                 if let Some(code) = view.resync_code(told, io.enabled) {
@@ -351,10 +353,12 @@ impl Session {
             Command::List(command) => list::list(service, io, account, &command).await?,
             Command::Lsub(command) => list::lsub(service, io, account, &command).await?,
             Command::Namespace => {
-                // RFC 2342 §5: one personal namespace, without a prefix.
-                io.out.extend_from_slice(b"* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+                // RFC 2342 §5: one personal namespace, without a prefix, and one for what others share.
+                let others = format!("* NAMESPACE ((\"\" \"/\")) ((\"{OTHERS}/\" \"/\")) NIL\r\n");
+                io.out.extend_from_slice(others.as_bytes());
                 Reply::ok("That is all")
             }
+            Command::Acl(command) => acl::command(service, io, account, command).await,
             Command::Status(name, items) => mailbox::status(service, io, account, &name, &items).await,
             command => return self.selected(io, tag, user, view, command).await,
         };
@@ -373,6 +377,9 @@ impl Session {
         let Some(mut view) = view else {
             return Ok((State::Authenticated(user), Reply::bad("Select a mailbox first").with_code("CLIENTBUG")));
         };
+        if let Err(error) = view.access.look(service, view.mailbox).await {
+            return Ok((State::Selected(user, view), refusal(&error)));
+        }
         if let Some(refused) = enable::refuse_out_of_range(view.told.len(), &command) {
             return Ok((State::Selected(user, view), refused));
         }

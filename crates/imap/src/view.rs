@@ -3,20 +3,24 @@
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use mail::{MailboxId, ModSeq, Uid, limits};
-use store::{MailboxWatch, MessageRow, Snapshot};
+use mail::{MailboxId, ModSeq, Rights, Uid, limits};
+use store::{MailboxWatch, MessageRow, Snapshot, StoreError};
+use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 use wire::imap::{MessageSet, SequenceSet};
 
+use crate::access::Access;
 use crate::enable::Enabled;
 use crate::host::End;
 use crate::io::Io;
+use crate::refusal::refusal;
 use crate::session::Service;
 
 /// The selected mailbox as the client knows it.
 pub(crate) struct View {
     pub(crate) mailbox: MailboxId,
     pub(crate) read_only: bool,
+    pub(crate) access: Access,
     pub(crate) watch: MailboxWatch,
     /// What the client was told of: message number n is `told.get(n - 1)`. Holds messages that are gone where the client
     /// may not be told yet.
@@ -34,8 +38,8 @@ pub(crate) struct View {
 /// What came of telling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
-    /// The mailbox is gone.
-    Gone,
+    /// The mailbox is gone for this client: the words say why.
+    Gone(&'static str),
     /// All is told; `removed`: removals among it.
     All { removed: bool },
     /// All but removals.
@@ -44,10 +48,32 @@ pub(crate) enum Told {
 
 impl View {
     /// On a mailbox that is being selected; `None` where it was deleted meanwhile.
-    pub(crate) fn new(mailbox: MailboxId, read_only: bool, mut watch: MailboxWatch) -> Option<Self> {
+    pub(crate) fn new(mailbox: MailboxId, read_only: bool, access: Access, mut watch: MailboxWatch) -> Option<Self> {
         let told = watch.newest()?;
         let (keywords, complete) = (told.keywords.len(), told.highest_modseq);
-        Some(Self { mailbox, read_only, watch, told, recent: Vec::new(), keywords, saved: Vec::new(), complete })
+        // RFC 4314 §5.2: where nothing may be changed.
+        let changes = [Rights::INSERT, Rights::EXPUNGE, Rights::DELETED, Rights::WRITE, Rights::SEEN];
+        let read_only = read_only || !changes.iter().any(|right| access.rights.contains(*right));
+        Some(Self {
+            mailbox,
+            read_only,
+            access,
+            watch,
+            told,
+            recent: Vec::new(),
+            keywords,
+            saved: Vec::new(),
+            complete,
+        })
+    }
+
+    /// The refusal where one of `needed` may not be done here.
+    pub(crate) fn refuses(&self, needed: Rights) -> Option<Reply> {
+        if self.read_only {
+            // RFC 3501 §6.3.2: EXAMINE allows no change.
+            return Some(Reply::no(Code::Cannot, "The mailbox is selected read-only").with_code("READ-ONLY"));
+        }
+        (!self.access.rights.contains(needed)).then(|| refusal(&StoreError::Forbidden))
     }
 
     /// Claims \Recent for what is new in `told`. EXAMINE shows it and claims nothing (RFC 3501 §6.3.2).
@@ -179,7 +205,10 @@ impl View {
 
     /// Tells what changed since `told`, removals only where `expunge` allows it.
     pub(crate) async fn tell(&mut self, service: &Service, io: &mut Io<'_>, expunge: bool) -> Result<Told, End> {
-        let Some(newest) = self.watch.newest() else { return Ok(Told::Gone) };
+        if self.access.look(service, self.mailbox).await.is_err() {
+            return Ok(Told::Gone("You may no longer read the selected mailbox"));
+        }
+        let Some(newest) = self.watch.newest() else { return Ok(Told::Gone("The selected mailbox was deleted")) };
         if Arc::ptr_eq(&newest, &self.told) {
             return Ok(Told::All { removed: false });
         }

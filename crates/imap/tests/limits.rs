@@ -289,7 +289,8 @@ fn annotations() {
 #[test]
 fn changes_of_annotations_that_wait() {
     let world = World::new();
-    for (changes, last) in [(limits::ANNOTATION_NEWS, "t OK"), (limits::ANNOTATION_NEWS + 1, "* BYE More annotations")] {
+    for (changes, last) in [(limits::ANNOTATION_NEWS, "t OK"), (limits::ANNOTATION_NEWS + 1, "* BYE More annotations")]
+    {
         let (mut client, mut other) = (logged_in(&world), logged_in(&world));
         client.command("ENABLE METADATA");
         for n in 0..changes {

@@ -17,6 +17,7 @@ mod flags;
 mod id;
 pub mod limits;
 mod reply;
+mod rights;
 mod time;
 
 pub use address::{Address, Domain, InvalidAddress, ReversePath};
@@ -25,4 +26,5 @@ pub use envelope::{BodyType, DsnReturn, Envelope, Notify, Recipient};
 pub use flags::{Flags, Keyword};
 pub use id::{AccountId, BodyId, InvalidId, MailboxId, ModSeq, QueueId, ThreadId, Uid, UidValidity};
 pub use reply::{EnhancedCode, Reply, ReplyCode};
+pub use rights::Rights;
 pub use time::Timestamp;

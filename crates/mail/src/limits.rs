@@ -31,6 +31,8 @@ limits! {
     MAILBOX_NAME_LEN: usize = 255;
     /// Mailboxes of one account.
     MAILBOXES_PER_ACCOUNT: usize = 10_000;
+    /// Others that one mailbox is shared with.
+    GRANTS_PER_MAILBOX: usize = 1_000;
     /// Octets of an annotation's name.
     ANNOTATION_NAME_LEN: usize = 255;
     /// Octets of an annotation's value (RFC 5464 §4.1 says at least 1,024): annotations don't count against the quota.

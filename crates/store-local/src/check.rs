@@ -156,6 +156,15 @@ const RULES: &[(&str, &str)] = &[
          AND NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = x.mailbox AND b.account = x.account)",
     ),
     (
+        "grant to {} in mailbox {}: there is no such mailbox",
+        "SELECT g.grantee, g.mailbox FROM grants g WHERE NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = g.mailbox)",
+    ),
+    (
+        "grant in mailbox {} to account {}: there is no such account",
+        "SELECT g.mailbox, g.grantee FROM grants g WHERE g.grantee <> 0
+         AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = g.grantee)",
+    ),
+    (
         "annotation {}: its account {} does not exist",
         "SELECT x.entry, x.account FROM annotations x WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = x.account)",
     ),

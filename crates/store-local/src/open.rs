@@ -78,6 +78,7 @@ impl LocalStore {
             views: Views::default(),
             feed: Mutex::default(),
             annotations: crate::publish::Annotations::default(),
+            rights: std::sync::atomic::AtomicU64::default(),
             poison: poison.clone(),
             stable: stable.clone(),
             log: log.clone(),

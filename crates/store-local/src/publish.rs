@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use mail::{AccountId, MailboxId, limits};
@@ -65,6 +66,8 @@ pub(crate) struct Published {
     pub(crate) views: Views,
     pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<Vec<QueueNews>>>>,
     pub(crate) annotations: Annotations,
+    /// Grows with each change of what others may do.
+    pub(crate) rights: AtomicU64,
     pub(crate) poison: Arc<Poison>,
     pub(crate) stable: Arc<Stable>,
     pub(crate) log: Arc<Log>,
@@ -108,6 +111,7 @@ pub(crate) struct News {
     blobs_gone: Vec<u64>,
     directory: Vec<DirectoryChange>,
     annotated: Vec<(AccountId, Arc<AnnotationNews>)>,
+    granted: bool,
     /// Octets and messages of accounts.
     used: Vec<(AccountId, u64, u64)>,
     journeys: u64,
@@ -135,6 +139,7 @@ impl Published {
                 Effect::Queue(change) => news.queue.push(change),
                 Effect::BlobGone(number) => news.blobs_gone.push(number),
                 Effect::Annotated(account, change) => news.annotated.push((account, change)),
+                Effect::Granted => news.granted = true,
                 Effect::Directory(change) => news.directory.push(*change),
                 _ => {}
             }
@@ -163,6 +168,9 @@ impl Published {
             for (id, used, messages) in news.used {
                 directory.set_use(id, used, messages);
             }
+        }
+        if news.granted {
+            self.rights.fetch_add(1, Ordering::Release);
         }
         for (account, change) in news.annotated {
             self.annotations.publish(account, &change);

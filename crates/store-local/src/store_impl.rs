@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid, limits};
+use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, limits};
 use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
-    Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery,
-    MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem,
-    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SpecialUse, Stage, Store, StoreError, StoreOutcome,
-    StoreResult,
+    Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange,
+    Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed,
+    QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
+    StoreError, StoreOutcome, StoreResult,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -383,6 +383,26 @@ impl Store for LocalStore {
 
     fn annotation_feed(&self, account: AccountId) -> AnnotationFeed {
         self.published.annotations.listen(account)
+    }
+
+    async fn grants(&self, mailbox: MailboxId) -> StoreResult<Vec<Grant>> {
+        self.readers.read(move |conn| read::grants(conn, mailbox)).await
+    }
+
+    async fn grant(&self, mailbox: MailboxId, change: GrantChange) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.grant(mailbox, change)).await
+    }
+
+    async fn rights(&self, account: AccountId, mailbox: MailboxId) -> StoreResult<Rights> {
+        self.readers.read(move |conn| read::rights(conn, account, mailbox)).await
+    }
+
+    async fn shared_with(&self, account: AccountId) -> StoreResult<Vec<SharedMailbox>> {
+        self.readers.read(move |conn| read::shared_with(conn, account)).await
+    }
+
+    fn rights_version(&self) -> u64 {
+        self.published.rights.load(std::sync::atomic::Ordering::Acquire)
     }
 
     fn queue_feed(&self) -> QueueFeed {

@@ -79,7 +79,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (prop::collection::vec(0usize..2, 1..3), 0usize..3000).prop_map(|(to, size)| Op::Deliver { to, size }),
         3 => (mailbox.clone(), prop::collection::vec(0usize..3000, 0..4), 0u8..32, keyword())
             .prop_map(|(mailbox, sizes, flags, keyword)| Op::Append { mailbox, sizes, flags, keyword }),
-        4 => (mailbox.clone(), uids(), 0u8..3, 0u8..32, keyword(), prop::option::of(0u8..4))
+        4 => (mailbox.clone(), uids(), 0u8..4, 0u8..32, keyword(), prop::option::of(0u8..4))
             .prop_map(|(mailbox, uids, how, flags, keyword, since)| {
                 Op::Flags { mailbox, uids, how, flags, keyword, since }
             }),
@@ -325,7 +325,9 @@ impl Pair {
         keyword: Option<u8>,
         since: Option<u8>,
     ) {
-        let operation = [FlagOperation::Add, FlagOperation::Remove, FlagOperation::Replace][usize::from(how)];
+        let among = FlagOperation::ReplaceAmong { flags: Flags::SEEN.with(Flags::DRAFT), keywords: flags & 1 == 1 };
+        let operations = [FlagOperation::Add, FlagOperation::Remove, FlagOperation::Replace, among];
+        let operation = operations[usize::from(how)];
         let (flags, keywords) = (Flags::from_bits(flags), keywords(keyword));
         // Unchanged since the end of some step before.
         let since = since.map(|back| (self.step - 1).saturating_sub(back.into()));
@@ -357,6 +359,12 @@ impl Pair {
                     new.keywords.retain(|name| !names.contains(name));
                 }
                 FlagOperation::Replace => (new.flags, new.keywords) = (flags, names),
+                FlagOperation::ReplaceAmong { flags: among, keywords } => {
+                    new.flags = new.flags.without(among).with(flags);
+                    if keywords {
+                        new.keywords = names;
+                    }
+                }
             }
             if new != *message {
                 *message = Message { changed: self.step, ..new };

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
+use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 
 use crate::{
     Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
-    Balance, Body, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery, MailboxInfo,
-    MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork,
-    ScramKeys, Settlement, SpecialUse, Stage, StoreOutcome, StoreResult,
+    Balance, Body, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Journey,
+    JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed, QueueItem,
+    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome,
+    StoreResult,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -179,6 +180,19 @@ pub trait Store: Send + Sync + 'static {
     ) -> StoreResult<Durable<Option<ModSeq>>>;
     /// Hear of what changes in the account's annotations from now on, one's own changes too.
     fn annotation_feed(&self, account: AccountId) -> AnnotationFeed;
+
+    // ---- Sharing --------------------------------------------------------------------------
+
+    /// Who else may do what in a mailbox, anyone first. A new mailbox has what the one above it has.
+    async fn grants(&self, mailbox: MailboxId) -> StoreResult<Vec<Grant>>;
+    /// Changes what one has in a mailbox.
+    async fn grant(&self, mailbox: MailboxId, change: GrantChange) -> StoreResult<Durable<()>>;
+    /// What an account may do in a mailbox: its owner all; who has no part in it, and where there is none, nothing.
+    async fn rights(&self, account: AccountId, mailbox: MailboxId) -> StoreResult<Rights>;
+    /// Mailboxes of others in which an account has rights, by owner and name.
+    async fn shared_with(&self, account: AccountId) -> StoreResult<Vec<SharedMailbox>>;
+    /// Another number than before wherever [`Store::rights`] may answer otherwise than before.
+    fn rights_version(&self) -> u64;
 
     // ---- Queue ----------------------------------------------------------------------------
 

@@ -32,6 +32,8 @@ pub enum StoreError {
     NoMailbox(String),
     /// The mailbox's name can't be: too long, empty level, INBOX, or the like; the words say what.
     BadMailboxName(&'static str),
+    /// The mailbox is somebody else's, who did not allow that: NO [NOPERM].
+    Forbidden,
     /// There is no such special use: NO [USEATTR].
     BadSpecialUse,
     /// The mailbox has children, so it can't be deleted (RFC 3501 §6.3.4).
@@ -62,6 +64,7 @@ impl fmt::Display for StoreError {
             Self::MailboxGone(_) => f.write_str("the mailbox was deleted"),
             Self::NoMailbox(name) => write!(f, "there is no mailbox {name}"),
             Self::BadMailboxName(why) => f.write_str(why),
+            Self::Forbidden => f.write_str("its owner does not allow that"),
             Self::BadSpecialUse => f.write_str("there is no such special use"),
             Self::HasChildren => f.write_str("the mailbox has children: delete them first"),
             Self::NoQueueEntry(id) => write!(f, "there is no {id} in the queue"),

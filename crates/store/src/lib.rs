@@ -11,6 +11,7 @@
 //! after they are durable, as [`mail::Durable`] where somebody relies on it. What changed is
 //! published through [`MailboxWatch`], [`AnnotationFeed`] and [`QueueFeed`], after COMMIT, never before.
 
+mod acl;
 mod annotation;
 mod api;
 mod body;
@@ -23,6 +24,7 @@ mod mailbox;
 mod queue;
 mod snapshot;
 
+pub use acl::{Grant, GrantChange, GrantOperation, SharedMailbox};
 pub use annotation::{Annotation, AnnotationChange, AnnotationFeed, AnnotationNews, SPECIAL_USE_ENTRY};
 pub use api::{CheckFinding, MaildropLock, Store};
 pub use body::{Body, Stage};

@@ -102,6 +102,13 @@ pub enum FlagOperation {
     Remove,
     /// FLAGS
     Replace,
+    /// FLAGS by who may change some only: of these system flags, and keywords or not; what else is set stays.
+    ReplaceAmong {
+        /// System flags that may change.
+        flags: Flags,
+        /// Whether keywords may.
+        keywords: bool,
+    },
 }
 
 /// What STORE does to each message named.

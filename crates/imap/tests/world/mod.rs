@@ -26,6 +26,8 @@ use wire::sasl::ChannelBinding;
 use wire::sasl::scram::Keys;
 
 pub const USER: &str = "alice@red.example";
+/// Who has nothing but what Alice shares with him.
+pub const OTHER: &str = "bob@red.example";
 pub const PASSWORD: &str = "secret";
 /// Only a failing test waits that long.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,11 +35,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap());
 
-/// A mail store with Alice in it.
+/// A mail store with Alice and Bob in it.
 pub struct World {
     pub store: Arc<LocalStore>,
     pub service: Arc<Service>,
     pub account: AccountId,
+    pub other: AccountId,
     pub keys: Option<Keys>,
     _dir: TempDir,
 }
@@ -47,19 +50,20 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let options = Options { reserve: 0, ..Options::default() };
         let store = LocalStore::open(dir.path(), options).unwrap();
-        let account = RUNTIME.block_on(async {
+        let [account, other] = RUNTIME.block_on(async {
             let domain = Domain::from_ascii("red.example").unwrap();
             let _ = store.add_domain(&domain).await.unwrap();
-            let account = NewAccount {
-                address: Address::new("alice", domain).unwrap(),
-                password: PasswordHash("none".into()),
-                scram: None,
-                quota: None,
-            };
-            store.add_account(account, Timestamp::from_secs(1_793_000_000)).await.unwrap().into_inner()
+            let mut ids = Vec::new();
+            for name in ["alice", "bob"] {
+                let address = Address::new(name, domain.clone()).unwrap();
+                let account = NewAccount { address, password: PasswordHash("none".into()), scram: None, quota: None };
+                let now = Timestamp::from_secs(1_793_000_000);
+                ids.push(store.add_account(account, now).await.unwrap().into_inner());
+            }
+            <[_; 2]>::try_from(ids).unwrap()
         });
         let service = Arc::new(Service::new(store.clone(), "mail.red.example"));
-        Self { store, service, account, keys: None, _dir: dir }
+        Self { store, service, account, other, keys: None, _dir: dir }
     }
 
     /// Puts the messages of a folder into INBOX, in order of name, a day apart from 1 Nov 2026 12:00 UTC on.
@@ -106,7 +110,13 @@ impl World {
     pub fn connect(&self, settings: Settings) -> Client {
         let pipe = Arc::new(Pipe::default());
         pipe.state.lock().unwrap().tls = settings.tls;
-        let mut host = MemoryHost { pipe: pipe.clone(), settings, account: self.account, keys: self.keys.clone() };
+        let mut host = MemoryHost {
+            pipe: pipe.clone(),
+            settings,
+            account: self.account,
+            other: self.other,
+            keys: self.keys.clone(),
+        };
         let session = Session::new(self.service.clone());
         RUNTIME.spawn(async move {
             session.run(&mut host).await;
@@ -170,6 +180,7 @@ struct MemoryHost {
     pipe: Arc<Pipe>,
     settings: Settings,
     account: AccountId,
+    other: AccountId,
     keys: Option<Keys>,
 }
 
@@ -263,6 +274,8 @@ impl Host for MemoryHost {
             Err(LoginRefused::Temporary)
         } else if user.eq_ignore_ascii_case(USER) && password == PASSWORD {
             Ok(Identity { account: self.account, name: USER.into() })
+        } else if user == OTHER && password == PASSWORD {
+            Ok(Identity { account: self.other, name: OTHER.into() })
         } else {
             Err(LoginRefused::Credentials)
         }

@@ -154,7 +154,7 @@ impl Report<'_> {
         for line in self.lines {
             out += &format!("\r\n  <{}>\r\n", line.recipient.address);
             if let (Some(host), true) = (&line.host, line.remote) {
-                out += &format!("    {} said:\r\n", clean(host));
+                wrap(&mut out, "    ", &format!("{} said:", clean(host)));
             }
             if !line.words.is_empty() {
                 wrap(&mut out, "    ", &clean(&line.words));

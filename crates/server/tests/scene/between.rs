@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Timestamp, Uid};
+use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 use store::{
     Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
-    Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Journey, JourneyQuery,
-    MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed, QueueItem,
-    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SpecialUse, Stage, Store, StoreError, StoreOutcome,
-    StoreResult,
+    Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange,
+    Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed,
+    QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
+    StoreError, StoreOutcome, StoreResult,
 };
 use store_local::LocalStore;
 
@@ -251,6 +251,26 @@ impl Store for Between {
 
     fn annotation_feed(&self, account: AccountId) -> AnnotationFeed {
         self.store.annotation_feed(account)
+    }
+
+    async fn grants(&self, mailbox: MailboxId) -> StoreResult<Vec<Grant>> {
+        self.call("grants", self.store.grants(mailbox)).await
+    }
+
+    async fn grant(&self, mailbox: MailboxId, change: GrantChange) -> StoreResult<Durable<()>> {
+        self.call("grant", self.store.grant(mailbox, change)).await
+    }
+
+    async fn rights(&self, account: AccountId, mailbox: MailboxId) -> StoreResult<Rights> {
+        self.call("rights", self.store.rights(account, mailbox)).await
+    }
+
+    async fn shared_with(&self, account: AccountId) -> StoreResult<Vec<SharedMailbox>> {
+        self.call("shared_with", self.store.shared_with(account)).await
+    }
+
+    fn rights_version(&self) -> u64 {
+        self.store.rights_version()
     }
 
     fn queue_feed(&self) -> QueueFeed {

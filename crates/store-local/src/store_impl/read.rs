@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Timestamp, Uid, UidValidity};
+use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store::{
-    Annotation, Body, Event, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient, SPECIAL_USE_ENTRY,
-    SpecialUse, StoreError, StoreResult,
+    Annotation, Body, Event, Grant, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient,
+    SPECIAL_USE_ENTRY, SharedMailbox, SpecialUse, StoreError, StoreResult,
 };
 
 use crate::codec;
 use crate::error::{db, os};
 use crate::log::{LocalBody, Log, Place};
-use crate::truth::NO_MAILBOX;
+use crate::truth::{NO_MAILBOX, read_grant};
 use crate::views::uid;
 
 fn one<T>(
@@ -136,6 +136,40 @@ pub(crate) fn annotations(
         found.sort_by_cached_key(|annotation| annotation.entry.to_ascii_lowercase());
     }
     Ok(found)
+}
+
+pub(crate) fn grants(conn: &Connection, mailbox: MailboxId) -> StoreResult<Vec<Grant>> {
+    let sql = "SELECT grantee, rights, without FROM grants WHERE mailbox = ?1 ORDER BY grantee";
+    all(conn, sql, [mailbox.0], |row| read_grant(row).map_err(db))
+}
+
+pub(crate) fn rights(conn: &Connection, account: AccountId, mailbox: MailboxId) -> StoreResult<Rights> {
+    let sql = "SELECT account FROM mailboxes WHERE id = ?1";
+    match one(conn, sql, [mailbox.0], |row| row.get::<_, u64>(0))? {
+        None => Ok(Rights::NONE),
+        Some(owner) if owner == account.0 => Ok(Rights::ALL),
+        Some(_) => Ok(Grant::effective(&grants(conn, mailbox)?, account)),
+    }
+}
+
+pub(crate) fn shared_with(conn: &Connection, account: AccountId) -> StoreResult<Vec<SharedMailbox>> {
+    let sql = "SELECT g.grantee, g.rights, g.without, b.id, b.account, a.address, n.name FROM grants g
+               JOIN mailboxes b ON b.id = g.mailbox JOIN accounts a ON a.id = b.account
+               JOIN names n ON n.mailbox = b.id
+               WHERE g.grantee IN (0, ?1) AND b.account <> ?1 ORDER BY a.address, n.name, b.id";
+    let rows = all(conn, sql, [account.0], |row| {
+        let grant = read_grant(row).map_err(db)?;
+        let address = codec::address(&get::<String>(row, 5)?)?;
+        let (id, owner) = (MailboxId(get(row, 3)?), AccountId(get(row, 4)?));
+        Ok((grant, SharedMailbox { owner, address, name: get(row, 6)?, id, rights: Rights::NONE }))
+    })?;
+    // What anyone has and what the account has stand beside each other.
+    let shared = rows.chunk_by(|(_, one), (_, other)| one.id == other.id).filter_map(|rows| {
+        let grants: Vec<Grant> = rows.iter().map(|(grant, _)| *grant).collect();
+        let (_, first) = rows.first()?;
+        Some(SharedMailbox { rights: Grant::effective(&grants, account), ..first.clone() })
+    });
+    Ok(shared.filter(|mailbox| !mailbox.rights.is_empty()).collect())
 }
 
 pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxStatus> {

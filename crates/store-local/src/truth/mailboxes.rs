@@ -126,6 +126,11 @@ impl Truth {
              ON CONFLICT DO UPDATE SET mailbox = excluded.mailbox, special_use = excluded.special_use",
             params![account.0, name, id, attribute, subscribed],
         )?;
+        if let Some(above) = parents(name).last()
+            && let Some(parent) = self.name(account, above)?.and_then(|row| row.mailbox)
+        {
+            self.inherit_grants(parent.0, id)?;
+        }
         Ok(MailboxId(id))
     }
 
@@ -264,6 +269,7 @@ impl Truth {
             self.exec(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id.0])?;
         }
         self.drop_annotations(owner, id)?;
+        self.drop_grants(id)?;
         self.exec("DELETE FROM mailboxes WHERE id = ?1", [id.0])?;
         // The account's order of changes goes on above what the mailbox had.
         if let Some(account) = self.account(owner)? {

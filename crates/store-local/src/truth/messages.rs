@@ -82,6 +82,9 @@ impl Truth {
                 FlagOperation::Add => (row.flags.with(change.flags), row.keywords | bits),
                 FlagOperation::Remove => (row.flags.without(change.flags), row.keywords & !bits),
                 FlagOperation::Replace => (change.flags, bits),
+                FlagOperation::ReplaceAmong { flags: among, keywords } => {
+                    (row.flags.without(among).with(change.flags), if keywords { bits } else { row.keywords })
+                }
             };
             if (flags, keywords) == (row.flags, row.keywords) {
                 continue;

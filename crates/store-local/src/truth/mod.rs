@@ -9,6 +9,7 @@ mod annotations;
 mod arrivals;
 mod care;
 mod directory;
+mod grants;
 mod mailboxes;
 mod messages;
 mod queue;
@@ -27,6 +28,7 @@ pub(crate) use accept::Plan;
 pub(crate) use annotations::NO_MAILBOX;
 use arrivals::Arrivals;
 pub(crate) use care::FORGET_AT_ONCE;
+pub(crate) use grants::read_grant;
 pub(crate) use mailboxes::checked_name;
 pub(crate) use messages::{ROW, read_row};
 pub(crate) use queue::SettlePlan;
@@ -58,6 +60,8 @@ pub(crate) enum Effect {
     Directory(Box<DirectoryChange>),
     /// Annotations of the account or its mailboxes changed.
     Annotated(AccountId, Arc<AnnotationNews>),
+    /// Somebody may do more or less in a mailbox than before.
+    Granted,
     /// No row points to this blob any more.
     BlobGone(u64),
 }

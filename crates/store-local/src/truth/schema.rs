@@ -111,6 +111,12 @@ const STEPS: &[&str] = &[
     "CREATE TABLE annotations(
        account INTEGER NOT NULL, mailbox INTEGER NOT NULL, entry TEXT NOT NULL COLLATE NOCASE, value BLOB NOT NULL,
        PRIMARY KEY(account, mailbox, entry)) WITHOUT ROWID;",
+    // To 5. What others than its owner may do in a mailbox (RFC 4314); `grantee` 0: anyone.
+    "CREATE TABLE grants(
+       mailbox INTEGER NOT NULL, grantee INTEGER NOT NULL, rights INTEGER NOT NULL, without INTEGER NOT NULL,
+       PRIMARY KEY(mailbox, grantee)) WITHOUT ROWID;
+     CREATE INDEX grants_by_grantee ON grants(grantee);
+     CREATE INDEX names_by_mailbox ON names(mailbox) WHERE mailbox IS NOT NULL;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

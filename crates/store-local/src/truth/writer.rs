@@ -234,7 +234,7 @@ impl Effect {
     pub(crate) const fn mailbox(&self) -> Option<mail::MailboxId> {
         match self {
             Self::Row(id, _) | Self::Gone(id, _) | Self::Mailbox(id) | Self::Deleted(id) => Some(*id),
-            Self::Queue(_) | Self::Directory(_) | Self::Annotated(..) | Self::BlobGone(_) => None,
+            Self::Queue(_) | Self::Directory(_) | Self::Annotated(..) | Self::Granted | Self::BlobGone(_) => None,
         }
     }
 }

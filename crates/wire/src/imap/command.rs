@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::acl::Acl;
 use super::append::{Append, Replace};
 use super::change::Store;
 use super::cursor::{Bad, Cursor, is_tag_char};
@@ -109,6 +110,8 @@ pub enum Command {
     GetQuotaRoot(String),
     /// SETQUOTA
     SetQuota,
+    /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS (RFC 4314)
+    Acl(Acl),
     /// GETMETADATA (RFC 5464)
     GetMetadata(GetMetadata),
     /// SETMETADATA
@@ -165,7 +168,10 @@ impl Cursor<'_> {
                     Some(command) => command,
                     None => match self.metadata_command(name)? {
                         Some(command) => command,
-                        None => self.command_with_arguments(name)?,
+                        None => match self.acl_command(name)? {
+                            Some(command) => command,
+                            None => self.command_with_arguments(name)?,
+                        },
                     },
                 },
             },

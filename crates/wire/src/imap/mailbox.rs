@@ -59,6 +59,8 @@ pub struct List {
     pub return_subscribed: bool,
     /// RETURN (STATUS (…)), RFC 5819.
     pub return_status: Option<Vec<StatusItem>>,
+    /// RETURN (MYRIGHTS), RFC 8440.
+    pub return_rights: bool,
     /// RETURN (METADATA (…)), RFC 9590: names of annotations.
     pub return_metadata: Option<Vec<String>>,
 }
@@ -239,6 +241,8 @@ impl Cursor<'_> {
                     cursor.sp()?;
                     list.return_status = Some(cursor.status_items()?);
                 }
+                // RFC 8440 §3
+                "MYRIGHTS" => list.return_rights = true,
                 "METADATA" => {
                     cursor.sp()?;
                     list.return_metadata = Some(cursor.metadata_entries()?);

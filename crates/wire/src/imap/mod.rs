@@ -12,6 +12,7 @@
 //! [`command::Tagged`]; replies are appended to the caller's buffer.
 
 mod account;
+pub mod acl;
 pub mod append;
 pub mod change;
 pub mod command;

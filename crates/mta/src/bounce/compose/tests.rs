@@ -134,7 +134,7 @@ proptest! {
 
     #[test]
     fn long_words_are_cut(word in "[a-z\u{fc}]{900,1100}") {
-        let (bytes, _) = write(&[address("bob")], &word, "mx", b"", false);
+        let (bytes, _) = write(&[address("bob")], &word, &word, b"", false);
         prop_assert!(String::from_utf8(bytes).unwrap().split("\r\n").all(|line| line.len() <= 998));
     }
 }
