@@ -78,21 +78,27 @@ impl Server {
         bytes: &'a [u8],
     ) -> Taken<'a> {
         let mut rest = bytes;
-        let piece = reader.next(&mut rest);
-        let used = bytes.len() - rest.len();
-        let body = match piece {
-            None => &[][..],
-            Some(Piece::Bytes(piece)) => self.piece(&mut incoming, piece, reader.longest_line()),
-            Some(Piece::End) => {
-                if reader.has_bare() {
-                    incoming.fate = Fate::Refuse(bare());
+        loop {
+            let piece = reader.next(&mut rest);
+            let used = bytes.len() - rest.len();
+            let body = match piece {
+                None => &[][..],
+                Some(Piece::Bytes(piece)) => match self.piece(&mut incoming, piece, reader.longest_line()) {
+                    // What was held back and is not kept: who sees nothing taken would wait for more.
+                    [] if used == 0 => continue,
+                    piece => piece,
+                },
+                Some(Piece::End) => {
+                    if reader.has_bare() {
+                        incoming.fate = Fate::Refuse(bare());
+                    }
+                    self.state = self.body_ended(session, incoming);
+                    return Taken { used, body: &[] };
                 }
-                self.state = self.body_ended(session, incoming);
-                return Taken { used, body: &[] };
-            }
-        };
-        self.state = State::Data(session, incoming, reader);
-        Taken { used, body }
+            };
+            self.state = State::Data(session, incoming, reader);
+            return Taken { used, body };
+        }
     }
 
     /// Counts a piece; returns it if it is to be stored.

@@ -211,6 +211,15 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    /// RFC 1870 §6.3: a message that is too large is read to its end, whatever the network cuts off before a line's end.
+    #[test]
+    fn a_message_that_is_refused_is_taken_all_the_same(text in "[a.\r\n]{5,40}", piece in 1usize..5) {
+        let mut engine = server(Role::Mx, false, |config| config.message_size = 4);
+        let input = format!("EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\naaaaa{text}\r\n.\r\n");
+        let seen = drive(&mut engine, input.as_bytes().chunks(piece));
+        prop_assert!(seen.messages.is_empty(), "{}", seen.said);
+    }
+
     /// Any split of the input gives the same replies, the same bodies and the same end.
     #[test]
     fn any_split_is_the_same(input in input(), piece in 1usize..9, submission: bool) {
