@@ -75,6 +75,7 @@ const TABLE: &[(&str, When)] = &[
     ("LANGUAGE", When::After),
     ("METADATA", When::After),
     ("LIST-METADATA", When::After),
+    ("NOTIFY", When::After),
     ("ACL", When::After),
     // RFC 4314 §2.2
     ("RIGHTS=texk", When::After),

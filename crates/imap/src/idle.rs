@@ -5,7 +5,7 @@ use wire::imap::reply::{Reply, condition, continuation};
 
 use crate::host::{End, Input, Patience};
 use crate::io::Io;
-use crate::metadata::{self, News, TooMuch};
+use crate::notify::{self, News, TooMuch};
 use crate::session::{Service, State, Turn, User};
 use crate::view::{Told, View};
 
@@ -20,15 +20,15 @@ pub(crate) async fn idle(
     loop {
         if let Some(view) = &mut view {
             // RFC 2177 §3: EXPUNGE is allowed, since the command is in progress.
-            if let Told::Gone(why) = view.tell(service, io, true).await? {
+            if let Told::Gone(why) = view.tell(service, io, &user.wish(), true).await? {
                 condition(&mut io.out, "*", "BYE", None, why);
                 return Ok((State::Logout, Reply::ok("")));
             }
         }
         if let Some(news) = &mut user.news
-            && let Err(TooMuch) = news.tell(io).await?
+            && let Err(TooMuch) = news.tell(service, io, view.as_ref().map(|view| view.mailbox)).await?
         {
-            condition(&mut io.out, "*", "BYE", None, metadata::TOO_MUCH);
+            condition(&mut io.out, "*", "BYE", None, notify::TOO_MUCH);
             return Ok((State::Logout, Reply::ok("")));
         }
         if let Some(done) = line(io) {
@@ -44,7 +44,7 @@ pub(crate) async fn idle(
         let input = tokio::select! {
             input = io.read(Patience::Idle) => Some(input?),
             () = changed(view.as_mut()) => None,
-            () = noted(user.news.as_mut()) => None,
+            () = noted(user.news.as_ref()) => None,
         };
         match input {
             None | Some(Input::Bytes) => {}
@@ -55,14 +55,14 @@ pub(crate) async fn idle(
     }
 }
 
-async fn changed(view: Option<&mut View>) {
+pub(crate) async fn changed(view: Option<&mut View>) {
     match view {
         Some(view) => view.watch.changed().await,
         None => std::future::pending().await,
     }
 }
 
-async fn noted(news: Option<&mut News>) {
+pub(crate) async fn noted(news: Option<&News>) {
     match news {
         Some(news) => news.changed().await,
         None => std::future::pending().await,

@@ -117,6 +117,21 @@ impl<'h> Io<'h> {
         }
     }
 
+    /// As [`Self::more`], but returns as well when `other` does.
+    pub(crate) async fn more_unless(&mut self, patience: Patience, other: impl Future<Output = ()>) -> Result<(), End> {
+        self.settle().await;
+        self.flush().await?;
+        self.compact();
+        let input = tokio::select! {
+            input = self.host.read(&mut self.input, patience) => input?,
+            () = other => return Ok(()),
+        };
+        match input {
+            Input::Bytes | Input::Quiet => Ok(()),
+            ended => Err(self.farewell(ended).await),
+        }
+    }
+
     /// Room for input. An empty buffer is given up: an idle session holds none.
     pub(crate) fn compact(&mut self) {
         if self.used == self.input.len() {

@@ -41,6 +41,7 @@ mod list;
 mod mailbox;
 mod metadata;
 mod multisearch;
+mod notify;
 mod preview;
 mod progress;
 mod qresync;

@@ -1,13 +1,12 @@
-//! GETMETADATA, SETMETADATA and what others changed (RFC 5464), METADATA in LIST (RFC 9590).
+//! GETMETADATA and SETMETADATA (RFC 5464), METADATA in LIST (RFC 9590). What others change is told by `notify`.
 //!
 //! What is private of a mailbox is its owner's alone; what is shared is for all who may read it. The server's own
 //! annotations are private to the account; the shared ones are the operator's, and there is one: how to reach him.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use mail::{AccountId, ModSeq, Rights, limits};
-use store::{Annotation, AnnotationChange, AnnotationFeed, AnnotationNews, StoreError, StoreResult};
+use mail::{AccountId, Rights, limits};
+use store::{Annotation, AnnotationChange, StoreError, StoreResult};
 use wire::imap::metadata::{Depth, GetMetadata, SetMetadata};
 use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
@@ -186,60 +185,14 @@ pub(crate) async fn set(service: &Service, user: &mut User, command: SetMetadata
     }
 }
 
-/// What others change, for a session that wants to hear of it (RFC 5464 §4.4).
-pub(crate) struct News {
-    feed: AnnotationFeed,
-    /// Changes that this session made: it is told of those of a "third-party".
-    own: VecDeque<ModSeq>,
-    /// What has come and was not told yet; `None`: the feed has ended.
-    come: VecDeque<Option<Arc<AnnotationNews>>>,
-}
-
-/// Why a session ends that has not looked for long.
-pub(crate) const TOO_MUCH: &str = "More annotations changed than can wait for you";
-
-/// More was changed than waits for anybody.
-pub(crate) struct TooMuch;
-
-impl News {
-    pub(crate) fn of(service: &Service, account: AccountId) -> Self {
-        Self { feed: service.store.annotation_feed(account), own: VecDeque::new(), come: VecDeque::new() }
-    }
-
-    /// Returns when there is something to tell.
-    pub(crate) async fn changed(&mut self) {
-        if self.come.is_empty() {
-            let news = self.feed.recv().await;
-            self.come.push_back(news);
+/// `* METADATA mailbox entry …`: names, no values (RFC 5464 §4.4).
+pub(crate) fn write_entries(io: &mut Io<'_>, mailbox: &str, entries: &[String]) {
+    begin(io, mailbox);
+    for (at, entry) in entries.iter().enumerate() {
+        if at > 0 {
+            io.out.push(b' ');
         }
+        write::astring(&mut io.out, entry.as_bytes());
     }
-
-    /// Tells all that has come: names, no values (RFC 5464 §4.4).
-    pub(crate) async fn tell(&mut self, io: &mut Io<'_>) -> Result<Result<(), TooMuch>, End> {
-        use tokio::sync::mpsc::error::TryRecvError;
-        loop {
-            let news = match self.come.pop_front() {
-                Some(Some(news)) => news,
-                Some(None) => return Ok(Err(TooMuch)),
-                None => match self.feed.try_recv() {
-                    Ok(news) => news,
-                    Err(TryRecvError::Empty) => return Ok(Ok(())),
-                    Err(TryRecvError::Disconnected) => return Ok(Err(TooMuch)),
-                },
-            };
-            if self.own.front() == Some(&news.modseq) {
-                self.own.pop_front();
-                continue;
-            }
-            begin(io, news.mailbox.as_deref().unwrap_or_default());
-            for (at, entry) in news.entries.iter().enumerate() {
-                if at > 0 {
-                    io.out.push(b' ');
-                }
-                write::astring(&mut io.out, entry.as_bytes());
-            }
-            io.out.extend_from_slice(b"\r\n");
-            io.relieve().await?;
-        }
-    }
+    io.out.extend_from_slice(b"\r\n");
 }

@@ -101,7 +101,8 @@ async fn resolve(
     Ok(existing.filter(|(id, _)| seen.insert(*id)).collect())
 }
 
-fn holds(source: &Source, info: &MailboxInfo, is_selected: bool) -> bool {
+/// Whether a mailbox is among those that are named.
+pub(crate) fn holds(source: &Source, info: &MailboxInfo, is_selected: bool) -> bool {
     let below = |top: &str| info.name.strip_prefix(top).and_then(|rest| rest.strip_prefix('/'));
     let named = |names: &[String]| names.iter().any(|name| store::canonical_name(name) == info.name);
     match source {

@@ -14,7 +14,7 @@ use crate::cache::Cache;
 use crate::facts::Facts;
 use crate::host::{End, Host, Identity, Patience};
 use crate::io::Io;
-use crate::metadata::{News, TooMuch};
+use crate::notify::{self, News, TooMuch, Wish};
 use crate::refusal::refusal;
 use crate::view::{Told, View};
 use crate::{
@@ -56,8 +56,15 @@ pub struct Session {
 /// Somebody who has logged in.
 pub(crate) struct User {
     pub(crate) identity: Identity,
-    /// What others change in annotations, once that was enabled.
+    /// What is told without asking, once something was asked for.
     pub(crate) news: Option<News>,
+}
+
+impl User {
+    /// What of the selected mailbox is told.
+    pub(crate) fn wish(&self) -> Wish {
+        self.news.as_ref().map_or_else(Wish::usual, |news| news.wish.clone())
+    }
 }
 
 /// RFC 3501 §3. A command consumes the state and returns the next.
@@ -81,6 +88,29 @@ impl State {
         match self {
             Self::NotAuthenticated(_) | Self::Logout => Limits::UNAUTHENTICATED,
             Self::Authenticated(_) | Self::Selected(..) => Limits::AUTHENTICATED,
+        }
+    }
+
+    /// Whether the client is told of something between commands.
+    fn is_told_at_once(&self) -> bool {
+        match self {
+            Self::Authenticated(user) | Self::Selected(user, _) => user.news.as_ref().is_some_and(News::at_once),
+            Self::NotAuthenticated(_) | Self::Logout => false,
+        }
+    }
+
+    /// Returns when there is something to tell.
+    async fn changed(&mut self) {
+        let (user, view) = match self {
+            Self::Authenticated(user) => (user, None),
+            Self::Selected(user, view) => (user, Some(view)),
+            Self::NotAuthenticated(_) | Self::Logout => return std::future::pending().await,
+        };
+        let wish = user.wish();
+        let view = view.filter(|_| wish.at_once && (wish.messages || wish.flags));
+        tokio::select! {
+            () = idle::changed(view) => {}
+            () = idle::noted(user.news.as_ref()) => {}
         }
     }
 
@@ -114,7 +144,10 @@ impl Session {
         let mut state = State::NotAuthenticated(0);
         let mut errors = 0;
         loop {
-            let framed = io.next(&state.limits(), state.patience()).await?;
+            let framed = match self.next(io, &mut state).await? {
+                Some(framed) => framed,
+                None => return io.flush().await,
+            };
             let bad;
             (state, bad) = self.framed(io, state, framed).await?;
             if matches!(state, State::Logout) {
@@ -126,6 +159,49 @@ impl Session {
                 condition(&mut io.out, "*", "BYE", None, "Too many commands that are none");
                 return io.flush().await;
             }
+        }
+    }
+
+    /// The next thing in the input. Who asked for it (NOTIFY) is told meanwhile what happens; `None`: the session ends by it.
+    async fn next(&self, io: &mut Io<'_>, state: &mut State) -> Result<Option<Framed>, End> {
+        let (limits, patience) = (state.limits(), state.patience());
+        // What was begun is waited for as ever.
+        while state.is_told_at_once() && io.input().is_empty() {
+            if let Err(why) = self.tell_at_once(io, state).await? {
+                condition(&mut io.out, "*", "BYE", None, why);
+                return Ok(None);
+            }
+            io.more_unless(patience, state.changed()).await?;
+        }
+        io.next(&limits, patience).await.map(Some)
+    }
+
+    /// What has changed, between commands. The inner error ends the session.
+    async fn tell_at_once(&self, io: &mut Io<'_>, state: &mut State) -> Result<Result<(), &'static str>, End> {
+        if let Err(TooMuch) = self.tell_news(io, state).await? {
+            return Ok(Err(notify::TOO_MUCH));
+        }
+        if let State::Selected(user, view) = state {
+            let wish = user.wish();
+            if wish.at_once
+                && let Told::Gone(why) = view.tell(&self.service, io, &wish, wish.removals).await?
+            {
+                return Ok(Err(why));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// What happened elsewhere than in the selected mailbox.
+    async fn tell_news(&self, io: &mut Io<'_>, state: &mut State) -> Result<Result<(), TooMuch>, End> {
+        let (user, selected) = match state {
+            State::Authenticated(user) => (user, None),
+            State::Selected(user, view) => (user, Some(view.mailbox)),
+            State::NotAuthenticated(_) | State::Logout => return Ok(Ok(())),
+        };
+        match &mut user.news {
+            Some(news) => news.tell(&self.service, io, selected).await,
+            None => Ok(Ok(())),
         }
     }
 
@@ -223,19 +299,21 @@ impl Session {
         telling: Telling,
     ) -> Result<State, End> {
         let mut state = state;
-        if let State::Authenticated(user) | State::Selected(user, _) = &mut state
-            && let Some(news) = &mut user.news
-            && let Err(TooMuch) = news.tell(io).await?
-        {
+        if let Err(TooMuch) = self.tell_news(io, &mut state).await? {
             reply.write(&mut io.out, tag);
-            condition(&mut io.out, "*", "BYE", None, metadata::TOO_MUCH);
+            condition(&mut io.out, "*", "BYE", None, notify::TOO_MUCH);
             return Ok(State::Logout);
         }
         let state = match state {
             State::Selected(user, mut view) => {
                 let told = match telling {
                     Telling::Nothing => Told::All { removed: false },
-                    telling => view.tell(&self.service, io, telling == Telling::All).await?,
+                    telling => {
+                        let mut wish = user.wish();
+                        // What the client did itself is told, whatever else it wants.
+                        wish.messages |= telling == Telling::Own;
+                        view.tell(&self.service, io, &wish, telling != Telling::NoExpunge).await?
+                    }
                 };
                 if let Told::Gone(why) = told {
                     reply.write(&mut io.out, tag);
@@ -343,10 +421,14 @@ impl Session {
             Command::SetQuota => Reply::no(Code::NoPerm, "Quotas are set by the operator"),
             Command::Enable(names) => {
                 let reply = enable::enable(io, &names);
-                if io.enabled.metadata && user.news.is_none() {
-                    user.news = Some(News::of(service, account));
+                if io.enabled.metadata {
+                    notify::hear_of_metadata(service, &mut user).await;
                 }
                 reply
+            }
+            Command::Notify(command) => {
+                let selected = view.as_ref().map(|view| view.mailbox);
+                notify::notify(service, io, &mut user, selected, command).await?
             }
             Command::GetMetadata(command) => metadata::get(service, io, account, &command).await?,
             Command::SetMetadata(command) => metadata::set(service, &mut user, command).await,
@@ -414,6 +496,8 @@ enum Telling {
     NoExpunge,
     /// All.
     All,
+    /// All, and whoever wants to hear of nothing hears of this: the client removed messages.
+    Own,
 }
 
 /// RFC 3501 §7.4.1: no EXPUNGE "while responding to a FETCH, STORE, or SEARCH command. … UID FETCH, UID STORE, and UID
@@ -426,6 +510,7 @@ const fn told_after(command: &Command) -> Telling {
         | Command::Sort(wire::imap::sort::Sort { uid: false, .. })
         | Command::Thread(wire::imap::sort::Thread { uid: false, .. }) => Telling::NoExpunge,
         Command::Select(_) => Telling::Nothing,
+        Command::Expunge(_) | Command::Move(_) | Command::Replace(_) => Telling::Own,
         _ => Telling::All,
     }
 }

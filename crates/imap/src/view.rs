@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use mail::{MailboxId, ModSeq, Rights, Uid, limits};
 use store::{MailboxWatch, MessageRow, Snapshot, StoreError};
+use wire::imap::fetch::Fetch;
 use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 use wire::imap::{MessageSet, SequenceSet};
 
 use crate::access::Access;
 use crate::enable::Enabled;
+use crate::fetch;
 use crate::host::End;
 use crate::io::Io;
+use crate::notify::Wish;
 use crate::refusal::refusal;
 use crate::session::Service;
 
@@ -204,17 +207,23 @@ impl View {
     }
 
     /// Tells what changed since `told`, removals only where `expunge` allows it.
-    pub(crate) async fn tell(&mut self, service: &Service, io: &mut Io<'_>, expunge: bool) -> Result<Told, End> {
+    pub(crate) async fn tell(
+        &mut self,
+        service: &Service,
+        io: &mut Io<'_>,
+        wish: &Wish,
+        expunge: bool,
+    ) -> Result<Told, End> {
         if self.access.look(service, self.mailbox).await.is_err() {
             return Ok(Told::Gone("You may no longer read the selected mailbox"));
         }
         let Some(newest) = self.watch.newest() else { return Ok(Told::Gone("The selected mailbox was deleted")) };
-        if Arc::ptr_eq(&newest, &self.told) {
+        if Arc::ptr_eq(&newest, &self.told) || !(wish.messages || wish.flags) {
             return Ok(Told::All { removed: false });
         }
         self.tell_keywords(&mut io.out, &newest);
         let (mut gone, mut changed) = (Vec::new(), Vec::new());
-        let (mut fresh, mut rows) = (0, Vec::new());
+        let (mut fresh, mut rows) = (Vec::new(), Vec::new());
         for (old, new) in self.told.differences(&newest) {
             match (old, new) {
                 (Some(old), None) => gone.push(old.uid),
@@ -223,7 +232,7 @@ impl View {
                     rows.push(new);
                 }
                 (None, Some(new)) => {
-                    fresh += 1;
+                    fresh.push(new.uid.get());
                     rows.push(new);
                 }
                 (None, None) => {}
@@ -244,18 +253,29 @@ impl View {
             self.told = Arc::new(told);
             Told::NotRemovals
         };
-        if fresh > 0 {
+        if !fresh.is_empty() {
             self.claim_recent(service).await;
             write::counted(&mut io.out, self.told.len() as u64, "EXISTS");
             if !io.enabled.rev2 {
                 write::counted(&mut io.out, self.recent_count() as u64, "RECENT");
             }
         }
+        if !wish.flags {
+            changed.clear();
+        }
         for uid in changed {
             if let (Ok(at), Some(row)) = (self.told.find(uid), newest.by_uid(uid)) {
                 self.write_flags(&mut io.out, at + 1, &row, &newest, true, io.enabled);
                 io.relieve().await?;
             }
+        }
+        // RFC 5465 §5.2: what the client wants to know of new messages.
+        if !wish.items.is_empty() && !fresh.is_empty() {
+            let set = MessageSet::Numbers(SequenceSet::of(fresh));
+            let items = wish.items.to_vec();
+            let command = Fetch { uid: true, set, items, changed_since: None, vanished: false, partial: None };
+            // One that went meanwhile is passed over, and told of next.
+            fetch::fetch(service, io, self, command).await?;
         }
         Ok(outcome)
     }

@@ -285,12 +285,11 @@ fn annotations() {
     }
 }
 
-/// `ANNOTATION_NEWS` changes wait for who does not look; with one more he is let go, since he would miss some.
+/// `ACCOUNT_NEWS` changes wait for who does not look; with one more he is let go, since he would miss some.
 #[test]
 fn changes_of_annotations_that_wait() {
     let world = World::new();
-    for (changes, last) in [(limits::ANNOTATION_NEWS, "t OK"), (limits::ANNOTATION_NEWS + 1, "* BYE More annotations")]
-    {
+    for (changes, last) in [(limits::ACCOUNT_NEWS, "t OK"), (limits::ACCOUNT_NEWS + 1, "* BYE More annotations")] {
         let (mut client, mut other) = (logged_in(&world), logged_in(&world));
         client.command("ENABLE METADATA");
         for n in 0..changes {
@@ -299,6 +298,28 @@ fn changes_of_annotations_that_wait() {
         client.send(b"t NOOP\r\n").unwrap();
         let said = until(&mut client, last.split(' ').next().unwrap());
         assert!(said.lines().any(|line| line.starts_with(last)), "{changes}: {said}");
-        assert!(said.matches("* METADATA INBOX /private/a").count() <= limits::ANNOTATION_NEWS);
+        assert!(said.matches("* METADATA INBOX /private/a").count() <= limits::ACCOUNT_NEWS);
+    }
+}
+
+/// `ACCOUNT_NEWS` again, for NOTIFY: with one more the client is told that it misses some, and is told of nothing any more
+/// (RFC 5465 §5.8). The half of a command keeps what happens from being told at once.
+#[test]
+fn changes_that_wait_for_who_is_notified() {
+    let world = World::new();
+    for changes in [limits::ACCOUNT_NEWS, limits::ACCOUNT_NEWS + 1] {
+        let (mut client, mut other) = (logged_in(&world), logged_in(&world));
+        client.command("NOTIFY SET (personal (MailboxMetadataChange))");
+        client.send(b"t NO").unwrap();
+        for n in 0..changes {
+            other.command(&format!("SETMETADATA INBOX (/private/a \"{changes} {n}\")"));
+        }
+        client.send(b"OP\r\n").unwrap();
+        let said = until(&mut client, "t ");
+        let is_lost = said.contains("* OK [NOTIFICATIONOVERFLOW] Too much happened");
+        assert_eq!(is_lost, changes > limits::ACCOUNT_NEWS, "{said}");
+        other.command("SETMETADATA INBOX (/private/a \"last\")");
+        let then = client.command("NOOP");
+        assert!(!is_lost || then.starts_with("t OK"), "{then}");
     }
 }

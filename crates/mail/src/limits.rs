@@ -41,8 +41,8 @@ limits! {
     ANNOTATIONS_PER_MAILBOX: usize = 100;
     /// Annotations of one account, its mailboxes' among them: with the longest values 32 MiB.
     ANNOTATIONS_PER_ACCOUNT: usize = 2_000;
-    /// Changes of annotations that wait for one session to look; one for which more wait is ended.
-    ANNOTATION_NEWS: usize = 1_000;
+    /// Changes of names and annotations that wait for one session to look; with more it is told that it misses some.
+    ACCOUNT_NEWS: usize = 1_000;
 
     // SMTP, received.
     /// Octets of a command line with CRLF (RFC 5321 §4.5.3.1.4 says 512; parameters and AUTH add to it).
@@ -167,6 +167,10 @@ limits! {
     IMAP_DISCARDED_LITERAL: usize = 256 * MIB;
     /// Octets of a LIST's patterns together, its reference counted with each: matching takes time of pattern times name.
     IMAP_PATTERN_LEN: usize = 1024;
+    /// Groups of events of a NOTIFY (RFC 5465).
+    IMAP_NOTIFY_GROUPS: usize = 100;
+    /// Mailboxes whose messages one NOTIFY listens to.
+    IMAP_NOTIFY_MAILBOXES: usize = 20_000;
     /// Strings that one SEARCH looks for in messages: each may read and decode every message of the mailbox.
     IMAP_SEARCH_STRINGS: usize = 256;
     /// Commands in a row that are not grammatical before BYE.

@@ -77,7 +77,7 @@ impl LocalStore {
             directory: RwLock::new(directory),
             views: Views::default(),
             feed: Mutex::default(),
-            annotations: crate::publish::Annotations::default(),
+            listeners: Arc::default(),
             rights: std::sync::atomic::AtomicU64::default(),
             poison: poison.clone(),
             stable: stable.clone(),

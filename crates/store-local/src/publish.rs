@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use mail::{AccountId, MailboxId, limits};
-use store::{AnnotationFeed, AnnotationNews, QueueNews};
+use mail::{AccountId, MailboxId};
+use store::{AccountNews, Listeners, MessageNews, QueueNews};
 use tokio::sync::{mpsc, watch};
 
 use crate::directory::{Directory, DirectoryChange};
@@ -65,42 +65,13 @@ pub(crate) struct Published {
     pub(crate) directory: RwLock<Directory>,
     pub(crate) views: Views,
     pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<Vec<QueueNews>>>>,
-    pub(crate) annotations: Annotations,
+    pub(crate) listeners: Arc<Listeners>,
     /// Grows with each change of what others may do.
     pub(crate) rights: AtomicU64,
     pub(crate) poison: Arc<Poison>,
     pub(crate) stable: Arc<Stable>,
     pub(crate) log: Arc<Log>,
     pub(crate) index: Arc<Index>,
-}
-
-/// Who listens to changes of annotations.
-#[derive(Default)]
-pub(crate) struct Annotations(Mutex<HashMap<AccountId, Vec<mpsc::Sender<Arc<AnnotationNews>>>>>);
-
-impl Annotations {
-    pub(crate) fn listen(&self, account: AccountId) -> AnnotationFeed {
-        let (sender, feed) = mpsc::channel(limits::ANNOTATION_NEWS);
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those who left are forgotten here too, since perhaps nothing ever changes.
-        listeners.retain(|_, senders| {
-            senders.retain(|sender| !sender.is_closed());
-            !senders.is_empty()
-        });
-        listeners.entry(account).or_default().push(sender);
-        feed
-    }
-
-    fn publish(&self, account: AccountId, news: &Arc<AnnotationNews>) {
-        let mut listeners = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(senders) = listeners.get_mut(&account) {
-            // One for whom too much waits loses his feed: he is not told less than all.
-            senders.retain(|sender| sender.try_send(news.clone()).is_ok());
-            if senders.is_empty() {
-                listeners.remove(&account);
-            }
-        }
-    }
 }
 
 /// What a batch did, as others are to hear of it once it is on stable storage.
@@ -110,7 +81,8 @@ pub(crate) struct News {
     queue: Vec<QueueNews>,
     blobs_gone: Vec<u64>,
     directory: Vec<DirectoryChange>,
-    annotated: Vec<(AccountId, Arc<AnnotationNews>)>,
+    accounts: Vec<(AccountId, Arc<AccountNews>)>,
+    messages: BTreeMap<MailboxId, MessageNews>,
     granted: bool,
     /// Octets and messages of accounts.
     used: Vec<(AccountId, u64, u64)>,
@@ -121,9 +93,12 @@ impl Published {
     /// What the transaction that was just committed did. The writer's memory is that of this moment only now.
     pub(crate) fn gather(&self, truth: &mut Truth) -> News {
         let mut news = News { journeys: std::mem::take(&mut truth.journeys), ..News::default() };
-        let watched = self.views.any();
+        let (watched, heard) = (self.views.any(), self.listeners.any_of_messages());
         for effect in std::mem::take(&mut truth.effects) {
             if let Some(id) = effect.mailbox() {
+                if heard {
+                    effect.add_to(news.messages.entry(id).or_default());
+                }
                 if !watched || !(news.updates.contains_key(&id) || self.views.has(id)) {
                     continue;
                 }
@@ -138,7 +113,7 @@ impl Published {
             match effect {
                 Effect::Queue(change) => news.queue.push(change),
                 Effect::BlobGone(number) => news.blobs_gone.push(number),
-                Effect::Annotated(account, change) => news.annotated.push((account, change)),
+                Effect::Account(account, change) => news.accounts.push((account, change)),
                 Effect::Granted => news.granted = true,
                 Effect::Directory(change) => news.directory.push(*change),
                 _ => {}
@@ -172,11 +147,15 @@ impl Published {
         if news.granted {
             self.rights.fetch_add(1, Ordering::Release);
         }
-        for (account, change) in news.annotated {
-            self.annotations.publish(account, &change);
+        for (account, change) in news.accounts {
+            self.listeners.tell(account, &change);
         }
         for (id, update) in news.updates {
             self.views.publish(id, update);
+        }
+        // After the views: who is told looks there.
+        for (id, what) in news.messages {
+            self.listeners.tell_messages(id, what);
         }
         news.blobs_gone.into_iter().for_each(|number| self.blob_gone(number));
         self.index.came(news.journeys);

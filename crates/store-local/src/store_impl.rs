@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, limits};
 use rusqlite::Connection;
 use store::{
-    Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange,
     Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed,
     QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
@@ -381,8 +381,8 @@ impl Store for LocalStore {
         self.change(move |truth, _| truth.annotate(account, mailbox.as_deref(), &changes)).await
     }
 
-    fn annotation_feed(&self, account: AccountId) -> AnnotationFeed {
-        self.published.annotations.listen(account)
+    fn listen(&self, account: AccountId) -> AccountWatch {
+        self.published.listeners.listen(account)
     }
 
     async fn grants(&self, mailbox: MailboxId) -> StoreResult<Vec<Grant>> {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 
 use crate::{
-    Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Balance, Body, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Journey,
     JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed, QueueItem,
     QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome,
@@ -171,15 +171,16 @@ pub trait Store: Send + Sync + 'static {
     /// Annotations of a mailbox, or the account's own, by name. A mailbox with a special use has [`crate::SPECIAL_USE_ENTRY`].
     async fn annotations(&self, account: AccountId, mailbox: Option<&str>) -> StoreResult<Vec<Annotation>>;
     /// Changes annotations of a mailbox, or the account's own: all, or none. They go where the mailbox goes, and go with it.
-    /// Returns the change's place in the account's order, as [`AnnotationFeed`] has it; `None`: all was so already.
+    /// Returns the change's place in the account's order, as [`crate::AccountNews`] has it; `None`: all was so already.
     async fn annotate(
         &self,
         account: AccountId,
         mailbox: Option<&str>,
         changes: Vec<AnnotationChange>,
     ) -> StoreResult<Durable<Option<ModSeq>>>;
-    /// Hear of what changes in the account's annotations from now on, one's own changes too.
-    fn annotation_feed(&self, account: AccountId) -> AnnotationFeed;
+
+    /// An ear on an account, and on mailboxes: hears of what it asks for, from then on, its own changes too.
+    fn listen(&self, account: AccountId) -> AccountWatch;
 
     // ---- Sharing --------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@
 //!
 //! **Data** comes in as [`Stage`] (the bytes of a message under way) and as values; answers go out
 //! after they are durable, as [`mail::Durable`] where somebody relies on it. What changed is
-//! published through [`MailboxWatch`], [`AnnotationFeed`] and [`QueueFeed`], after COMMIT, never before.
+//! published through [`MailboxWatch`], [`AccountWatch`] and [`QueueFeed`], after COMMIT, never before.
 
 mod acl;
 mod annotation;
@@ -20,18 +20,20 @@ mod directory;
 mod error;
 mod failpoint;
 pub mod journey;
+mod listen;
 mod mailbox;
 mod queue;
 mod snapshot;
 
 pub use acl::{Grant, GrantChange, GrantOperation, SharedMailbox};
-pub use annotation::{Annotation, AnnotationChange, AnnotationFeed, AnnotationNews, SPECIAL_USE_ENTRY};
+pub use annotation::{Annotation, AnnotationChange, SPECIAL_USE_ENTRY};
 pub use api::{CheckFinding, MaildropLock, Store};
 pub use body::{Body, Stage};
 pub use directory::{Account, AccountState, Alias, DirectoryEntry, DomainRecord, NewAccount, PasswordHash, ScramKeys};
 pub use error::{StoreError, StoreResult};
 pub use failpoint::failpoint;
 pub use journey::{Event, Journey, JourneyQuery, Tls, What};
+pub use listen::{AccountNews, AccountWatch, Heard, Interest, Listeners, MessageNews};
 pub use mailbox::{
     AppendMessage, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse, StoreOutcome,
     canonical_name,

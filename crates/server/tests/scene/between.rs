@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 use store::{
-    Acceptance, Accepted, Account, AccountState, Alias, Annotation, AnnotationChange, AnnotationFeed, AppendMessage,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange,
     Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed,
     QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
@@ -249,8 +249,8 @@ impl Store for Between {
         self.call("annotate", self.store.annotate(account, mailbox, changes)).await
     }
 
-    fn annotation_feed(&self, account: AccountId) -> AnnotationFeed {
-        self.store.annotation_feed(account)
+    fn listen(&self, account: AccountId) -> AccountWatch {
+        self.store.listen(account)
     }
 
     async fn grants(&self, mailbox: MailboxId) -> StoreResult<Vec<Grant>> {

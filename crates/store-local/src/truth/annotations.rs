@@ -1,14 +1,13 @@
 //! Annotations of mailboxes and accounts (RFC 5464).
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use mail::{AccountId, MailboxId, ModSeq, limits};
 use rusqlite::params;
-use store::{AnnotationChange, AnnotationNews, SPECIAL_USE_ENTRY, SpecialUse, StoreError, StoreResult};
+use store::{AccountNews, AnnotationChange, SPECIAL_USE_ENTRY, SpecialUse, StoreError, StoreResult};
 
+use super::Truth;
 use super::mailboxes::{attribute, checked_name};
-use super::{Effect, Truth};
 
 /// Stands for the mailbox of annotations that are the account's own.
 pub(crate) const NO_MAILBOX: u64 = 0;
@@ -130,8 +129,7 @@ impl Truth {
         cell.modseq += 1;
         let modseq = cell.modseq;
         self.exec("UPDATE accounts SET modseq = ?2 WHERE id = ?1", params![account.0, modseq])?;
-        let news = AnnotationNews { modseq: ModSeq(modseq), mailbox, entries };
-        self.effects.push(Effect::Annotated(account, Arc::new(news)));
+        self.tell(account, AccountNews::Annotated { modseq: ModSeq(modseq), mailbox, entries });
         Ok(Some(ModSeq(modseq)))
     }
 

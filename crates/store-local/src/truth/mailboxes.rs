@@ -1,10 +1,11 @@
 //! Making, renaming, deleting mailboxes, and subscriptions.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use mail::{AccountId, MailboxId, Timestamp, Uid, limits};
 use rusqlite::params;
-use store::{SpecialUse, StoreError, StoreResult};
+use store::{AccountNews, SpecialUse, StoreError, StoreResult};
 
 use super::{Effect, MailboxCell, Truth};
 
@@ -131,6 +132,7 @@ impl Truth {
         {
             self.inherit_grants(parent.0, id)?;
         }
+        self.tell(account, AccountNews::Created(name.to_owned()));
         Ok(MailboxId(id))
     }
 
@@ -212,6 +214,7 @@ impl Truth {
             "UPDATE names SET mailbox = NULL, special_use = NULL WHERE account = ?1 AND name = ?2",
             params![account.0, old],
         )?;
+        self.tell(account, AccountNews::Renamed { from: old.to_owned(), to: new.to_owned() });
         Ok(())
     }
 
@@ -250,6 +253,7 @@ impl Truth {
             "UPDATE names SET mailbox = NULL, special_use = NULL WHERE account = ?1 AND name = ?2",
             params![account.0, name],
         )?;
+        self.tell(account, AccountNews::Deleted(name.to_string()));
         self.drop_name(account, &name)
     }
 
@@ -290,8 +294,10 @@ impl Truth {
         let name = checked_name(name)?;
         self.known_account(account)?;
         if !subscribed {
-            let sql = "UPDATE names SET subscribed = 0 WHERE account = ?1 AND name = ?2";
-            self.exec(sql, params![account.0, name])?;
+            let sql = "UPDATE names SET subscribed = 0 WHERE account = ?1 AND name = ?2 AND subscribed = 1";
+            if self.exec(sql, params![account.0, name])? > 0 {
+                self.tell(account, AccountNews::Subscribed(name.to_string(), false));
+            }
             return self.drop_name(account, &name);
         }
         let sql = "SELECT count(*) FROM names WHERE account = ?1";
@@ -301,7 +307,14 @@ impl Truth {
         }
         let sql = "INSERT INTO names(account, name, mailbox, special_use, subscribed) VALUES (?1, ?2, NULL, NULL, 1)
                    ON CONFLICT DO UPDATE SET subscribed = 1";
-        self.exec(sql, params![account.0, name]).map(drop)
+        self.exec(sql, params![account.0, name])?;
+        self.tell(account, AccountNews::Subscribed(name.into_owned(), true));
+        Ok(())
+    }
+
+    /// For those who listen to the account.
+    pub(super) fn tell(&mut self, account: AccountId, news: AccountNews) {
+        self.effects.push(Effect::Account(account, Arc::new(news)));
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use mail::{AccountId, Address, Keyword, MailboxId, ModSeq, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, params};
-use store::{AnnotationNews, MessageRow, QueueNews, StoreError, StoreResult};
+use store::{AccountNews, MessageRow, QueueNews, StoreError, StoreResult};
 
 pub(crate) use accept::Plan;
 pub(crate) use annotations::NO_MAILBOX;
@@ -58,8 +58,8 @@ pub(crate) enum Effect {
     Queue(QueueNews),
     /// News of the directory.
     Directory(Box<DirectoryChange>),
-    /// Annotations of the account or its mailboxes changed.
-    Annotated(AccountId, Arc<AnnotationNews>),
+    /// Annotations or names of the account changed.
+    Account(AccountId, Arc<AccountNews>),
     /// Somebody may do more or less in a mailbox than before.
     Granted,
     /// No row points to this blob any more.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use mail::{AccountId, limits};
 
 use super::{NOW, account};
-use crate::{Annotation, AnnotationChange, SPECIAL_USE_ENTRY, SpecialUse, Store, StoreError, StoreResult};
+use crate::{
+    AccountNews, Annotation, AnnotationChange, FlagChange, FlagOperation, Interest, MessageNews, SPECIAL_USE_ENTRY,
+    SpecialUse, Store, StoreError, StoreResult,
+};
 
 fn change(entry: &str, value: Option<&[u8]>) -> AnnotationChange {
     AnnotationChange { entry: entry.to_owned(), value: value.map(<[u8]>::to_vec) }
@@ -139,42 +142,93 @@ pub async fn annotations_are_bounded(store: Arc<impl Store>) {
     assert!(store.mailbox(a, "other").await.unwrap().is_none());
 }
 
-/// All who listen hear of each change once, with the place by which its maker knows it; one who does not look for too long
-/// hears no more, not less.
+/// All who listen hear of each change once, with the place by which its maker knows it.
 pub async fn changes_of_annotations_are_told(store: Arc<impl Store>) {
     let store = &*store;
     let a = account(store, "a@x.example").await;
     let b = account(store, "b@x.example").await;
-    let (mut one, mut other) = (store.annotation_feed(a), store.annotation_feed(a));
-    let mut stranger = store.annotation_feed(b);
+    let ear = |account| {
+        let watch = store.listen(account);
+        watch.set_interest(Interest { annotations: true, ..Interest::default() });
+        watch
+    };
+    let (one, other, stranger) = (ear(a), ear(a), ear(b));
     let changes = vec![change("/private/b", Some(b"x")), change("/private/a", Some(b"x"))];
     let first = store.annotate(a, Some("inbox"), changes.clone()).await.unwrap().into_inner().unwrap();
     assert_eq!(store.annotate(a, Some("inbox"), changes).await.unwrap().into_inner(), None);
     let second = store.annotate(a, None, vec![change("/private/a", Some(b"y"))]).await.unwrap().into_inner().unwrap();
     assert!(second > first);
-    for feed in [&mut one, &mut other] {
-        let news = feed.recv().await.unwrap();
-        assert_eq!((news.modseq, news.mailbox.as_deref()), (first, Some("INBOX")));
-        assert_eq!(news.entries, ["/private/a", "/private/b"]);
-        let news = feed.recv().await.unwrap();
-        assert_eq!(
-            (news.modseq, news.mailbox.as_deref(), news.entries.as_slice()),
-            (second, None, &["/private/a".into()][..])
-        );
-        assert!(feed.try_recv().is_err());
+    store.create_mailbox(a, "work", None).await.unwrap().into_inner();
+    let told = |modseq, mailbox: Option<&str>, entries: &[&str]| AccountNews::Annotated {
+        modseq,
+        mailbox: mailbox.map(str::to_owned),
+        entries: entries.iter().map(|&entry| entry.to_owned()).collect(),
+    };
+    for watch in [&one, &other] {
+        watch.changed().await;
+        let heard: Vec<AccountNews> = watch.take().news.iter().map(|news| AccountNews::clone(news)).collect();
+        let both = told(first, Some("INBOX"), &["/private/a", "/private/b"]);
+        assert_eq!(heard, [both, told(second, None, &["/private/a"])]);
     }
-    assert!(stranger.try_recv().is_err());
+    assert!(stranger.take().news.is_empty());
+}
 
-    for n in 0..limits::ANNOTATION_NEWS {
-        set(store, a, None, "/private/n", Some(n.to_string().as_bytes())).await.unwrap();
-    }
-    for _ in 0..limits::ANNOTATION_NEWS {
-        one.recv().await.unwrap();
-    }
-    set(store, a, None, "/private/n", None).await.unwrap();
-    assert_eq!(one.recv().await.unwrap().entries, ["/private/n"]);
-    for _ in 0..limits::ANNOTATION_NEWS {
-        other.recv().await.unwrap();
-    }
-    assert!(other.recv().await.is_none());
+/// Who listens to names hears of each as it is made, renamed, subscribed to and deleted.
+pub async fn changes_of_names_are_told(store: Arc<impl Store>) {
+    let store = &*store;
+    let a = account(store, "a@x.example").await;
+    let watch = store.listen(a);
+    watch.set_interest(Interest { names: true, ..Interest::default() });
+    store.create_mailbox(a, "a/b", None).await.unwrap().into_inner();
+    store.rename_mailbox(a, "a", "c", super::NOW).await.unwrap().into_inner();
+    store.subscribe(a, "c", true).await.unwrap().into_inner();
+    store.subscribe(a, "c", false).await.unwrap().into_inner();
+    store.subscribe(a, "c", false).await.unwrap().into_inner();
+    store.delete_mailbox(a, "c/b").await.unwrap().into_inner();
+    set(store, a, None, "/private/a", Some(b"x")).await.unwrap();
+    let name = str::to_owned;
+    let renamed = |from, to| AccountNews::Renamed { from: name(from), to: name(to) };
+    let heard: Vec<AccountNews> = watch.take().news.iter().map(|news| AccountNews::clone(news)).collect();
+    assert_eq!(
+        heard,
+        [
+            AccountNews::Created(name("a")),
+            AccountNews::Created(name("a/b")),
+            renamed("a", "c"),
+            renamed("a/b", "c/b"),
+            AccountNews::Subscribed(name("c"), true),
+            AccountNews::Subscribed(name("c"), false),
+            AccountNews::Deleted(name("c/b")),
+        ]
+    );
+}
+
+/// Who listens to mailboxes hears that messages came, went and changed there, and of no others.
+pub async fn changes_of_messages_are_told(store: Arc<impl Store>) {
+    let store = &*store;
+    let a = account(store, "a@x.example").await;
+    let inbox = super::inbox(store, a).await;
+    let sent = store.mailbox(a, "Sent").await.unwrap().unwrap();
+    let watch = store.listen(a);
+    watch.set_interest(Interest { mailboxes: [inbox].into(), ..Interest::default() });
+    let sum = || watch.take().messages.into_iter().collect::<Vec<_>>();
+    super::deliver(store, a, "a@x.example", b"Subject: x\r\n\r\n").await;
+    let none = MessageNews::default();
+    assert_eq!(sum(), [(inbox, MessageNews { arrived: true, ..none })]);
+    let uid = mail::Uid::FIRST;
+    let seen = FlagChange {
+        operation: FlagOperation::Add,
+        flags: mail::Flags::SEEN,
+        keywords: Vec::new(),
+        unchanged_since: None,
+    };
+    store.set_flags(inbox, &[uid], seen.clone()).await.unwrap().into_inner();
+    assert_eq!(sum(), [(inbox, MessageNews { flags: true, ..none })]);
+    store.set_flags(inbox, &[uid], seen).await.unwrap().into_inner();
+    assert_eq!(sum(), []);
+    store.copy(inbox, &[uid], sent, super::NOW).await.unwrap().into_inner();
+    assert_eq!(sum(), []);
+    store.copy(sent, &[uid], inbox, super::NOW).await.unwrap().into_inner();
+    store.expunge(inbox, &[uid]).await.unwrap().into_inner();
+    assert_eq!(sum(), [(inbox, MessageNews { arrived: true, expunged: true, flags: false })]);
 }

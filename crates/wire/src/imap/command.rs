@@ -12,6 +12,7 @@ use super::mailbox::{Create, List, Select, StatusItem};
 use super::metadata::{GetMetadata, SetMetadata};
 use super::multisearch::MultiSearch;
 use super::mutf7::Names;
+use super::notify::Notify;
 use super::search::Search;
 use super::sequence::MessageSet;
 use super::sort::{Sort, Thread};
@@ -112,6 +113,8 @@ pub enum Command {
     SetQuota,
     /// SETACL, DELETEACL, GETACL, LISTRIGHTS, MYRIGHTS (RFC 4314)
     Acl(Acl),
+    /// NOTIFY (RFC 5465)
+    Notify(Notify),
     /// GETMETADATA (RFC 5464)
     GetMetadata(GetMetadata),
     /// SETMETADATA
@@ -199,7 +202,7 @@ impl Cursor<'_> {
     }
 
     fn command_with_arguments(&mut self, name: &str) -> Result<Command, Bad> {
-        const KNOWN: [&str; 24] = [
+        const KNOWN: [&str; 25] = [
             "ID",
             "AUTHENTICATE",
             "LOGIN",
@@ -224,6 +227,7 @@ impl Cursor<'_> {
             "SORT",
             "THREAD",
             "ESEARCH",
+            "NOTIFY",
         ];
         if !KNOWN.contains(&name) {
             return Err(Bad("There is no such command"));
@@ -257,6 +261,7 @@ impl Cursor<'_> {
             }
             "APPEND" => Command::Append(self.append()?),
             "ESEARCH" => Command::MultiSearch(self.multisearch()?),
+            "NOTIFY" => Command::Notify(self.notify()?),
             name => self.message_arguments(name, false)?,
         })
     }
@@ -382,6 +387,7 @@ mod tests {
                 "RETURN", "UNCHANGEDSINCE", "*", "%", "&", "\r\n", "+FLAGS", "CHANGEDSINCE", "1-Jan-2020", "MODSEQ", "USE",
                 "$", "VANISHED", "QRESYNC", "PARTIAL", "-1:-2", "REPLACE", "BINARY", "BINARY.SIZE", "PREVIEW", "LAZY", "UTF8", "~{1+}\r\nx",
                 "SAVE", "MAILBOXID", "SORT", "THREAD", "REFERENCES", "REVERSE", "DATE", "US-ASCII",
+                "NOTIFY", "SET", "selected", "(MessageNew", "MessageExpunge)", "personal", "SETACL", "lrs", "anyone",
                 "GETMETADATA", "SETMETADATA", "MAXSIZE", "DEPTH", "infinity", "/private/a", "/shared", "NIL", "METADATA",
             ]), 0..24)
         ) {

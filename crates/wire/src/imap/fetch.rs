@@ -299,7 +299,7 @@ impl Cursor<'_> {
     }
 
     /// `fetch-att = "ENVELOPE" / "FLAGS" / … / "BODY" ["STRUCTURE"] / "UID" / "BODY" section … / "BODY.PEEK" section …`
-    fn fetch_att(&mut self) -> Result<Item, Bad> {
+    pub(super) fn fetch_att(&mut self) -> Result<Item, Bad> {
         let word = self.word_of(|b| b.is_ascii_alphanumeric() || b == b'.', "A FETCH item is missing")?;
         let named = |alias, peek, text| {
             Item::Section(Section { peek, path: Vec::new(), text, partial: None, alias: Some(alias) })

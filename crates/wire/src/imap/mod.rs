@@ -23,6 +23,7 @@ pub mod mailbox;
 pub mod metadata;
 pub mod multisearch;
 pub mod mutf7;
+pub mod notify;
 pub mod reply;
 pub mod search;
 pub mod sequence;

@@ -1,0 +1,277 @@
+//! What happens in an account, for those who listen (RFC 5465, RFC 5464 §4.4): each hears of what it asked for, and is not
+//! woken by anything else.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mail::{AccountId, MailboxId, ModSeq, limits};
+use tokio::sync::Notify;
+
+/// Something that one commit did to an account, but for its messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountNews {
+    /// Annotations changed.
+    Annotated {
+        /// The change's place in the account's order: who made it knows his own by it.
+        modseq: ModSeq,
+        /// The mailbox by its name of then; `None`: the account's own.
+        mailbox: Option<String>,
+        /// Those that are new, changed or gone.
+        entries: Vec<String>,
+    },
+    /// A mailbox is new.
+    Created(String),
+    /// A mailbox is gone; its name may still have others below it.
+    Deleted(String),
+    /// A mailbox has another name.
+    Renamed {
+        /// The old one.
+        from: String,
+        /// The new one.
+        to: String,
+    },
+    /// A name is subscribed to, or no more.
+    Subscribed(String, bool),
+}
+
+/// What happened to messages of a mailbox since its listener looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MessageNews {
+    /// Some came.
+    pub arrived: bool,
+    /// Some went.
+    pub expunged: bool,
+    /// Some have other flags.
+    pub flags: bool,
+}
+
+/// What a listener wants to hear.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// Of annotations, the account's own and its mailboxes'.
+    pub annotations: bool,
+    /// Of names and subscriptions.
+    pub names: bool,
+    /// Of messages in these mailboxes, whosoever they are.
+    pub mailboxes: HashSet<MailboxId>,
+}
+
+/// What waited for a listener.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// In the order of the commits.
+    pub news: Vec<Arc<AccountNews>>,
+    /// By mailbox, however many commits.
+    pub messages: BTreeMap<MailboxId, MessageNews>,
+    /// More happened than waits for anybody (`limits::ACCOUNT_NEWS`): not all of `news` is there.
+    pub lost: bool,
+}
+
+#[derive(Default)]
+struct Waiting {
+    news: VecDeque<Arc<AccountNews>>,
+    messages: BTreeMap<MailboxId, MessageNews>,
+    lost: bool,
+}
+
+struct Listener {
+    account: AccountId,
+    interest: Mutex<Interest>,
+    waiting: Mutex<Waiting>,
+    wake: Notify,
+}
+
+impl Listener {
+    fn has_news(&self) -> bool {
+        let waiting = locked(&self.waiting);
+        waiting.lost || !waiting.news.is_empty() || !waiting.messages.is_empty()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// For engines: all who listen, and what is told to them after a commit.
+#[derive(Default)]
+pub struct Listeners(Mutex<Registry>);
+
+#[derive(Default)]
+struct Registry {
+    accounts: HashMap<AccountId, Vec<Arc<Listener>>>,
+    mailboxes: HashMap<MailboxId, Vec<Arc<Listener>>>,
+}
+
+impl Listeners {
+    /// One more, who asks for nothing yet.
+    pub fn listen(self: &Arc<Self>, account: AccountId) -> AccountWatch {
+        let listener =
+            Arc::new(Listener { account, interest: Mutex::default(), waiting: Mutex::default(), wake: Notify::new() });
+        locked(&self.0).accounts.entry(account).or_default().push(listener.clone());
+        AccountWatch { listener, all: self.clone() }
+    }
+
+    /// Whether anybody wants to hear of messages: else engines need not say what they did.
+    pub fn any_of_messages(&self) -> bool {
+        !locked(&self.0).mailboxes.is_empty()
+    }
+
+    /// Tells who wants to hear it.
+    pub fn tell(&self, account: AccountId, news: &Arc<AccountNews>) {
+        let registry = locked(&self.0);
+        for listener in registry.accounts.get(&account).into_iter().flatten() {
+            let interest = locked(&listener.interest);
+            let wanted = match **news {
+                AccountNews::Annotated { .. } => interest.annotations,
+                _ => interest.names,
+            };
+            drop(interest);
+            if !wanted {
+                continue;
+            }
+            let mut waiting = locked(&listener.waiting);
+            if waiting.news.len() < limits::ACCOUNT_NEWS {
+                waiting.news.push_back(news.clone());
+            } else {
+                waiting.lost = true;
+            }
+            drop(waiting);
+            listener.wake.notify_one();
+        }
+    }
+
+    /// Tells what happened to messages of a mailbox.
+    pub fn tell_messages(&self, mailbox: MailboxId, what: MessageNews) {
+        let registry = locked(&self.0);
+        for listener in registry.mailboxes.get(&mailbox).into_iter().flatten() {
+            let mut waiting = locked(&listener.waiting);
+            let sum = waiting.messages.entry(mailbox).or_default();
+            sum.arrived |= what.arrived;
+            sum.expunged |= what.expunged;
+            sum.flags |= what.flags;
+            drop(waiting);
+            listener.wake.notify_one();
+        }
+    }
+}
+
+impl Registry {
+    fn set_mailboxes(&mut self, listener: &Arc<Listener>, before: &HashSet<MailboxId>, now: &HashSet<MailboxId>) {
+        for gone in before.difference(now) {
+            if let Some(listeners) = self.mailboxes.get_mut(gone) {
+                listeners.retain(|other| !Arc::ptr_eq(other, listener));
+                if listeners.is_empty() {
+                    self.mailboxes.remove(gone);
+                }
+            }
+        }
+        for new in now.difference(before) {
+            self.mailboxes.entry(*new).or_default().push(listener.clone());
+        }
+    }
+}
+
+/// An ear on an account; dropping it ends that.
+pub struct AccountWatch {
+    listener: Arc<Listener>,
+    all: Arc<Listeners>,
+}
+
+impl AccountWatch {
+    /// From now on, this is what it hears of.
+    pub fn set_interest(&self, interest: Interest) {
+        let mut registry = locked(&self.all.0);
+        let before = std::mem::replace(&mut *locked(&self.listener.interest), interest.clone());
+        registry.set_mailboxes(&self.listener, &before.mailboxes, &interest.mailboxes);
+    }
+
+    /// Takes what waits.
+    pub fn take(&self) -> Heard {
+        let Waiting { news, messages, lost } = std::mem::take(&mut *locked(&self.listener.waiting));
+        Heard { news: news.into(), messages, lost }
+    }
+
+    /// Returns when something waits.
+    pub async fn changed(&self) {
+        loop {
+            let woken = self.listener.wake.notified();
+            if self.listener.has_news() {
+                return;
+            }
+            woken.await;
+        }
+    }
+}
+
+impl Drop for AccountWatch {
+    fn drop(&mut self) {
+        self.set_interest(Interest::default());
+        let mut registry = locked(&self.all.0);
+        if let Some(listeners) = registry.accounts.get_mut(&self.listener.account) {
+            listeners.retain(|other| !Arc::ptr_eq(other, &self.listener));
+            if listeners.is_empty() {
+                registry.accounts.remove(&self.listener.account);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `ACCOUNT_NEWS`: so many wait, one more and the listener knows that some are missing. Messages are summed up.
+    #[test]
+    fn what_waits_is_bounded() {
+        let all = Arc::new(Listeners::default());
+        let watch = all.listen(AccountId(1));
+        let news = Arc::new(AccountNews::Created("x".into()));
+        all.tell(AccountId(1), &news);
+        assert!(watch.take().news.is_empty());
+        watch.set_interest(Interest { names: true, mailboxes: [MailboxId(7)].into(), ..Interest::default() });
+        for _ in 0..limits::ACCOUNT_NEWS {
+            all.tell(AccountId(1), &news);
+            all.tell(AccountId(2), &news);
+            all.tell_messages(MailboxId(7), MessageNews { arrived: true, ..MessageNews::default() });
+            all.tell_messages(MailboxId(8), MessageNews { flags: true, ..MessageNews::default() });
+        }
+        all.tell_messages(MailboxId(7), MessageNews { expunged: true, ..MessageNews::default() });
+        let heard = watch.take();
+        assert!((heard.news.len(), heard.lost) == (limits::ACCOUNT_NEWS, false));
+        let sum = MessageNews { arrived: true, expunged: true, flags: false };
+        assert_eq!(heard.messages, [(MailboxId(7), sum)].into());
+        for _ in 0..=limits::ACCOUNT_NEWS {
+            all.tell(AccountId(1), &news);
+        }
+        assert!(watch.take().lost && !watch.take().lost);
+    }
+
+    /// Nothing is kept of who left.
+    #[test]
+    fn who_leaves_is_forgotten() {
+        let all = Arc::new(Listeners::default());
+        let (one, other) = (all.listen(AccountId(1)), all.listen(AccountId(1)));
+        let interest = Interest { mailboxes: [MailboxId(7)].into(), ..Interest::default() };
+        one.set_interest(interest.clone());
+        other.set_interest(interest);
+        drop(one);
+        assert!(all.any_of_messages());
+        drop(other);
+        assert!(!all.any_of_messages() && locked(&all.0).accounts.is_empty());
+    }
+
+    /// Whoever waits is woken by what it asked for alone.
+    #[tokio::test]
+    async fn who_did_not_ask_is_not_woken() {
+        let all = Arc::new(Listeners::default());
+        let watch = all.listen(AccountId(1));
+        watch.set_interest(Interest { mailboxes: [MailboxId(7)].into(), ..Interest::default() });
+        let mut changed = Box::pin(watch.changed());
+        let mut woken = async || std::future::poll_fn(|cx| std::task::Poll::Ready(changed.as_mut().poll(cx))).await;
+        all.tell(AccountId(1), &Arc::new(AccountNews::Created("x".into())));
+        all.tell_messages(MailboxId(8), MessageNews { arrived: true, ..MessageNews::default() });
+        assert!(woken().await.is_pending());
+        all.tell_messages(MailboxId(7), MessageNews { arrived: true, ..MessageNews::default() });
+        assert!(woken().await.is_ready());
+    }
+}
