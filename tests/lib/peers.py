@@ -25,17 +25,18 @@ class Peer:
     """One Postfix with Dovecot's LMTP and IMAP behind it, for one domain.
 
     users: local parts with a maildir, each with itself as password. Everything is stored under `folder` (same
-    file system as the caller's). whole: with TLS, POP3, submission and special-use folders as well.
+    file system as the caller's). whole: with TLS, POP3, submission and special-use folders as well. kind: how Dovecot
+    keeps mail; `files` and `holding` are for maildir.
     """
 
-    def __init__(self, domain, users=("carol", "dave"), folder=None, settings=(), whole=False, authority=None):
+    def __init__(self, domain, users=("carol", "dave"), folder=None, settings=(), whole=False, authority=None, kind="maildir"):
         base = folder or os.environ.get("POSTRIDER_TEST_DIR")
         # Postfix's daemons run as the user postfix: every folder above must be passable.
         self.top = pathlib.Path(tempfile.mkdtemp(prefix="postrider-peer-", dir=base))
         self.top.chmod(0o755)
         self.domain, self.users, self.settings = domain, list(users), dict(settings)
         self.smtp, self.imap, self.lmtp = free_port(), free_port(), free_port()
-        self.whole = whole
+        self.whole, self.kind = whole, kind
         if whole:
             self.imaps, self.pop3, self.pop3s, self.sasl = free_port(), free_port(), free_port(), free_port()
             self.submission, self.submissions = free_port(), free_port()
@@ -69,7 +70,7 @@ default_login_user = dovenull
 first_valid_uid = 1
 mail_uid = {self.uid}
 mail_gid = {self.gid}
-mail_location = maildir:{self.mail}/%n
+mail_location = {self.kind}:{self.mail}/%n
 mail_home = {self.mail}/%n-home
 default_process_limit = 200
 default_client_limit = 2000
