@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mail::{AccountId, MailboxId, Rights, Timestamp, Uid, limits};
-use store::{AppendMessage, Stage, StoreError};
+use store::{AppendMessage, Appended, Stage, StoreError};
 use wire::imap::SequenceSet;
 use wire::imap::append::{self, Append, Data, Next, Open, Parts, Tail, tail};
 use wire::imap::frame::{Framed, Limits, Literal};
@@ -194,19 +194,14 @@ async fn fill(
 }
 
 async fn put(service: Arc<Service>, target: MailboxId, messages: Vec<Staged>, now: Timestamp) -> Reply {
-    let uids = match service.store.append(target, messages, now).await {
-        Ok(uids) => uids.into_inner(),
-        Err(error) => return target_refusal(&error),
-    };
-    let reply = Reply::ok("Appended");
-    match service.store.status(target).await {
+    match service.store.append(target, messages, now).await {
         // RFC 4315 §3
-        Ok(status) => {
+        Ok(appended) => {
+            let Appended { uid_validity, uids } = appended.into_inner();
             let set = SequenceSet::of(uids.into_iter().map(Uid::get));
-            reply.with_code(format!("APPENDUID {} {set}", status.uid_validity.0))
+            Reply::ok("Appended").with_code(format!("APPENDUID {} {set}", uid_validity.0))
         }
-        // Deleted since: the message is no more, and the code with it.
-        Err(_) => reply,
+        Err(error) => target_refusal(&error),
     }
 }
 

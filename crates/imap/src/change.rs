@@ -21,7 +21,8 @@ pub(crate) async fn store(service: &Service, io: &mut Io<'_>, view: &mut View, c
         return Ok(refused);
     }
     let Some(change) = permitted(view.access.rights, command) else { return Ok(refusal(&StoreError::Forbidden)) };
-    let uids = view.uids(command.uid, &command.set);
+    let (before, places) = (view.told.clone(), view.places(command.uid, &command.set));
+    let uids: Vec<Uid> = places.iter().cloned().flat_map(|range| before.range(range)).map(|row| row.uid).collect();
     if uids.is_empty() {
         return Ok(Reply::ok("There is nothing to change"));
     }
@@ -33,18 +34,27 @@ pub(crate) async fn store(service: &Service, io: &mut Io<'_>, view: &mut View, c
     let enabled = io.enabled;
     view.tell_keywords(&mut io.out, &newest);
     let mut told: Vec<MessageRow> = Vec::with_capacity(outcome.stored.len());
-    for uid in &outcome.stored {
-        let (Ok(at), Some(row)) = (view.told.find(*uid), newest.by_uid(*uid)) else { continue };
-        let expected = view.told.get(at).is_some_and(|old| as_asked(&old, &row, command, &newest));
-        // RFC 3501 §6.4.6: .SILENT is for what the client can work out; what another session changed too is told.
-        if !command.silent || !expected {
-            view.write_flags(&mut io.out, at + 1, &row, &newest, command.uid, enabled);
-        } else if enabled.condstore {
-            // RFC 7162 §3.1.3: the MODSEQ is told even so.
-            modseq_only(io, at + 1, &row);
+    let mut stored = outcome.stored.iter().peekable();
+    for range in places {
+        // All three ascend: what the client knows, what was stored, and what is there now.
+        let first = before.get(range.start).map_or(Uid::FIRST, |row| row.uid);
+        let mut now = newest.range(newest.find(first).unwrap_or_else(|at| at)..newest.len()).peekable();
+        for (at, old) in (range.start..).zip(before.range(range)) {
+            while stored.next_if(|uid| **uid < old.uid).is_some() {}
+            while now.next_if(|row| row.uid < old.uid).is_some() {}
+            let (Some(_), Some(row)) = (stored.next_if_eq(&&old.uid), now.next_if(|row| row.uid == old.uid)) else {
+                continue;
+            };
+            // RFC 3501 §6.4.6: .SILENT is for what the client can work out; what another session changed too is told.
+            if !command.silent || !as_asked(&old, &row, command, &newest) {
+                view.write_flags(&mut io.out, at + 1, &row, &newest, command.uid, enabled);
+            } else if enabled.condstore {
+                // RFC 7162 §3.1.3: the MODSEQ is told even so.
+                modseq_only(io, at + 1, &row);
+            }
+            told.push(row);
+            io.relieve().await?;
         }
-        told.push(row);
-        io.relieve().await?;
     }
     let missing = outcome.stored.len() + outcome.modified.len() < uids.len();
     view.has_told(&newest, &told);

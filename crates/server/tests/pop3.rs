@@ -83,7 +83,7 @@ impl World {
                 let now = Timestamp::from_secs(0);
                 staged.push((stage, AppendMessage { flags: Flags::NONE, keywords: Vec::new(), internal_date: now }));
             }
-            let uids = self.store.append(self.inbox, staged, Timestamp::from_secs(0)).await.unwrap().into_inner();
+            let uids = self.store.append(self.inbox, staged, Timestamp::from_secs(0)).await.unwrap().into_inner().uids;
             drop(lock);
             uids
         })

@@ -22,6 +22,7 @@ mod error;
 
 mod finder;
 mod log;
+mod names;
 mod open;
 mod options;
 mod publish;

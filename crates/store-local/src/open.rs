@@ -15,6 +15,7 @@ use crate::directory::Directory;
 use crate::error::OpenError;
 use crate::finder::{Filler, Index};
 use crate::log::{Appender, BLOBS, Log, Place, Submission};
+use crate::names::Names;
 use crate::options::Options;
 use crate::publish::{Poison, Published};
 use crate::readers::Readers;
@@ -76,6 +77,7 @@ impl LocalStore {
         let published = Arc::new(Published {
             directory: RwLock::new(directory),
             views: Views::default(),
+            names: Names::default(),
             feed: Mutex::default(),
             listeners: Arc::default(),
             rights: std::sync::atomic::AtomicU64::default(),

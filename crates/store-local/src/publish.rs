@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use crate::directory::{Directory, DirectoryChange};
 use crate::finder::Index;
 use crate::log::{BLOBS, Log};
+use crate::names::Names;
 use crate::truth::{Effect, Stable, Truth};
 use crate::views::{After, Update, Views};
 
@@ -64,6 +65,7 @@ impl Poison {
 pub(crate) struct Published {
     pub(crate) directory: RwLock<Directory>,
     pub(crate) views: Views,
+    pub(crate) names: Names,
     pub(crate) feed: Mutex<Option<mpsc::UnboundedSender<Vec<QueueNews>>>>,
     pub(crate) listeners: Arc<Listeners>,
     /// Grows with each change of what others may do.
@@ -87,6 +89,8 @@ pub(crate) struct News {
     /// Octets and messages of accounts.
     used: Vec<(AccountId, u64, u64)>,
     journeys: u64,
+    /// A mailbox has another name, or none any more.
+    renamed: bool,
 }
 
 impl Published {
@@ -116,6 +120,7 @@ impl Published {
                 Effect::Account(account, change) => news.accounts.push((account, change)),
                 Effect::Granted => news.granted = true,
                 Effect::Directory(change) => news.directory.push(*change),
+                Effect::Renamed => news.renamed = true,
                 _ => {}
             }
         }
@@ -143,6 +148,9 @@ impl Published {
             for (id, used, messages) in news.used {
                 directory.set_use(id, used, messages);
             }
+        }
+        if news.renamed {
+            self.names.forget();
         }
         if news.granted {
             self.rights.fetch_add(1, Ordering::Release);

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, limits};
 use rusqlite::Connection;
 use store::{
-    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage, Appended,
     Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange,
     Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed,
     QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
@@ -220,7 +220,7 @@ impl Store for LocalStore {
         mailbox: MailboxId,
         messages: Vec<(Box<dyn Stage>, AppendMessage)>,
         now: Timestamp,
-    ) -> StoreResult<Durable<Vec<Uid>>> {
+    ) -> StoreResult<Durable<Appended>> {
         let mut bodies = Vec::with_capacity(messages.len());
         let mut rows = Vec::with_capacity(messages.len());
         for (stage, message) in messages {
@@ -245,8 +245,8 @@ impl Store for LocalStore {
             if truth.expunge(from, &[old])?.is_empty() {
                 return Err(StoreError::NotFound("the message to be replaced".into()));
             }
-            let uids = truth.append(to, std::slice::from_ref(&message), places, now)?;
-            uids.first().copied().ok_or_else(|| StoreError::Failed("a message came without its bytes".into()))
+            let appended = truth.append(to, std::slice::from_ref(&message), places, now)?;
+            appended.uids.first().copied().ok_or_else(|| StoreError::Failed("a message came without its bytes".into()))
         })
         .await
     }
@@ -258,8 +258,16 @@ impl Store for LocalStore {
     async fn mailbox(&self, account: AccountId, name: &str) -> StoreResult<Option<MailboxId>> {
         // A name that can't be is no mailbox.
         let Ok(name) = checked_name(name) else { return Ok(None) };
-        let name = name.into_owned();
-        self.readers.read(move |conn| read::mailbox(conn, account, &name)).await
+        let question = match self.published.names.get(account, name.into_owned()) {
+            Ok(mailbox) => return Ok(Some(mailbox)),
+            Err(question) => question,
+        };
+        let look = move |conn: &Connection| Ok((read::mailbox(conn, question.account(), question.name())?, question));
+        let (mailbox, question) = self.readers.read(look).await?;
+        if let Some(mailbox) = mailbox {
+            self.published.names.put(question, mailbox);
+        }
+        Ok(mailbox)
     }
 
     async fn create_mailbox(

@@ -312,7 +312,7 @@ impl Pair {
             let message = Message { flags, keywords: named(&keywords), bytes, changed: self.step };
             expected.push(self.model[mailbox].add(message));
         }
-        let uids = self.store.append(self.ids[mailbox], messages, NOW).await.unwrap().into_inner();
+        let uids = self.store.append(self.ids[mailbox], messages, NOW).await.unwrap().into_inner().uids;
         assert_eq!(uids, real(&expected));
     }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 
 use crate::{
-    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage, Appended,
     Balance, Body, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Journey,
     JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed, QueueItem,
     QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome,
@@ -92,7 +92,7 @@ pub trait Store: Send + Sync + 'static {
         mailbox: MailboxId,
         messages: Vec<(Box<dyn Stage>, AppendMessage)>,
         now: Timestamp,
-    ) -> StoreResult<Durable<Vec<Uid>>>;
+    ) -> StoreResult<Durable<Appended>>;
 
     /// Puts a message into `to` and removes `old` from `from`, in one commit (RFC 8508). `NotFound` where the old one is
     /// gone.

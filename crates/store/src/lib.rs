@@ -35,7 +35,7 @@ pub use failpoint::failpoint;
 pub use journey::{Event, Journey, JourneyQuery, Tls, What};
 pub use listen::{AccountNews, AccountWatch, Heard, Interest, Listeners, MessageNews};
 pub use mailbox::{
-    AppendMessage, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse, StoreOutcome,
+    AppendMessage, Appended, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse, StoreOutcome,
     canonical_name,
 };
 pub use queue::{

@@ -93,6 +93,15 @@ pub struct AppendMessage {
     pub internal_date: Timestamp,
 }
 
+/// Where appended messages are (APPENDUID, RFC 4315 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The mailbox's UIDVALIDITY.
+    pub uid_validity: UidValidity,
+    /// In the order of the messages.
+    pub uids: Vec<Uid>,
+}
+
 /// STORE's three forms (RFC 3501 §6.4.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FlagOperation {

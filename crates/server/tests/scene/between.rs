@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 use store::{
-    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage, Appended,
     Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange,
     Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed,
     QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
@@ -129,7 +129,7 @@ impl Store for Between {
         mailbox: MailboxId,
         messages: Vec<(Box<dyn Stage>, AppendMessage)>,
         now: Timestamp,
-    ) -> StoreResult<Durable<Vec<Uid>>> {
+    ) -> StoreResult<Durable<Appended>> {
         self.call("append", self.store.append(mailbox, messages, now)).await
     }
 

@@ -3,7 +3,7 @@
 use mail::{AccountId, BodyId, Flags, MailboxId, ModSeq, QueueId, ThreadId, Timestamp, Uid};
 use rusqlite::params;
 use store::{
-    Acceptance, Accepted, AppendMessage, LocalDelivery, MessageRow, QueueItem, QueueNews, QueueState, StoreError,
+    Acceptance, Accepted, AppendMessage, Appended, LocalDelivery, MessageRow, QueueItem, QueueNews, QueueState, StoreError,
     StoreResult,
 };
 
@@ -227,15 +227,16 @@ impl Truth {
         messages: &[AppendMessage],
         places: &[Place],
         now: Timestamp,
-    ) -> StoreResult<Vec<Uid>> {
-        let account = self.mailbox(mailbox)?.account;
+    ) -> StoreResult<Appended> {
+        let cell = self.mailbox(mailbox)?;
+        let (account, uid_validity) = (cell.account, cell.uid_validity);
         let cell = self.account(account)?.ok_or(StoreError::MailboxGone(mailbox))?;
         let more: u64 = places.iter().map(|place| place.length).sum();
         if cell.quota.is_some_and(|quota| cell.used + more > quota) {
             return Err(StoreError::OverQuota(cell.address.clone()));
         }
         if messages.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Appended { uid_validity, uids: Vec::new() });
         }
         let bits = messages
             .iter()
@@ -255,7 +256,7 @@ impl Truth {
             };
             uids.push(self.put(mailbox, body, place.length, &arrival)?);
         }
-        Ok(uids)
+        Ok(Appended { uid_validity, uids })
     }
 }
 

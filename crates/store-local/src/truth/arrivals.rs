@@ -77,25 +77,57 @@ impl Truth {
             prefix
         ];
         self.exec(sql, values)?;
+        let uid = row.uid;
+        self.arrived(mailbox, vec![row])?;
+        Ok(uid)
+    }
+
+    /// Counts rows that were put at `uid_next`.
+    fn arrived(&mut self, mailbox: MailboxId, rows: Vec<MessageRow>) -> StoreResult<()> {
         if self.arrivals.count == 0 {
             self.arrivals.since = Instant::now();
         }
-        self.arrivals.count += 1;
+        self.arrivals.count += rows.len();
         self.arrivals.mailboxes.insert(mailbox);
         let cell = self.mailbox_to_count(mailbox)?;
-        cell.uid_next = row.uid.get().checked_add(1).unwrap_or(0);
-        cell.messages += 1;
-        cell.unseen += u32::from(!row.flags.contains(Flags::SEEN));
-        cell.deleted += u32::from(row.flags.contains(Flags::DELETED));
-        cell.size += u64::from(row.size);
+        let mut octets = 0;
+        for row in &rows {
+            cell.uid_next = row.uid.get().checked_add(1).unwrap_or(0);
+            cell.messages += 1;
+            cell.unseen += u32::from(!row.flags.contains(Flags::SEEN));
+            cell.deleted += u32::from(row.flags.contains(Flags::DELETED));
+            octets += u64::from(row.size);
+        }
+        cell.size += octets;
         let account = cell.account;
         if let Some(account) = self.account(account)? {
-            account.used += u64::from(row.size);
-            account.messages += 1;
+            account.used += octets;
+            account.messages += rows.len() as u64;
         }
-        let uid = row.uid;
-        self.effects.push(Effect::Row(mailbox, row));
-        Ok(uid)
+        self.effects.extend(rows.into_iter().map(|row| Effect::Row(mailbox, row)));
+        Ok(())
+    }
+
+    /// Inserts copies of rows of another mailbox at `uid_next` and counts them. Each comes with its old UID; old UIDs
+    /// ascend, new ones follow each other, and all that is new beside the UID and the keywords is the same for all.
+    pub(super) fn put_copies(
+        &mut self,
+        from: MailboxId,
+        to: MailboxId,
+        copies: Vec<(Uid, MessageRow)>,
+    ) -> StoreResult<()> {
+        let sql = "INSERT INTO arrivals
+                   SELECT body, ?4, uid + ?5, flags, 0, ?6, ?6, size, internal_date, ?7, thread, prefix
+                   FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
+        let runs = copies.chunk_by(|(a, _), (b, _)| a.get() + 1 == b.get());
+        self.exec_each(sql, runs.filter_map(|run| run.first().zip(run.last())), |((first, new), (last, _))| {
+            let moved_by = i64::from(new.uid.get()) - i64::from(first.get());
+            (from.0, first.get(), last.get(), to.0, moved_by, new.modseq.0, new.saved.millis())
+        })?;
+        let sql = "UPDATE arrivals SET keywords = ?4 WHERE body = ?1 AND mailbox = ?2 AND uid = ?3";
+        let named = copies.iter().filter(|(_, row)| row.keywords != 0);
+        self.exec_each(sql, named, |(_, row)| (row.body.0, to.0, row.uid.get(), row.keywords.cast_signed()))?;
+        self.arrived(to, copies.into_iter().map(|(_, row)| row).collect())
     }
 
     /// Before messages of this mailbox are looked up or changed, or its row is written: they all stand in `messages`.

@@ -215,6 +215,7 @@ impl Truth {
             params![account.0, old],
         )?;
         self.tell(account, AccountNews::Renamed { from: old.to_owned(), to: new.to_owned() });
+        self.effects.push(Effect::Renamed);
         Ok(())
     }
 
@@ -266,9 +267,7 @@ impl Truth {
         self.account(owner)?;
         let sql = "SELECT body, count(*) FROM messages WHERE mailbox = ?1 GROUP BY body";
         let bodies: Vec<(u64, u64)> = self.all(sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        for (body, refs) in bodies {
-            self.release_body(body, refs)?;
-        }
+        self.release_bodies(bodies)?;
         for table in ["messages", "expunged", "keywords"] {
             self.exec(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id.0])?;
         }
@@ -286,6 +285,7 @@ impl Truth {
         self.mailboxes.remove(&id);
         self.used.push(owner);
         self.effects.push(Effect::Deleted(id));
+        self.effects.push(Effect::Renamed);
         Ok(())
     }
 

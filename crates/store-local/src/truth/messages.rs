@@ -5,6 +5,7 @@ use rusqlite::params;
 use store::{CopyOutcome, FlagChange, FlagOperation, MessageRow, StoreError, StoreOutcome, StoreResult};
 
 use super::{Effect, Truth};
+use crate::error::db;
 
 /// Reads a [`MessageRow`] from the columns of [`ROW`].
 pub(crate) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageRow> {
@@ -25,8 +26,37 @@ pub(crate) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageRow> 
 /// A row's columns, in the order of [`read_row`].
 pub(crate) const ROW: &str = "uid, flags, keywords, modseq, created, size, internal_date, saved, body, thread";
 
-const ONE_ROW: &str = "SELECT uid, flags, keywords, modseq, created, size, internal_date, saved, body, thread, prefix
-     FROM messages WHERE mailbox = ?1 AND uid = ?2";
+/// UIDs in order, each once.
+fn ascending(uids: &[Uid]) -> Vec<Uid> {
+    let mut uids = uids.to_vec();
+    uids.sort_unstable();
+    uids.dedup();
+    uids
+}
+
+/// Ascending UIDs as runs that follow each other: one statement does for a run what it does for one.
+fn runs(uids: impl IntoIterator<Item = Uid>) -> Vec<(u32, u32)> {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for uid in uids {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == uid.get() => *last = uid.get(),
+            _ => runs.push((uid.get(), uid.get())),
+        }
+    }
+    runs
+}
+
+/// Of an operation on flags: what stays of those that are there, and what is added. Flags, then keywords.
+const fn masks(operation: FlagOperation, flags: Flags, keywords: u64) -> ((u8, u8), (u64, u64)) {
+    match operation {
+        FlagOperation::Add => ((u8::MAX, flags.bits()), (u64::MAX, keywords)),
+        FlagOperation::Remove => ((!flags.bits(), 0), (!keywords, 0)),
+        FlagOperation::Replace => ((0, flags.bits()), (0, keywords)),
+        FlagOperation::ReplaceAmong { flags: among, keywords: all } => {
+            ((!among.bits(), flags.bits()), if all { (0, keywords) } else { (u64::MAX, 0) })
+        }
+    }
+}
 
 impl Truth {
     /// The bits of keywords in a mailbox; `make`: new ones get a number.
@@ -54,8 +84,18 @@ impl Truth {
         Ok(bits)
     }
 
-    fn row(&self, mailbox: MailboxId, uid: Uid) -> StoreResult<Option<(MessageRow, Option<Vec<u8>>)>> {
-        self.one(ONE_ROW, params![mailbox.0, uid.get()], |row| Ok((read_row(row)?, row.get(10)?)))
+    /// The rows of these UIDs that are there, ascending.
+    fn rows(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<MessageRow>> {
+        let sql = format!("SELECT {ROW} FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid");
+        let mut statement = self.conn.prepare_cached(&sql).map_err(db)?;
+        let mut found = Vec::with_capacity(uids.len());
+        for (first, last) in runs(uids.iter().copied()) {
+            let rows = statement.query_map(params![mailbox.0, first, last], read_row).map_err(db)?;
+            for row in rows {
+                found.push(row.map_err(db)?);
+            }
+        }
+        Ok(found)
     }
 
     /// STORE. All messages that it changes get one modseq.
@@ -67,43 +107,44 @@ impl Truth {
     ) -> StoreResult<StoreOutcome> {
         self.mailbox(mailbox)?;
         self.settle_mailbox(mailbox)?;
-        let mut outcome = StoreOutcome::default();
         let bits = self.keyword_bits(mailbox, &change.keywords, change.operation != FlagOperation::Remove)?;
-        let mut modseq = None;
-        for uid in uids {
-            let Some((mut row, _)) = self.row(mailbox, *uid)? else { continue };
+        let ((keep, add), (keep_keywords, add_keywords)) = masks(change.operation, change.flags, bits);
+        let mut outcome = StoreOutcome::default();
+        let mut changed = Vec::new();
+        for row in self.rows(mailbox, &ascending(uids))? {
             // RFC 7162 §3.1.3: only messages that changed after the given mod-sequence are left alone.
-            if change.unchanged_since.is_some_and(|since| row.modseq > since) && Some(row.modseq) != modseq {
-                outcome.modified.push(*uid);
+            if change.unchanged_since.is_some_and(|since| row.modseq > since) {
+                outcome.modified.push(row.uid);
                 continue;
             }
-            outcome.stored.push(*uid);
-            let (flags, keywords) = match change.operation {
-                FlagOperation::Add => (row.flags.with(change.flags), row.keywords | bits),
-                FlagOperation::Remove => (row.flags.without(change.flags), row.keywords & !bits),
-                FlagOperation::Replace => (change.flags, bits),
-                FlagOperation::ReplaceAmong { flags: among, keywords } => {
-                    (row.flags.without(among).with(change.flags), if keywords { bits } else { row.keywords })
-                }
-            };
-            if (flags, keywords) == (row.flags, row.keywords) {
-                continue;
+            outcome.stored.push(row.uid);
+            let flags = Flags::from_bits(row.flags.bits() & keep | add);
+            let keywords = row.keywords & keep_keywords | add_keywords;
+            if (flags, keywords) != (row.flags, row.keywords) {
+                changed.push((row, flags, keywords));
             }
-            let now = match modseq {
-                Some(now) => now,
-                None => *modseq.insert(self.next_modseq(mailbox)?),
-            };
-            let sql = "UPDATE messages SET flags = ?3, keywords = ?4, modseq = ?5 WHERE mailbox = ?1 AND uid = ?2";
-            self.exec(sql, params![mailbox.0, uid.get(), flags.bits(), keywords.cast_signed(), now.0])?;
-            let cell = self.mailbox_mut(mailbox)?;
-            let count =
-                |flags: Flags| (u32::from(!flags.contains(Flags::SEEN)), u32::from(flags.contains(Flags::DELETED)));
-            let (old, new) = (count(row.flags), count(flags));
+        }
+        if changed.is_empty() {
+            return Ok(outcome);
+        }
+        let modseq = self.next_modseq(mailbox)?;
+        let sql = "UPDATE messages SET flags = (flags & ?4) | ?5, keywords = (keywords & ?6) | ?7, modseq = ?8
+                   WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
+        let runs = runs(changed.iter().map(|(row, ..)| row.uid));
+        let (keep_keywords, add_keywords) = (keep_keywords.cast_signed(), add_keywords.cast_signed());
+        self.exec_each(sql, runs, |(first, last)| {
+            (mailbox.0, first, last, keep, add, keep_keywords, add_keywords, modseq.0)
+        })?;
+        let cell = self.mailbox_mut(mailbox)?;
+        let count =
+            |flags: Flags| (u32::from(!flags.contains(Flags::SEEN)), u32::from(flags.contains(Flags::DELETED)));
+        for (row, flags, _) in &changed {
+            let (old, new) = (count(row.flags), count(*flags));
             cell.unseen = cell.unseen.saturating_sub(old.0) + new.0;
             cell.deleted = cell.deleted.saturating_sub(old.1) + new.1;
-            (row.flags, row.keywords, row.modseq) = (flags, keywords, now);
-            self.effects.push(Effect::Row(mailbox, row));
         }
+        let rows = changed.into_iter().map(|(row, flags, keywords)| MessageRow { flags, keywords, modseq, ..row });
+        self.effects.extend(rows.map(|row| Effect::Row(mailbox, row)));
         Ok(outcome)
     }
 
@@ -119,40 +160,38 @@ impl Truth {
         self.settle_mailbox(from)?;
         let target = self.mailbox(to)?;
         let (account, uid_validity) = (target.account, target.uid_validity);
-        let mut uids = uids.to_vec();
-        uids.sort_unstable();
-        uids.dedup();
-        let mut rows = Vec::with_capacity(uids.len());
-        for uid in uids {
-            rows.extend(self.row(from, uid)?);
-        }
-        let more: u64 = rows.iter().map(|(row, _)| u64::from(row.size)).sum();
+        let rows = self.rows(from, &ascending(uids))?;
+        let more: u64 = rows.iter().map(|row| u64::from(row.size)).sum();
         let cell = self.account(account)?.ok_or(StoreError::MailboxGone(to))?;
         if cell.quota.is_some_and(|quota| cell.used + more > quota) {
             return Err(StoreError::OverQuota(cell.address.clone()));
         }
-        let mut outcome = CopyOutcome { uid_validity, uids: Vec::with_capacity(rows.len()) };
         if rows.is_empty() {
-            return Ok(outcome);
+            return Ok(CopyOutcome { uid_validity, uids: Vec::new() });
         }
         let names = self.keywords(from)?;
-        let modseq = self.modseq_of_arrival(to)?;
-        for (row, prefix) in rows {
-            let old = row.uid;
-            let keywords: Vec<_> = names
-                .iter()
-                .enumerate()
-                .filter(|(n, _)| row.keywords & (1 << n) != 0)
-                .map(|(_, k)| k.clone())
-                .collect();
-            let keywords = self.keyword_bits(to, &keywords, true)?;
-            let next = self.mailbox(to)?.uid_next;
-            let uid = Uid::new(next).ok_or(StoreError::Limit("UIDs of a mailbox"))?;
-            self.exec("UPDATE bodies SET refs = refs + 1 WHERE id = ?1", [row.body.0])?;
-            let row = MessageRow { uid, keywords, modseq, created: modseq, saved: now, ..row };
-            outcome.uids.push((old, self.put_row(to, row, prefix.as_deref())?));
+        let used = rows.iter().fold(0, |all, row| all | row.keywords);
+        // What each keyword's bit is in the target.
+        let mut bits = Vec::new();
+        for (n, name) in names.iter().enumerate().filter(|(n, _)| used & (1 << n) != 0) {
+            bits.push((1 << n, self.keyword_bits(to, std::slice::from_ref(name), true)?));
         }
-        Ok(outcome)
+        let modseq = self.modseq_of_arrival(to)?;
+        let next = self.mailbox(to)?.uid_next;
+        let last = u32::try_from(rows.len()).ok().and_then(|count| next.checked_add(count - 1));
+        if next == 0 || last.is_none() {
+            return Err(StoreError::Limit("UIDs of a mailbox"));
+        }
+        let moved = |(old, uid): (MessageRow, Uid)| {
+            let keywords = bits.iter().filter(|(bit, _)| old.keywords & bit != 0).fold(0, |all, (_, new)| all | new);
+            (old.uid, MessageRow { uid, keywords, modseq, created: modseq, saved: now, ..old })
+        };
+        let copies: Vec<_> = rows.into_iter().zip((next..).filter_map(Uid::new)).map(moved).collect();
+        let refs = bodies(copies.iter().map(|(_, row)| row));
+        self.exec_each("UPDATE bodies SET refs = refs + ?2 WHERE id = ?1", refs, |(body, count)| (body, count))?;
+        let uids = copies.iter().map(|(old, row)| (*old, row.uid)).collect();
+        self.put_copies(from, to, copies)?;
+        Ok(CopyOutcome { uid_validity, uids })
     }
 
     /// MOVE: copies and removes (RFC 6851 §3.3). Within one account no quota is in the way.
@@ -183,39 +222,39 @@ impl Truth {
     pub(crate) fn expunge(&mut self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<Uid>> {
         self.mailbox(mailbox)?;
         self.settle_mailbox(mailbox)?;
-        let mut uids = uids.to_vec();
-        uids.sort_unstable();
-        uids.dedup();
-        let mut gone = Vec::new();
-        let mut modseq = None;
-        for uid in uids {
-            let Some((row, _)) = self.row(mailbox, uid)? else { continue };
-            let now = match modseq {
-                Some(now) => now,
-                None => *modseq.insert(self.next_modseq(mailbox)?),
-            };
-            self.exec("DELETE FROM messages WHERE mailbox = ?1 AND uid = ?2", params![mailbox.0, uid.get()])?;
-            let sql = "INSERT INTO expunged(mailbox, modseq, uid) VALUES (?1, ?2, ?3)";
-            self.exec(sql, params![mailbox.0, now.0, uid.get()])?;
-            self.uncount(mailbox, &row)?;
-            self.release_body(row.body.0, 1)?;
-            self.effects.push(Effect::Gone(mailbox, uid));
-            gone.push(uid);
+        let rows = self.rows(mailbox, &ascending(uids))?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
         }
+        let modseq = self.next_modseq(mailbox)?;
+        let gone: Vec<_> = rows.iter().map(|row| row.uid).collect();
+        let runs = runs(gone.iter().copied());
+        let sql = "INSERT INTO expunged(mailbox, modseq, uid)
+                   SELECT mailbox, ?4, uid FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
+        self.exec_each(sql, runs.clone(), |(first, last)| (mailbox.0, first, last, modseq.0))?;
+        let sql = "DELETE FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
+        self.exec_each(sql, runs, |(first, last)| (mailbox.0, first, last))?;
+        self.uncount(mailbox, &rows)?;
+        self.release_bodies(bodies(&rows))?;
+        self.effects.extend(gone.iter().map(|uid| Effect::Gone(mailbox, *uid)));
         Ok(gone)
     }
 
-    /// Takes a message out of the counts of its mailbox and account.
-    fn uncount(&mut self, mailbox: MailboxId, row: &MessageRow) -> StoreResult<()> {
+    /// Takes messages out of the counts of their mailbox and account.
+    fn uncount(&mut self, mailbox: MailboxId, rows: &[MessageRow]) -> StoreResult<()> {
         let cell = self.mailbox_mut(mailbox)?;
-        cell.messages = cell.messages.saturating_sub(1);
-        cell.unseen = cell.unseen.saturating_sub(u32::from(!row.flags.contains(Flags::SEEN)));
-        cell.deleted = cell.deleted.saturating_sub(u32::from(row.flags.contains(Flags::DELETED)));
-        cell.size = cell.size.saturating_sub(u64::from(row.size));
+        let mut octets = 0;
+        for row in rows {
+            cell.messages = cell.messages.saturating_sub(1);
+            cell.unseen = cell.unseen.saturating_sub(u32::from(!row.flags.contains(Flags::SEEN)));
+            cell.deleted = cell.deleted.saturating_sub(u32::from(row.flags.contains(Flags::DELETED)));
+            octets += u64::from(row.size);
+        }
+        cell.size = cell.size.saturating_sub(octets);
         let account = cell.account;
         if let Some(account) = self.account(account)? {
-            account.used = account.used.saturating_sub(u64::from(row.size));
-            account.messages = account.messages.saturating_sub(1);
+            account.used = account.used.saturating_sub(octets);
+            account.messages = account.messages.saturating_sub(rows.len() as u64);
         }
         Ok(())
     }
@@ -229,5 +268,25 @@ impl Truth {
             self.effects.push(Effect::Mailbox(mailbox));
         }
         Ok(from)
+    }
+}
+
+/// The bodies of rows, and how many of the rows each is of.
+fn bodies<'r>(rows: impl IntoIterator<Item = &'r MessageRow>) -> Vec<(u64, u64)> {
+    let mut all: Vec<u64> = rows.into_iter().map(|row| row.body.0).collect();
+    all.sort_unstable();
+    all.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_uids() {
+        let runs = |uids: &[u32]| runs(ascending(&uids.iter().filter_map(|uid| Uid::new(*uid)).collect::<Vec<_>>()));
+        assert_eq!(runs(&[]), []);
+        assert_eq!(runs(&[7]), [(7, 7)]);
+        assert_eq!(runs(&[3, 1, 2, 2, 9, 8, 11, u32::MAX]), [(1, 3), (8, 9), (11, 11), (u32::MAX, u32::MAX)]);
     }
 }

@@ -54,6 +54,8 @@ pub(crate) enum Effect {
     Mailbox(MailboxId),
     /// The mailbox is gone.
     Deleted(MailboxId),
+    /// A mailbox has another name, or none any more.
+    Renamed,
     /// News of the queue.
     Queue(QueueNews),
     /// News of the directory.
@@ -195,6 +197,21 @@ impl Truth {
     fn exec(&mut self, sql: &str, params: impl Params) -> StoreResult<usize> {
         self.wrote = true;
         self.conn.prepare_cached(sql).map_err(db)?.execute(params).map_err(db)
+    }
+
+    /// Runs one statement for each of `items`.
+    fn exec_each<T, P: Params>(
+        &mut self,
+        sql: &str,
+        items: impl IntoIterator<Item = T>,
+        values: impl Fn(T) -> P,
+    ) -> StoreResult<()> {
+        self.wrote = true;
+        let mut statement = self.conn.prepare_cached(sql).map_err(db)?;
+        for item in items {
+            statement.execute(values(item)).map_err(db)?;
+        }
+        Ok(())
     }
 
     /// Reads one row, where there is one.
@@ -363,21 +380,31 @@ impl Truth {
         Ok(())
     }
 
-    /// Takes `by` references from a body; the last one frees it.
+    /// Takes references from a body; the last one frees it.
     fn release_body(&mut self, id: u64, by: u64) -> StoreResult<()> {
-        let sql = "SELECT refs, segment, offset, length FROM bodies WHERE id = ?1";
-        let row = self.one(sql, [id], |row| {
-            let place = Place { segment: row.get(1)?, offset: row.get(2)?, length: row.get(3)? };
-            Ok((row.get::<_, u64>(0)?, place))
-        })?;
-        let Some((refs, place)) = row else { return Ok(()) };
-        if refs > by {
-            self.exec("UPDATE bodies SET refs = refs - ?2 WHERE id = ?1", [id, by])?;
-        } else {
-            self.exec("DELETE FROM bodies WHERE id = ?1", [id])?;
-            self.vacate(place)?;
+        self.release_bodies(vec![(id, by)])
+    }
+
+    /// Takes from each body so many references; the last one frees it.
+    fn release_bodies(&mut self, bodies: Vec<(u64, u64)>) -> StoreResult<()> {
+        self.wrote = true;
+        let mut freed = Vec::new();
+        {
+            let sql = "UPDATE bodies SET refs = refs - ?2 WHERE id = ?1 AND refs > ?2";
+            let mut release = self.conn.prepare_cached(sql).map_err(db)?;
+            let sql = "DELETE FROM bodies WHERE id = ?1 RETURNING segment, offset, length";
+            let mut free = self.conn.prepare_cached(sql).map_err(db)?;
+            for (id, by) in bodies {
+                if release.execute([id, by]).map_err(db)? > 0 {
+                    continue;
+                }
+                let place = |row: &rusqlite::Row<'_>| {
+                    Ok(Place { segment: row.get(0)?, offset: row.get(1)?, length: row.get(2)? })
+                };
+                freed.extend(free.query_row([id], place).optional().map_err(db)?);
+            }
         }
-        Ok(())
+        freed.into_iter().try_for_each(|place| self.vacate(place))
     }
 
     /// No row points to this place any more.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mail::{Flags, Keyword, Uid, limits};
 
 use super::{NOW, acceptance, account, append, deliver, deliver_to, inbox, read, relay_to, staged};
-use crate::{AccountState, AppendMessage, Store, StoreError};
+use crate::{AccountState, AppendMessage, Appended, Store, StoreError};
 
 /// What was accepted is there, byte for byte, under a prefix of its own, and counted.
 pub async fn a_delivery_is_read_back(store: Arc<impl Store>) {
@@ -98,10 +98,11 @@ pub async fn append_gives_consecutive_uids(store: Arc<impl Store>) {
         (staged(&*store, b"").await, row(Flags::DELETED)),
         (staged(&*store, b"three").await, row(Flags::NONE)),
     ];
-    let uids = store.append(mailbox, messages, NOW).await.unwrap().into_inner();
+    let Appended { uid_validity, uids } = store.append(mailbox, messages, NOW).await.unwrap().into_inner();
     assert_eq!(uids.iter().map(|uid| uid.get()).collect::<Vec<_>>(), [1, 2, 3]);
     let status = store.status(mailbox).await.unwrap();
     assert_eq!((status.messages, status.unseen, status.deleted, status.size), (3, 2, 1, 8));
+    assert_eq!(status.uid_validity, uid_validity);
     assert!(status.highest_modseq > before.highest_modseq);
     let snapshot = store.watch(mailbox).await.unwrap().newest().unwrap();
     let row = snapshot.by_uid(uids[0]).unwrap();

@@ -165,7 +165,7 @@ pub async fn deliver(store: &dyn Store, account: AccountId, who: &str, bytes: &[
 pub async fn append(store: &dyn Store, mailbox: MailboxId, bytes: &[u8]) -> ::mail::Uid {
     let row = AppendMessage { flags: Flags::NONE, keywords: Vec::new(), internal_date: NOW };
     let message = (staged(store, bytes).await, row);
-    store.append(mailbox, vec![message], NOW).await.unwrap().into_inner()[0]
+    store.append(mailbox, vec![message], NOW).await.unwrap().into_inner().uids[0]
 }
 
 /// A body, whole.
