@@ -7,8 +7,7 @@ use std::borrow::Cow;
 
 use mail::limits;
 use mail_parser::decoders::charsets::map::charset_decoder;
-use unicode_normalization::UnicodeNormalization as _;
-use unicode_normalization::char::is_combining_mark;
+use unicode_normalization::char::{decompose_compatible, is_combining_mark};
 
 use crate::structure::{Part, Raw};
 use crate::transfer::Encoding;
@@ -71,11 +70,30 @@ pub fn from_html(html: &str) -> String {
 /// letters) are their plain letters. SEARCH folds both sides with it (RFC 3501 §6.4.4 wants case folded; the rest
 /// is what people expect, like RFC 5051's `i;unicode-casemap` goes further than ASCII).
 pub fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
     let mut folded = String::with_capacity(text.len());
-    for c in text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let plain = plain(rest.as_bytes());
+        let from = folded.len();
+        folded.push_str(&rest[..plain]);
+        folded[from..].make_ascii_lowercase();
+        let other = rest[plain..].find(|c: char| c.is_ascii()).unwrap_or(rest.len() - plain);
+        // Marks go, so their order makes no difference, and each character can be decomposed by itself.
+        rest[plain..plain + other].chars().for_each(|c| decompose_compatible(c, |c| fold_letter(c, &mut folded)));
+        rest = &rest[plain + other..];
+    }
+    folded
+}
+
+/// How many octets at the beginning are ASCII; looks at many at once.
+fn plain(bytes: &[u8]) -> usize {
+    let whole = bytes.chunks(64).take_while(|chunk| chunk.is_ascii()).map(<[u8]>::len).sum();
+    whole + bytes[whole..].iter().take_while(|b| b.is_ascii()).count()
+}
+
+fn fold_letter(c: char, folded: &mut String) {
+    // Lower-casing can bring a mark back (İ).
+    for c in c.to_lowercase().filter(|_| !is_combining_mark(c)) {
         match c {
             'ß' => folded.push_str("ss"),
             'ς' => folded.push('σ'),
@@ -85,12 +103,10 @@ pub fn fold(text: &str) -> String {
             'ı' => folded.push('i'),
             'æ' => folded.push_str("ae"),
             'œ' => folded.push_str("oe"),
-            // Lower-casing can bring a mark back (İ).
             c if is_combining_mark(c) => {}
             c => folded.push(c),
         }
     }
-    folded
 }
 
 /// An unstructured value with its encoded words decoded (RFC 2047), folds taken out.
@@ -269,7 +285,21 @@ mod tests {
         assert_eq!(from_html("<p>Gr&uuml;&szlig;e <b>an</b> alle</p><script>x()</script>").trim(), "Grüße an alle");
     }
 
+    /// The rule as it is written: NFKD, without marks, in small letters.
+    fn by_the_rule(text: &str) -> String {
+        use unicode_normalization::UnicodeNormalization as _;
+        let mut folded = String::new();
+        text.nfkd().for_each(|c| fold_letter(c, &mut folded));
+        folded
+    }
+
     proptest! {
+        #[test]
+        fn folding_is_by_the_rule(text in any::<String>(), latin in "[A-Za-z .üÄßéﬁ\u{300}-\u{330}가-힣]{0,200}") {
+            prop_assert_eq!(fold(&text), by_the_rule(&text));
+            prop_assert_eq!(fold(&latin), by_the_rule(&latin));
+        }
+
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..120), text in "(=|\\?|utf-8|[bq]|'|%|\\*|[0-9A-F]| ){0,30}", html in "([<>&;/\"'a-z!-]| ){0,60}") {
             let _ = (decode_words(&bytes), decode_words(text.as_bytes()), fold(&text), from_html(&html));

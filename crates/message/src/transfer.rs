@@ -64,8 +64,16 @@ impl Decoder {
             State::Identity => out.extend_from_slice(piece),
             State::Base64(bits, count) => base64(piece, bits, count, out),
             State::QuotedPrintable(held) => {
-                for byte in piece {
+                let mut rest = piece;
+                while !rest.is_empty() {
+                    if held.is_empty() {
+                        let plain = plain(rest);
+                        out.extend_from_slice(&rest[..plain]);
+                        rest = &rest[plain..];
+                    }
+                    let Some((byte, after)) = rest.split_first() else { break };
                     quoted_printable(*byte, held, out);
+                    rest = after;
                 }
             }
         }
@@ -106,6 +114,12 @@ fn base64(piece: &[u8], bits: &mut u32, count: &mut u8, out: &mut Vec<u8>) {
             *bits &= (1 << *count) - 1;
         }
     }
+}
+
+/// How many octets stand for themselves at the beginning: up to an escape, a line end, or the white space before them.
+fn plain(bytes: &[u8]) -> usize {
+    let end = memchr::memchr3(b'=', b'\r', b'\n', bytes).unwrap_or(bytes.len());
+    bytes[..end].iter().rposition(|b| !b" \t".contains(b)).map_or(0, |last| last + 1)
 }
 
 /// Longest run of spaces that is held back to see whether a line end follows; a longer one is text.
@@ -198,6 +212,10 @@ mod tests {
                 let (mut out, mut decoder) = (Vec::new(), Decoder::new(encoding));
                 decoder.push(&text.as_bytes()[..cut], &mut out);
                 decoder.push(&text.as_bytes()[cut..], &mut out);
+                decoder.finish(&mut out);
+                prop_assert_eq!(out, encoding.decode(text.as_bytes()));
+                let (mut out, mut decoder) = (Vec::new(), Decoder::new(encoding));
+                text.as_bytes().chunks(1).for_each(|octet| decoder.push(octet, &mut out));
                 decoder.finish(&mut out);
                 prop_assert_eq!(out, encoding.decode(text.as_bytes()));
             }
