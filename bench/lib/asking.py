@@ -3,8 +3,8 @@ clock has stopped. What it can do at all is its floor: see `floor`."""
 
 import os, re, socket, threading, time
 
-#: Octets read at once.
-PIECE = 1 << 20
+#: Octets read at once, and for how many there is room before the clock starts; a longer answer makes more.
+PIECE, ROOM = 1 << 20, 1 << 28
 
 
 class Failed(Exception):
@@ -14,12 +14,16 @@ class Failed(Exception):
 class Client:
     """A session that has logged in."""
 
+    #: Answers are put one over the other; what is kept of them is copied after the clock has stopped. Written once, so that
+    #: the kernel has given the memory before.
+    buffer = bytearray(b"x") * ROOM
+
     def __init__(self, port, user, password, tls=None):
         self.connection = socket.create_connection(("127.0.0.1", port), timeout=900)
         if tls:
             self.connection = tls.wrap_socket(self.connection, server_hostname="localhost")
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer, self.number = memoryview(bytearray(PIECE)), 0
+        self.number = 0
         assert self.connection.recv(65536).startswith(b"* OK")
         self.ask(f'LOGIN {user} "{password}"')
 
@@ -29,16 +33,17 @@ class Client:
 
     def answer(self, tag):
         """All up to the tagged reply's end."""
-        pieces, end = [], b""
-        while True:
-            count = self.connection.recv_into(self.buffer)
-            assert count, "the server closed"
-            piece = bytes(self.buffer[:count])
-            pieces.append(piece)
-            # The last line, which may have begun in an earlier piece.
-            end = (end + piece)[-(1 << 16):]
-            if end.endswith(b"\r\n") and end[end.rfind(b"\r\n", 0, -2) + 1:].lstrip(b"\n").startswith(tag + b" "):
-                return b"".join(pieces)
+        buffer, at = Client.buffer, 0
+        with memoryview(buffer) as view:
+            while True:
+                assert at + PIECE <= ROOM, "the answer is too long"
+                count = self.connection.recv_into(view[at:at + PIECE])
+                assert count, "the server closed"
+                at += count
+                # The last line, which may have begun in an earlier piece.
+                if buffer.endswith(b"\r\n", 0, at) and buffer.startswith(tag + b" ", buffer.rfind(b"\n", 0, at - 2) + 1):
+                    self.clock = time.perf_counter()
+                    return bytes(view[:at])
 
     def ask(self, command):
         """(seconds, answer) of one command."""
@@ -47,9 +52,8 @@ class Client:
         start = time.perf_counter()
         self.connection.sendall(line)
         said = self.answer(tag)
-        seconds = time.perf_counter() - start
         checked(said, command)
-        return seconds, said
+        return self.clock - start, said
 
     def send_all(self, pieces, last):
         """Sends all pieces while their answers are read; until the one with the tag `last`."""
@@ -63,7 +67,7 @@ class Client:
         sender.start()
         said = self.answer(last)
         sender.join()
-        return time.perf_counter() - start, said
+        return self.clock - start, said
 
     def send_each(self, pieces, tags):
         """Sends each piece after the answer to the one before."""
@@ -100,13 +104,13 @@ def floor(said):
             connection.sendall(said)
         os._exit(0)
     client = Client.__new__(Client)
-    client.connection, client.buffer = socket.create_connection(listener.getsockname()), memoryview(bytearray(PIECE))
+    client.connection = socket.create_connection(listener.getsockname())
     best = []
     for _ in range(5):
         start = time.perf_counter()
         client.connection.sendall(b"x\r\n")
         client.answer(tag)
-        best.append(time.perf_counter() - start)
+        best.append(client.clock - start)
     client.close()
     listener.close()
     os.waitpid(child, 0)

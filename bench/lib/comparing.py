@@ -3,7 +3,7 @@
 A side is a server with the mailbox: ours, and Dovecot with maildir and with mdbox. A row is what a client asks.
 """
 
-import contextlib, re, statistics, tempfile
+import contextlib, re, statistics, tempfile, urllib.request
 
 import filling
 from asking import Client, checked, parsed, responses
@@ -36,6 +36,18 @@ class Ours:
         self.end()
         self.start()
 
+    def caught_up(self):
+        """Waits until the index has everything."""
+        metric = lambda: urllib.request.urlopen(f"http://127.0.0.1:{self.server.http}/metrics").read().decode()
+        until("the index to catch up", lambda: "postrider_mailboxes_undigested 0\n" in metric(), 600, step=0.2)
+
+    @contextlib.contextmanager
+    def without_index(self):
+        self.server.server.environment = {"POSTRIDER_TEST_SIZES": "digests=0"}
+        self.chill()
+        yield
+        self.server.server.environment = {}
+
     def client(self):
         return Client(self.port, self.user, self.password)
 
@@ -67,6 +79,8 @@ class Dovecot:
         until("Dovecot", lambda: answers(self.port))
 
     client = Ours.client
+    caught_up = lambda self: None
+    without_index = contextlib.nullcontext
 
     def remove(self):
         self.peer.end()
@@ -210,6 +224,7 @@ def expunged(client, side):
 FIELDS = "FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (DATE FROM SUBJECT)])"
 STRUCTURES = "FETCH 1:* (ENVELOPE BODYSTRUCTURE)"
 SELECT_FIRST = "SELECT, first after a start"
+UNINDEXED = (f"{STRUCTURES}, cold", "SEARCH FROM", "SEARCH TEXT, a word in 1 %", "SEARCH BODY, a word in 1 %")
 
 
 def rows(part):
@@ -255,6 +270,7 @@ def fill(side, count):
 def ask_all(side, part, wanted):
     """One round on one side: of each row that is wanted its name, its goal, and what came of it."""
     side.part = part
+    side.caught_up()
     side.chill()
     with side.client() as client:
         for name, (goal, ask) in rows(part).items():
@@ -262,6 +278,13 @@ def ask_all(side, part, wanted):
                 yield name, goal, ask(client, side)
             elif name == SELECT_FIRST:
                 ask(client, side)
+    without = {f"{name}, without our index": row for name, row in rows(part).items() if name in UNINDEXED}
+    if any(map(wanted, without)):
+        with side.without_index(), side.client() as client:
+            client.ask("SELECT INBOX")
+            for name, (_, ask) in without.items():
+                if wanted(name):
+                    yield name, None, ask(client, side)
 
 
 @contextlib.contextmanager

@@ -17,12 +17,19 @@ pub(crate) struct Message<'s> {
     body: Arc<dyn Body>,
     whole: Option<Bytes>,
     structure: Option<Arc<Structure>>,
+    /// What is found out is kept for others.
+    keeps: bool,
 }
 
 impl<'s> Message<'s> {
     pub(crate) fn new(service: &'s Service, body: Arc<dyn Body>) -> Self {
         let structure = service.structures.get((body.id(), body.size()));
-        Self { service, body, whole: None, structure }
+        Self { service, body, whole: None, structure, keeps: true }
+    }
+
+    /// One that nobody has asked for.
+    pub(crate) fn passing(service: &'s Service, body: Arc<dyn Body>) -> Self {
+        Self { keeps: false, ..Self::new(service, body) }
     }
 
     /// Octets in all.
@@ -74,7 +81,9 @@ impl<'s> Message<'s> {
             at += piece.len() as u64;
         }
         let structure = Arc::new(scanner.finish());
-        self.service.structures.put((self.body.id(), size), structure.clone());
+        if self.keeps {
+            self.service.structures.put((self.body.id(), size), structure.clone());
+        }
         self.structure = Some(structure.clone());
         Ok(structure)
     }

@@ -13,7 +13,9 @@ use wire::imap::write;
 
 use crate::binary;
 use crate::body::{Message, Unread, looked_at};
+use crate::digest;
 use crate::enable::Enabled;
+use crate::glance::{self, Glance};
 use crate::host::End;
 use crate::io::Io;
 use crate::preview;
@@ -24,9 +26,9 @@ use crate::structure;
 use crate::view::View;
 
 /// An item with what is the same for all messages.
-struct Prepared<'c> {
-    item: &'c Item,
-    label: Vec<u8>,
+pub(crate) struct Prepared<'c> {
+    pub(crate) item: &'c Item,
+    pub(crate) label: Vec<u8>,
 }
 
 impl<'c> Prepared<'c> {
@@ -75,8 +77,15 @@ pub(crate) async fn fetch(
         return from_index(io, view, &items, places, is_wanted).await;
     }
     let sets_seen = view.refuses(Rights::SEEN).is_none() && command.items.iter().any(looks);
+    let glance = Glance::of(&command.items);
     let mut lost = None;
     for range in places {
+        if let Some(glance) = glance {
+            if let Err(error) = glance::fetch(service, io, view, &items, (glance, range), &is_wanted).await? {
+                lost = Some(error);
+            }
+            continue;
+        }
         let mut at = range.start;
         while at < range.end {
             let end = range.end.min(at + limits::IMAP_FETCH_BATCH);
@@ -151,7 +160,14 @@ async fn from_index(
 }
 
 /// An item that the index answers.
-fn indexed(out: &mut Vec<u8>, view: &View, row: &MessageRow, names: &Snapshot, item: &Item, enabled: Enabled) {
+pub(crate) fn indexed(
+    out: &mut Vec<u8>,
+    view: &View,
+    row: &MessageRow,
+    names: &Snapshot,
+    item: &Item,
+    enabled: Enabled,
+) {
     match item {
         Item::Flags => view.flags(out, row, names, enabled),
         Item::Uid => {
@@ -191,7 +207,7 @@ fn date(out: &mut Vec<u8>, word: &str, timestamp: Timestamp) {
 }
 
 /// A batch of messages whose bytes are needed. The inner error is that of a message that could not be read.
-async fn messages(
+pub(crate) async fn messages(
     service: &Service,
     io: &mut Io<'_>,
     view: &mut View,
@@ -313,10 +329,7 @@ async fn described(out: &mut Vec<u8>, item: &Item, message: &mut Message<'_>) ->
     match item {
         Item::Envelope => {
             out.extend_from_slice(b"ENVELOPE ");
-            match &structure.root().envelope {
-                Some(envelope) => structure::envelope(out, envelope),
-                None => structure::envelope(out, &message::envelope::Envelope::default()),
-            }
+            digest::write_envelope(out, structure.root().envelope.as_deref());
         }
         Item::Body => {
             out.extend_from_slice(b"BODY ");
@@ -405,7 +418,7 @@ pub(crate) fn partial(wanted: Option<(u64, u64)>, range: Range<u64>) -> Range<u6
 }
 
 /// Octets of a message are always a literal, but nothing at all is `""`.
-fn literal(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn literal(out: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.is_empty() {
         out.extend_from_slice(b"\"\"");
     } else {

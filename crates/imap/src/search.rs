@@ -5,9 +5,7 @@ use std::ops::RangeInclusive;
 use mail::{Flags, Timestamp, Uid, UidValidity, limits};
 use message::date::{Day, parse_imap_day, utc_day};
 use message::header::Header;
-use message::structure::Part;
-use message::text::{decode_words, fold, from_charset, is_known_charset, readable};
-use message::transfer::{Decoder, Encoding};
+use message::text::{fold, from_charset, is_known_charset};
 use store::{MessageRow, StoreResult};
 use wire::imap::SequenceSet;
 use wire::imap::reply::{Code, Reply, Status};
@@ -15,18 +13,21 @@ use wire::imap::search::{DateOf, Key, Return, Search, When};
 use wire::imap::write;
 
 use crate::body::{Message, looked_at};
+use crate::digest;
 use crate::enable::{has_fuzzy, has_modseq};
 use crate::fuzzy;
 use crate::host::End;
 use crate::io::Io;
+use crate::narrow::{Narrowed, narrow};
 use crate::progress::Progress;
 use crate::qresync::holds;
 use crate::refusal::refusal;
 use crate::session::Service;
+use crate::texts;
 use crate::view::View;
 
 /// A key made ready: strings folded, dates read, sets resolved.
-enum Test {
+pub(crate) enum Test {
     Constant(bool),
     And(Vec<Test>),
     Or(Box<Test>, Box<Test>),
@@ -43,11 +44,25 @@ enum Test {
     ModSeq(u64),
     Body(u64),
     Thread(u64),
-    HeaderHas(String, String),
-    BodyHas(String),
-    TextHas(String),
+    HeaderHas(String, Sought),
+    BodyHas(Sought),
+    TextHas(Sought),
     /// All words of a string, and the string as it was written (RFC 6203).
     Fuzzy(Vec<Test>, Box<Test>),
+}
+
+/// A string that is looked for, folded.
+pub(crate) struct Sought {
+    pub(crate) text: String,
+    /// The messages that may have it, ascending; `None`: all.
+    pub(crate) likely: Option<Vec<Uid>>,
+}
+
+impl Sought {
+    /// Whether a message is known not to have it.
+    fn is_ruled_out(&self, uid: Uid) -> bool {
+        self.likely.as_ref().is_some_and(|likely| likely.binary_search(&uid).is_err())
+    }
 }
 
 struct Compiler<'v> {
@@ -95,7 +110,8 @@ impl Compiler<'_> {
         })
     }
 
-    fn has(&self, text: &[u8], test: impl Fn(String) -> Test) -> Test {
+    fn has(&self, text: &[u8], test: impl Fn(Sought) -> Test) -> Test {
+        let test = |text| test(Sought { text, likely: None });
         let text = self.text(text);
         let words = if self.fuzzy { fuzzy::words(&text) } else { Vec::new() };
         if words.is_empty() {
@@ -114,14 +130,14 @@ fn identifier(id: &[u8], kind: u8) -> Option<u64> {
 }
 
 impl Test {
-    /// The answer, where the index has it.
-    fn by_index(&self, view: &View, n: u32, row: &MessageRow) -> Option<bool> {
+    /// The answer, where the index has it; `header`: fields of the message, all of those whose names a digest keeps.
+    pub(crate) fn by_index(&self, view: &View, n: u32, row: &MessageRow, header: Option<&Header<'_>>) -> Option<bool> {
         Some(match self {
             Self::Constant(is) => *is,
             Self::And(tests) => {
                 let mut all = Some(true);
                 for test in tests {
-                    match test.by_index(view, n, row) {
+                    match test.by_index(view, n, row, header) {
                         Some(false) => return Some(false),
                         Some(true) => {}
                         None => all = None,
@@ -129,12 +145,12 @@ impl Test {
                 }
                 return all;
             }
-            Self::Or(a, b) => match (a.by_index(view, n, row), b.by_index(view, n, row)) {
+            Self::Or(a, b) => match (a.by_index(view, n, row, header), b.by_index(view, n, row, header)) {
                 (Some(true), _) | (_, Some(true)) => true,
                 (Some(false), Some(false)) => false,
                 _ => return None,
             },
-            Self::Not(test) => !test.by_index(view, n, row)?,
+            Self::Not(test) => !test.by_index(view, n, row, header)?,
             Self::Flag(flag) => row.flags.contains(*flag),
             Self::Keywords(bits) => row.keywords & bits == *bits,
             Self::Recent => view.is_recent(row.uid),
@@ -149,17 +165,26 @@ impl Test {
             Self::ModSeq(modseq) => row.modseq.0 >= *modseq,
             Self::Body(id) => row.body.0 == *id,
             Self::Thread(id) => row.thread.0 == *id,
-            Self::Date(DateOf::Sent, ..)
-            | Self::HeaderHas(..)
-            | Self::BodyHas(_)
-            | Self::TextHas(_)
-            | Self::Fuzzy(..) => return None,
+            Self::HeaderHas(_, sought) | Self::BodyHas(sought) | Self::TextHas(sought)
+                if sought.is_ruled_out(row.uid) =>
+            {
+                false
+            }
+            Self::HeaderHas(name, sought) if digest::has_field(name.as_bytes()) => {
+                header_has(header?, Some(name), &sought.text)
+            }
+            Self::Date(DateOf::Sent, when, day) => was_sent(header?, *when, *day),
+            // How well it matches is told from the message.
+            Self::Fuzzy(tests, _) if tests.iter().any(|test| test.by_index(view, n, row, header) == Some(false)) => {
+                false
+            }
+            Self::HeaderHas(..) | Self::BodyHas(_) | Self::TextHas(_) | Self::Fuzzy(..) => return None,
         })
     }
 
     /// The answer, reading the message where it must.
     async fn by_message(&self, view: &View, n: u32, row: &MessageRow, message: &mut Message<'_>) -> StoreResult<bool> {
-        if let Some(is) = self.by_index(view, n, row) {
+        if let Some(is) = self.by_index(view, n, row, None) {
             return Ok(is);
         }
         match self {
@@ -177,26 +202,60 @@ impl Test {
             Self::Date(_, when, day) => {
                 let range = looked_at(message.header().await?);
                 let header = message.read_whole(range).await?;
-                // RFC 3501 §6.4.4: disregarding time and timezone.
-                Ok(Header::of(&header).date().is_some_and(|date| compare(date.day(), *when, *day)))
+                Ok(was_sent(&Header::of(&header), *when, *day))
             }
-            Self::HeaderHas(name, text) => {
+            Self::HeaderHas(name, Sought { text, .. }) => {
                 let range = looked_at(message.header().await?);
                 let header = message.read_whole(range).await?;
                 Ok(header_has(&Header::of(&header), Some(name), text))
             }
-            Self::TextHas(text) => {
+            Self::TextHas(Sought { text, .. }) => {
                 let range = looked_at(message.header().await?);
                 let header = message.read_whole(range).await?;
                 Ok(header_has(&Header::of(&header), None, text) || body_has(message, text).await?)
             }
-            Self::BodyHas(text) => body_has(message, text).await,
+            Self::BodyHas(Sought { text, .. }) => body_has(message, text).await,
             _ => Ok(false),
         }
     }
 }
 
 impl Test {
+    /// The keys of which it is made, itself included.
+    pub(crate) fn each(&mut self, visit: &mut impl FnMut(&mut Test)) {
+        match self {
+            Self::And(tests) => tests.iter_mut().for_each(|test| test.each(visit)),
+            Self::Fuzzy(tests, whole) => {
+                tests.iter_mut().for_each(|test| test.each(visit));
+                whole.each(visit);
+            }
+            Self::Or(a, b) => {
+                a.each(visit);
+                b.each(visit);
+            }
+            Self::Not(test) => test.each(visit),
+            _ => {}
+        }
+        visit(self);
+    }
+
+    /// The string that is looked for, where this is about one.
+    pub(crate) fn sought(&mut self) -> Option<&mut Sought> {
+        match self {
+            Self::HeaderHas(_, sought) | Self::BodyHas(sought) | Self::TextHas(sought) => Some(sought),
+            _ => None,
+        }
+    }
+
+    /// The header field that is looked at, where it is one by name.
+    pub(crate) fn field(&self) -> Option<&str> {
+        match self {
+            Self::HeaderHas(name, _) => Some(name),
+            Self::Date(DateOf::Sent, ..) => Some("Date"),
+            _ => None,
+        }
+    }
+
     /// The strings that need only nearly match, as they were written.
     fn fuzzy_strings<'t>(&'t self, out: &mut Vec<&'t Test>) {
         match self {
@@ -209,6 +268,11 @@ impl Test {
     }
 }
 
+/// RFC 3501 §6.4.4: disregarding time and timezone.
+fn was_sent(header: &Header<'_>, when: When, day: Day) -> bool {
+    header.date().is_some_and(|date| compare(date.day(), when, day))
+}
+
 fn compare(day: Day, when: When, with: Day) -> bool {
     match when {
         When::Before => day < with,
@@ -219,71 +283,11 @@ fn compare(day: Day, when: When, with: Day) -> bool {
 
 /// RFC 3501 §6.4.4 HEADER: an empty string matches every message that has the field.
 fn header_has(header: &Header<'_>, name: Option<&str>, text: &str) -> bool {
-    header.fields().filter(|field| name.is_none_or(|name| field.is(name))).any(|field| {
-        if text.is_empty() {
-            return true;
-        }
-        let value = fold(&decode_words(field.raw_value()));
-        value.contains(text) || name.is_none() && fold(&String::from_utf8_lossy(field.bytes())).contains(text)
-    })
+    texts::of_header(header, name, |value| value.contains(text))
 }
 
-/// Texts of all parts and headers of messages within, decoded.
 async fn body_has(message: &mut Message<'_>, text: &str) -> StoreResult<bool> {
-    if text.is_empty() {
-        return Ok(true);
-    }
-    let structure = message.structure().await?;
-    for (at, part) in structure.parts().iter().enumerate() {
-        if at > 0 && part.envelope.is_some() {
-            let header = message.read_whole(looked_at(part.header.clone())).await?;
-            if header_has(&Header::of(&header), None, text) {
-                return Ok(true);
-            }
-        }
-        if is_text(part) && part_has(message, part, text).await? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// What people read as text: also the fields of a report (message/delivery-status), where the address and the words
-/// stand that they look for.
-fn is_text(part: &Part) -> bool {
-    matches!(part.kind, message::structure::Kind::Leaf) && (part.is_type("text") || part.is_type("message"))
-}
-
-/// A part at once where it is small; else in pieces that overlap by more than the text is long.
-async fn part_has(message: &mut Message<'_>, part: &Part, text: &str) -> StoreResult<bool> {
-    if part.size() <= limits::IMAP_SEARCH_TEXT as u64 {
-        let body = message.read_whole(part.body.clone()).await?;
-        if fold(&message::text::of_part(part, &body)).contains(text) {
-            return Ok(true);
-        }
-        return Ok(part.is("text", "html") && fold(&readable(part, &body)).contains(text));
-    }
-    let charset = part.parameter("charset").unwrap_or(b"us-ascii");
-    let mut decoder = Decoder::new(Encoding::of(&part.encoding));
-    // A folded character comes from at most 4 octets, and shift states of old character sets are short.
-    let overlap = text.len() * 4 + 1024;
-    let (mut window, mut at) = (Vec::new(), part.body.start);
-    while at < part.body.end {
-        let piece = message.read(at..part.body.end).await?;
-        if piece.is_empty() {
-            break;
-        }
-        at += piece.len() as u64;
-        decoder.push(&piece, &mut window);
-        if window.len() >= limits::IMAP_SEARCH_TEXT {
-            if fold(&from_charset(charset, &window)).contains(text) {
-                return Ok(true);
-            }
-            window.drain(..window.len() - overlap.min(window.len()));
-        }
-    }
-    decoder.finish(&mut window);
-    Ok(fold(&from_charset(charset, &window)).contains(text))
+    Ok(text.is_empty() || texts::of_body(message, text.len(), |other| other.contains(text)).await?)
 }
 
 /// A message that was found.
@@ -372,23 +376,28 @@ pub(crate) async fn find(
         let reply = Reply::no(Code::Cannot, "The character set is not known");
         return Ok(Err(reply.with_code("BADCHARSET (US-ASCII UTF-8)")));
     }
-    let test = match (Compiler { view, charset, now: io.host.now(), fuzzy: false }).compile(key) {
+    let mut test = match (Compiler { view, charset, now: io.host.now(), fuzzy: false }).compile(key) {
         Ok(test) => test,
         Err(reply) => return Ok(Err(reply)),
     };
     let mut found: Vec<Hit> = Vec::new();
     let mut undecided: Vec<(u32, MessageRow)> = Vec::new();
-    let mut failure = None;
-    let mut fuzzy = Vec::new();
-    test.fuzzy_strings(&mut fuzzy);
     let hit = |n: u32, row: &MessageRow| Hit { n, uid: row.uid, modseq: row.modseq.0, relevancy: 100 };
     for (n, row) in (1u32..).zip(view.told.iter()) {
-        match test.by_index(view, n, &row) {
+        match test.by_index(view, n, &row, None) {
             Some(true) => found.push(hit(n, &row)),
             Some(false) => {}
             None => undecided.push((n, row)),
         }
     }
+    let Narrowed { found: more, undecided } = match narrow(service, view, &mut test, undecided).await {
+        Ok(narrowed) => narrowed,
+        Err(error) => return Ok(Err(refusal(&error))),
+    };
+    found.extend(more.iter().map(|(n, row)| hit(*n, row)));
+    let mut failure = None;
+    let mut fuzzy = Vec::new();
+    test.fuzzy_strings(&mut fuzzy);
     let mut progress = Progress::new(io, undecided.len());
     for batch in undecided.chunks(limits::IMAP_FETCH_BATCH) {
         let uids: Vec<Uid> = batch.iter().map(|(_, row)| row.uid).collect();

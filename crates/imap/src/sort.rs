@@ -1,7 +1,6 @@
 //! SORT and UID SORT (RFC 5256 §3, RFC 5957, RFC 5267 §3).
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use store::MessageRow;
 use wire::imap::reply::Reply;
@@ -82,7 +81,7 @@ async fn sorted(
     Ok(Ok(keyed.into_iter().map(|(hit, _)| hit).collect()))
 }
 
-type Known<'k> = (Option<MessageRow>, Option<&'k Arc<Facts>>);
+type Known<'k> = (Option<MessageRow>, Option<&'k Facts>);
 
 fn compare(criterion: Criterion, a: Known<'_>, b: Known<'_>) -> Ordering {
     let (Some(row_a), Some(row_b)) = (a.0, b.0) else { return Ordering::Equal };
@@ -94,12 +93,12 @@ fn compare(criterion: Criterion, a: Known<'_>, b: Known<'_>) -> Ordering {
     let (Some(a), Some(b)) = (a.1, b.1) else { return Ordering::Equal };
     match criterion {
         Criterion::Date => a.date(&row_a).cmp(&b.date(&row_b)),
-        Criterion::From => a.from.cmp(&b.from),
-        Criterion::To => a.to.cmp(&b.to),
-        Criterion::Cc => a.cc.cmp(&b.cc),
-        Criterion::Subject => a.subject.cmp(&b.subject),
-        Criterion::DisplayFrom => a.display_from.cmp(&b.display_from),
-        Criterion::DisplayTo => a.display_to.cmp(&b.display_to),
+        Criterion::From => a.from().cmp(b.from()),
+        Criterion::To => a.to().cmp(b.to()),
+        Criterion::Cc => a.cc().cmp(b.cc()),
+        Criterion::Subject => a.subject().cmp(b.subject()),
+        Criterion::DisplayFrom => a.display_from().cmp(b.display_from()),
+        Criterion::DisplayTo => a.display_to().cmp(b.display_to()),
         Criterion::Arrival | Criterion::Size | Criterion::Relevancy => Ordering::Equal,
     }
 }

@@ -189,6 +189,10 @@ limits! {
     IMAP_FETCH_BATCH: usize = 64;
     /// Octets of parsed structures kept for all sessions together.
     IMAP_STRUCTURES: usize = 32 * MIB;
+    /// Messages whose digests are asked of the store at once.
+    IMAP_DIGESTS_AT_ONCE: usize = 1024;
+    /// Octets of a part of a digest; a message of which it would be longer is read each time.
+    IMAP_DIGEST_PART: usize = 64 * KIB;
     /// Octets of what SORT and THREAD know of messages, kept for all sessions together.
     IMAP_FACTS: usize = 64 * MIB;
     /// References of a message that THREAD follows, the last ones.

@@ -73,6 +73,7 @@ async fn run_on(
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(server::control::serve(control, Context::running(shared.clone()), shutdown.clone()));
     tasks.spawn(care(shared.clone(), care_interval));
+    tasks.spawn(server::imap::make_digests(shared.clone()));
     let relaying = tokio::spawn(outbound.clone().run());
     let doors = Doors::open(listeners, shared.clone(), handler(reception));
     let listening = tokio::spawn(Reload::new(config, shared, outbound, doors).run());

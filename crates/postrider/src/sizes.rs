@@ -6,7 +6,8 @@ use std::time::Duration;
 use mail::limits;
 use store_local::Options;
 
-/// `POSTRIDER_TEST_SIZES="segment=300000 wal=200000 reserve=0 care=300"`: octets, and `care` in milliseconds.
+/// `POSTRIDER_TEST_SIZES="segment=300000 wal=200000 reserve=0 care=300 digests=0"`: octets, `care` in milliseconds, and
+/// whether digests are made.
 const VARIABLE: &str = "POSTRIDER_TEST_SIZES";
 
 /// How the store is opened, and how often it is cared for.
@@ -25,16 +26,17 @@ impl Sizes {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let options = Options { create: false, ..Options::default() };
+        let options = Options { create: false, digests: Some(imap::digest::VERSION), ..Options::default() };
         let mut sizes = Self { options, care: limits::CARE_INTERVAL };
         for word in text.split_whitespace() {
-            let wrong = || format!("{VARIABLE}: {word:?} is none of segment=N wal=N reserve=N care=N");
+            let wrong = || format!("{VARIABLE}: {word:?} is none of segment=N wal=N reserve=N care=N digests=0");
             let (name, value) = word.split_once('=').ok_or_else(wrong)?;
             let value: u64 = value.parse().map_err(|_| wrong())?;
             match name {
                 "segment" => sizes.options.segment_len = value,
                 "wal" => sizes.options.wal_len = value,
                 "reserve" => sizes.options.reserve = value,
+                "digests" if value == 0 => sizes.options.digests = None,
                 "care" => sizes.care = Duration::from_millis(value),
                 _ => return Err(wrong()),
             }
@@ -54,7 +56,8 @@ mod tests {
         assert_eq!(sizes.options.wal_len, limits::WAL_LEN as u64);
         assert_eq!(sizes.care, Duration::from_millis(250));
         assert_eq!(Sizes::parse("").unwrap().care, limits::CARE_INTERVAL);
-        for wrong in ["segment", "segment=", "segment=-1", "segmnt=1"] {
+        assert_eq!(Sizes::parse("digests=0").unwrap().options.digests, None);
+        for wrong in ["segment", "segment=", "segment=-1", "segmnt=1", "digests=1"] {
             assert!(Sizes::parse(wrong).unwrap_err().contains(wrong));
         }
     }

@@ -59,7 +59,7 @@ async fn answer(request: &Request<Incoming>, peer: IpAddr, shared: &Shared) -> R
         },
         "/metrics" if may_see_metrics(peer, shared) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            reply(StatusCode::OK, kind, shared.metrics.text())
+            reply(StatusCode::OK, kind, shared.metrics.text(shared.store.behind()))
         }
         "/metrics" => reply(StatusCode::FORBIDDEN, TEXT, "not from your address\n".into()),
         "/" => reply(StatusCode::OK, "text/html; charset=utf-8", page(shared)),

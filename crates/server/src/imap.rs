@@ -32,6 +32,14 @@ pub async fn serve(connection: Connection, service: Service, shared: Arc<Shared>
     }
 }
 
+/// Makes digests of messages behind the clients, until the sign to stop.
+pub async fn make_digests(shared: Arc<Shared>) {
+    tokio::select! {
+        () = ::imap::digest::make(shared.imap.clone()) => {}
+        () = shared.shutdown.wait() => {}
+    }
+}
+
 struct Pump {
     connection: Connection,
     shared: Arc<Shared>,

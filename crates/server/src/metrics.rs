@@ -22,6 +22,7 @@ pub struct Metrics {
     messages: ByOne,
     recipients: ByOne,
     replies: ByTwo,
+    undigested: Gauge,
 }
 
 impl Metrics {
@@ -42,7 +43,10 @@ impl Metrics {
         registry.register("recipients", "Recipients by what became of them", recipients.clone());
         let replies = ByTwo::default();
         registry.register("replies", "Refusals by service and reply class", replies.clone());
-        Self { registry, connections, accepted, turned_away, logins, messages, recipients, replies }
+        let undigested = Gauge::default();
+        let help = "Mailboxes with messages that have no digest yet: what looks into those takes longer";
+        registry.register("mailboxes_undigested", help, undigested.clone());
+        Self { registry, connections, accepted, turned_away, logins, messages, recipients, replies, undigested }
     }
 
     /// A connection began.
@@ -81,8 +85,9 @@ impl Metrics {
         self.replies.get_or_create(&[("service", service), ("class", class)]).inc();
     }
 
-    /// OpenMetrics text.
-    pub fn text(&self) -> String {
+    /// OpenMetrics text; `undigested`: how many mailboxes have messages without a digest now.
+    pub fn text(&self, undigested: u64) -> String {
+        self.undigested.set(i64::try_from(undigested).unwrap_or(i64::MAX));
         let mut text = String::new();
         // Writing into a String fails only where a metric's own encoding does; then there is nothing to show.
         let _ = encode(&mut text, &self.registry);
@@ -107,9 +112,10 @@ mod tests {
         metrics.connection_opened("smtp");
         metrics.connection_closed("smtp");
         metrics.recipients("delivered", 3);
-        let text = metrics.text();
+        let text = metrics.text(4);
         assert!(text.contains("postrider_connections{service=\"smtp\"} 1\n"), "{text}");
         assert!(text.contains("postrider_connections_accepted_total{service=\"smtp\"} 2\n"), "{text}");
+        assert!(text.contains("postrider_mailboxes_undigested 4\n"), "{text}");
         assert!(text.contains("postrider_recipients_total{outcome=\"delivered\"} 3\n"), "{text}");
     }
 }

@@ -11,11 +11,12 @@
 //! refused ([`OpenError::Locked`]). Looking on beside a running server is allowed ([`inspect`]).
 //!
 //! **Data** comes in through [`LocalStore`]'s methods; it lives in `store.db` (the only truth), `log/`
-//! (the bytes of messages) and `index.db` (made anew when deleted), and goes out through
+//! (the bytes of messages) and `index.db` and `digests.db` (made anew when deleted), and goes out through
 //! [`store::Body`], [`store::MailboxWatch`] and [`store::QueueFeed`].
 
 mod check;
 mod codec;
+mod digests;
 mod directory;
 mod disk;
 mod error;

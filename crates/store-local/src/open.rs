@@ -11,6 +11,7 @@ use mail::{AccountId, limits};
 use rusqlite::{Connection, OpenFlags};
 use store::StoreError;
 
+use crate::digests::Digests;
 use crate::directory::Directory;
 use crate::error::OpenError;
 use crate::finder::{Filler, Index};
@@ -33,6 +34,7 @@ pub struct LocalStore {
     pub(crate) options: Options,
     pub(crate) published: Arc<Published>,
     pub(crate) readers: Readers,
+    pub(crate) digests: Arc<Digests>,
     pub(crate) log: Arc<Log>,
     pub(crate) to_append: Arc<Queue<Submission>>,
     pub(crate) to_commit: Arc<Queue<Placed>>,
@@ -74,6 +76,8 @@ impl LocalStore {
 
         let poison = Arc::new(Poison::new());
         let stable = Arc::new(Stable::new(poison.clone()));
+        let digests = Digests::open(dir.join("digests.db"), &truth.conn, options.digests, stable.clone());
+        let digests = Arc::new(digests);
         let published = Arc::new(Published {
             directory: RwLock::new(directory),
             views: Views::default(),
@@ -85,6 +89,7 @@ impl LocalStore {
             stable: stable.clone(),
             log: log.clone(),
             index: Arc::new(Index::open(dir.join("index.db"), &truth.conn)),
+            digests: digests.clone(),
         });
         let (to_append, to_commit, to_sync) = (Arc::new(Queue::new()), Arc::new(Queue::new()), Arc::new(Queue::new()));
         let appender = Appender::new(log.clone(), options.segment_len, last, end, poison);
@@ -113,6 +118,7 @@ impl LocalStore {
         let threads = [append, commit, fill].into_iter().collect::<std::io::Result<Vec<_>>>();
         Ok(Arc::new(Self {
             readers: Readers::new(database, options.readers, stable),
+            digests,
             options,
             published,
             log,
@@ -135,11 +141,17 @@ impl LocalStore {
         self.published.index.wait().await;
     }
 
+    /// Returns once all that was accepted until now has a digest, which somebody must make ([`store::Store::undigested`]).
+    pub async fn digested(&self) {
+        self.digests.wait().await;
+    }
+
     /// Takes nothing more in; the threads that finish what is under way.
     pub(crate) fn stop_taking(&self) -> Vec<JoinHandle<()>> {
         self.published.index.stop();
         // Before the writer's connection goes: the last one to go folds the database up, and only that one can.
         self.readers.close();
+        self.digests.close();
         self.to_append.close();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -24,6 +24,8 @@ pub struct Options {
     pub settle_after: Duration,
     /// Readers at once, each with a connection of its own.
     pub readers: usize,
+    /// The version of the digests that are made of messages; those of another are forgotten. `None`: there are none.
+    pub digests: Option<u32>,
     /// What writes and syncs; tests put in one that fails.
     pub disk: Arc<dyn Disk>,
 }
@@ -38,6 +40,7 @@ impl Default for Options {
             arrivals: limits::ARRIVALS,
             settle_after: limits::SETTLE_AFTER,
             readers: 4,
+            digests: None,
             disk: Arc::new(RealDisk),
         }
     }

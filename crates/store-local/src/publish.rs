@@ -9,6 +9,7 @@ use mail::{AccountId, MailboxId};
 use store::{AccountNews, Listeners, MessageNews, QueueNews};
 use tokio::sync::{mpsc, watch};
 
+use crate::digests::Digests;
 use crate::directory::{Directory, DirectoryChange};
 use crate::finder::Index;
 use crate::log::{BLOBS, Log};
@@ -74,6 +75,7 @@ pub(crate) struct Published {
     pub(crate) stable: Arc<Stable>,
     pub(crate) log: Arc<Log>,
     pub(crate) index: Arc<Index>,
+    pub(crate) digests: Arc<Digests>,
 }
 
 /// What a batch did, as others are to hear of it once it is on stable storage.
@@ -91,6 +93,10 @@ pub(crate) struct News {
     journeys: u64,
     /// A mailbox has another name, or none any more.
     renamed: bool,
+    /// Mailboxes into which messages came, those that messages left, and those that are gone, perhaps several times.
+    came: Vec<MailboxId>,
+    left: Vec<MailboxId>,
+    gone: Vec<MailboxId>,
 }
 
 impl Published {
@@ -99,6 +105,17 @@ impl Published {
         let mut news = News { journeys: std::mem::take(&mut truth.journeys), ..News::default() };
         let (watched, heard) = (self.views.any(), self.listeners.any_of_messages());
         for effect in std::mem::take(&mut truth.effects) {
+            let note = |list: &mut Vec<MailboxId>, id| {
+                if list.last() != Some(&id) {
+                    list.push(id);
+                }
+            };
+            match &effect {
+                Effect::Row(id, row) if row.modseq == row.created => note(&mut news.came, *id),
+                Effect::Gone(id, _) => note(&mut news.left, *id),
+                Effect::Deleted(id) => note(&mut news.gone, *id),
+                _ => {}
+            }
             if let Some(id) = effect.mailbox() {
                 if heard {
                     effect.add_to(news.messages.entry(id).or_default());
@@ -161,6 +178,7 @@ impl Published {
         for (id, update) in news.updates {
             self.views.publish(id, update);
         }
+        self.digests.changed(&news.came, &news.left, &news.gone);
         // After the views: who is told looks there.
         for (id, what) in news.messages {
             self.listeners.tell_messages(id, what);

@@ -7,14 +7,15 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, limits};
 use rusqlite::Connection;
 use store::{
-    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage, Appended,
-    Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange,
-    Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed,
-    QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
-    StoreError, StoreOutcome, StoreResult,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
+    Appended, Balance, Body, CheckFinding, CopyOutcome, DigestPart, Digested, DirectoryEntry, DomainRecord, Event,
+    FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock,
+    NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement,
+    SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Undigested,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -79,7 +80,7 @@ impl LocalStore {
 
     /// Reads bodies. Where a file is not there, it may have been given back between reading the row and opening it:
     /// then the row says something else now.
-    async fn read_bodies<T: Send + 'static>(
+    pub(crate) async fn read_bodies<T: Send + 'static>(
         &self,
         read: impl Fn(&Connection) -> StoreResult<Vec<(T, read::Found)>> + Clone + Send + 'static,
     ) -> StoreResult<Vec<(T, Arc<dyn Body>)>> {
@@ -411,6 +412,26 @@ impl Store for LocalStore {
 
     fn rights_version(&self) -> u64 {
         self.published.rights.load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    async fn undigested(&self) -> StoreResult<Vec<Undigested>> {
+        self.without_digest().await
+    }
+
+    async fn keep_digests(&self, digests: Vec<Digested>) -> StoreResult<()> {
+        self.digests.keep(digests).await
+    }
+
+    fn behind(&self) -> u64 {
+        self.digests.behind()
+    }
+
+    async fn digests(&self, mailbox: MailboxId, part: DigestPart, uids: &[Uid]) -> StoreResult<Vec<(Uid, Bytes)>> {
+        self.digests.parts(mailbox, part, uids.to_vec()).await
+    }
+
+    async fn marked(&self, mailbox: MailboxId, uids: Vec<Uid>, marks: &[u16]) -> StoreResult<Vec<Uid>> {
+        self.digests.marked(mailbox, uids, marks.to_vec()).await
     }
 
     fn queue_feed(&self) -> QueueFeed {

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 
 use crate::{
-    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage, Appended,
-    Balance, Body, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Journey,
-    JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed, QueueItem,
-    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome,
-    StoreResult,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
+    Appended, Balance, Body, CopyOutcome, DigestPart, Digested, DirectoryEntry, DomainRecord, Event, FlagChange, Grant,
+    GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed,
+    QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage,
+    StoreOutcome, StoreResult, Undigested,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -194,6 +195,30 @@ pub trait Store: Send + Sync + 'static {
     async fn shared_with(&self, account: AccountId) -> StoreResult<Vec<SharedMailbox>>;
     /// Another number than before wherever [`Store::rights`] may answer otherwise than before.
     fn rights_version(&self) -> u64;
+
+    // ---- Digests --------------------------------------------------------------------------
+    // An engine need keep none: then every message is read each time.
+
+    /// Some messages that have no digest; waits until there are such, and leftover time for them.
+    async fn undigested(&self) -> StoreResult<Vec<Undigested>> {
+        std::future::pending().await
+    }
+    /// Keeps digests of messages that [`Self::undigested`] gave.
+    async fn keep_digests(&self, _digests: Vec<Digested>) -> StoreResult<()> {
+        Ok(())
+    }
+    /// How many mailboxes have messages that are to get a digest.
+    fn behind(&self) -> u64 {
+        0
+    }
+    /// A part of the digest of each of these messages (ascending) that has one.
+    async fn digests(&self, _mailbox: MailboxId, _part: DigestPart, _uids: &[Uid]) -> StoreResult<Vec<(Uid, Bytes)>> {
+        Ok(Vec::new())
+    }
+    /// Of these messages (ascending) those that may have all marks: whose digest has them, or that have none.
+    async fn marked(&self, _mailbox: MailboxId, uids: Vec<Uid>, _marks: &[u16]) -> StoreResult<Vec<Uid>> {
+        Ok(uids)
+    }
 
     // ---- Queue ----------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ mod annotation;
 mod api;
 mod body;
 pub mod conformance;
+mod digest;
 mod directory;
 mod error;
 mod failpoint;
@@ -29,14 +30,15 @@ pub use acl::{Grant, GrantChange, GrantOperation, SharedMailbox};
 pub use annotation::{Annotation, AnnotationChange, SPECIAL_USE_ENTRY};
 pub use api::{CheckFinding, MaildropLock, Store};
 pub use body::{Body, Stage};
+pub use digest::{Digest, DigestPart, Digested, Marks, Undigested};
 pub use directory::{Account, AccountState, Alias, DirectoryEntry, DomainRecord, NewAccount, PasswordHash, ScramKeys};
 pub use error::{StoreError, StoreResult};
 pub use failpoint::failpoint;
 pub use journey::{Event, Journey, JourneyQuery, Tls, What};
 pub use listen::{AccountNews, AccountWatch, Heard, Interest, Listeners, MessageNews};
 pub use mailbox::{
-    AppendMessage, Appended, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse, StoreOutcome,
-    canonical_name,
+    AppendMessage, Appended, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse,
+    StoreOutcome, canonical_name,
 };
 pub use queue::{
     Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueFeed, QueueItem, QueueMessage,

@@ -34,11 +34,11 @@ pub(crate) async fn thread(service: &Service, io: &mut Io<'_>, view: &View, comm
             let row = rows.get(*place)?;
             Some(Letter {
                 number: if command.uid { row.uid.get() } else { u32::try_from(*place + 1).unwrap_or(u32::MAX) },
-                id: facts.id.as_deref(),
-                references: &facts.references,
+                id: facts.id(),
+                references: facts.references().collect(),
                 date: facts.date(&row),
-                subject: &facts.subject,
-                is_reply: facts.is_reply,
+                subject: facts.subject(),
+                is_reply: facts.is_reply(),
             })
         })
         .collect();

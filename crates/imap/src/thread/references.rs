@@ -11,7 +11,7 @@ pub(super) struct Letter<'l> {
     /// How it is told.
     pub(super) number: u32,
     pub(super) id: Option<&'l str>,
-    pub(super) references: &'l [Box<str>],
+    pub(super) references: Vec<&'l str>,
     pub(super) date: i64,
     pub(super) subject: &'l str,
     pub(super) is_reply: bool,
@@ -108,7 +108,7 @@ fn linked(letters: &[Letter<'_>]) -> (Vec<Node>, Vec<Option<usize>>) {
     let mut links = Links { ids: HashMap::new(), nodes: Vec::new(), parents: Vec::new(), has_children: Vec::new() };
     for (at, letter) in letters.iter().enumerate() {
         let mut above = None;
-        for id in letter.references {
+        for id in &letter.references {
             let node = links.of_id(id);
             // (A) Each reference below the one before, where it has no place yet.
             if let Some(parent) = above
@@ -276,7 +276,7 @@ mod tests {
             .map(|(number, Given(id, references, date, subject, is_reply))| Letter {
                 number,
                 id: id.as_deref(),
-                references,
+                references: references.iter().map(|id| &**id).collect(),
                 date: *date,
                 subject,
                 is_reply: *is_reply,

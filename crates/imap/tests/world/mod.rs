@@ -48,7 +48,7 @@ pub struct World {
 impl World {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let options = Options { reserve: 0, ..Options::default() };
+        let options = Options { reserve: 0, digests: Some(imap::digest::VERSION), ..Options::default() };
         let store = LocalStore::open(dir.path(), options).unwrap();
         let [account, other] = RUNTIME.block_on(async {
             let domain = Domain::from_ascii("red.example").unwrap();
@@ -98,6 +98,16 @@ impl World {
                 messages.push((stage, AppendMessage { flags, keywords: Vec::new(), internal_date }));
             }
             let _ = self.store.append(inbox, messages, Timestamp::from_secs(1_793_000_000)).await.unwrap();
+        });
+    }
+
+    /// Makes digests of all messages that are there; before that there are none.
+    pub fn digest(&self) {
+        RUNTIME.block_on(async {
+            tokio::select! {
+                () = imap::digest::make(self.service.clone()) => {}
+                () = self.store.digested() => {}
+            }
         });
     }
 

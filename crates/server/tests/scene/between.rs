@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 use store::{
-    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage, Appended,
-    Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange,
-    Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, PasswordHash, QueueFeed,
-    QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
-    StoreError, StoreOutcome, StoreResult,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
+    Appended, Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant,
+    GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount,
+    PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox,
+    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
 };
 use store_local::LocalStore;
 

@@ -299,6 +299,28 @@ pub(crate) fn bodies(
     Ok(found)
 }
 
+/// The first bodies of a mailbox from a UID on, at most `limit`.
+pub(crate) fn bodies_from(
+    conn: &Connection,
+    log: &Arc<Log>,
+    mailbox: MailboxId,
+    from: u32,
+    limit: usize,
+) -> StoreResult<Vec<(Uid, Found)>> {
+    // Arrivals have the highest UIDs.
+    for table in ["messages", "arrivals"] {
+        let sql = format!(
+            "SELECT b.id, b.segment, b.offset, b.length, m.prefix, m.uid FROM {table} m CROSS JOIN bodies b ON b.id = m.body
+             WHERE m.mailbox = ?1 AND m.uid >= ?2 ORDER BY m.uid LIMIT ?3"
+        );
+        let found = all(conn, &sql, params![mailbox.0, from, limit], |row| Ok((uid(get(row, 5)?), body(row, log)?)))?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
 pub(crate) fn queue_body(
     conn: &Connection,
     log: &Arc<Log>,

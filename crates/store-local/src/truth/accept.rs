@@ -3,8 +3,8 @@
 use mail::{AccountId, BodyId, Flags, MailboxId, ModSeq, QueueId, ThreadId, Timestamp, Uid};
 use rusqlite::params;
 use store::{
-    Acceptance, Accepted, AppendMessage, Appended, LocalDelivery, MessageRow, QueueItem, QueueNews, QueueState, StoreError,
-    StoreResult,
+    Acceptance, Accepted, AppendMessage, Appended, LocalDelivery, MessageRow, QueueItem, QueueNews, QueueState,
+    StoreError, StoreResult,
 };
 
 use super::{Effect, Truth};

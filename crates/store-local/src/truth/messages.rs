@@ -136,8 +136,7 @@ impl Truth {
             (mailbox.0, first, last, keep, add, keep_keywords, add_keywords, modseq.0)
         })?;
         let cell = self.mailbox_mut(mailbox)?;
-        let count =
-            |flags: Flags| (u32::from(!flags.contains(Flags::SEEN)), u32::from(flags.contains(Flags::DELETED)));
+        let count = |flags: Flags| (u32::from(!flags.contains(Flags::SEEN)), u32::from(flags.contains(Flags::DELETED)));
         for (row, flags, _) in &changed {
             let (old, new) = (count(row.flags), count(*flags));
             cell.unseen = cell.unseen.saturating_sub(old.0) + new.0;

@@ -244,7 +244,12 @@ impl Effect {
     pub(crate) const fn mailbox(&self) -> Option<mail::MailboxId> {
         match self {
             Self::Row(id, _) | Self::Gone(id, _) | Self::Mailbox(id) | Self::Deleted(id) => Some(*id),
-            Self::Queue(_) | Self::Directory(_) | Self::Account(..) | Self::Granted | Self::Renamed | Self::BlobGone(_) => None,
+            Self::Queue(_)
+            | Self::Directory(_)
+            | Self::Account(..)
+            | Self::Granted
+            | Self::Renamed
+            | Self::BlobGone(_) => None,
         }
     }
 }
