@@ -58,6 +58,8 @@ const TABLE: &[(&str, When)] = &[
     ("SORT", When::After),
     ("SORT=DISPLAY", When::After),
     ("ESORT", When::After),
+    ("CONTEXT=SEARCH", When::After),
+    ("CONTEXT=SORT", When::After),
     ("THREAD=ORDEREDSUBJECT", When::After),
     ("THREAD=REFERENCES", When::After),
     ("CONDSTORE", When::After),

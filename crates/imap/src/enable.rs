@@ -91,7 +91,8 @@ pub(crate) fn has_numbers(key: &Key) -> bool {
     has(key, &|key| matches!(key, Key::Sequence(_)))
 }
 
-fn has(key: &Key, what: &impl Fn(&Key) -> bool) -> bool {
+/// Whether a key, or one within it, is such.
+pub(crate) fn has(key: &Key, what: &impl Fn(&Key) -> bool) -> bool {
     what(key)
         || match key {
             Key::And(keys) => keys.iter().any(|key| has(key, what)),

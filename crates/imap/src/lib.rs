@@ -29,6 +29,7 @@ mod cache;
 mod capability;
 mod catenate;
 mod change;
+mod context;
 pub mod digest;
 mod enable;
 mod facts;

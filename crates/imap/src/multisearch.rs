@@ -8,6 +8,7 @@ use wire::imap::multisearch::{MultiSearch, Source};
 use wire::imap::reply::{Code, Reply};
 
 use crate::access::{Access, is_others, mailboxes};
+use crate::context::{self, Asked};
 use crate::enable::{has_fuzzy, has_modseq, has_numbers};
 use crate::host::End;
 use crate::io::Io;
@@ -35,6 +36,14 @@ pub(crate) async fn multisearch(
     if command.wanted.relevancy && !has_fuzzy(&command.key) {
         // RFC 6203 §4
         return Ok(Reply::bad("RELEVANCY is for FUZZY"));
+    }
+    if command.wanted.update {
+        // RFC 7377 §2.2
+        match &selected {
+            None => return Ok(Reply::bad("UPDATE is for the selected mailbox")),
+            Some(view) if view.contexts.has(&io.tag) => return Ok(context::tag_reuse()),
+            Some(_) => {}
+        }
     }
     let here = selected.as_ref().map(|view| view.mailbox);
     let mailboxes = match resolve(service, account, here, &command.sources).await {
@@ -66,9 +75,14 @@ pub(crate) async fn multisearch(
         if !found.is_empty() {
             let modseq = if has_modseq(&command.key) { found.iter().map(|hit| hit.modseq).max() } else { None };
             let uids: Vec<u32> = found.iter().map(|hit| hit.uid.get()).collect();
-            let scope = Scope { uid: true, mailbox: Some((&name, view.told.uid_validity)) };
+            let scope = Scope { tag: None, uid: true, mailbox: Some((&name, view.told.uid_validity)) };
             extended(io, scope, command.wanted, &uids, &found, modseq);
             io.relieve().await?;
+        }
+        // RFC 7377 §2.2: UPDATE is about the selected mailbox alone.
+        if command.wanted.update && here == Some(id) {
+            let (charset, key) = (command.charset.as_deref(), &command.key);
+            context::begin(io, view, Asked { uid: true, mailbox: Some(&name), charset, key, criteria: &[] }, &found);
         }
         if command.wanted.save {
             return Ok(keep(view, command.wanted, &found));

@@ -13,6 +13,7 @@ use wire::imap::search::{DateOf, Key, Return, Search, When};
 use wire::imap::write;
 
 use crate::body::{Message, looked_at};
+use crate::context::{self, Asked};
 use crate::digest;
 use crate::enable::{has_fuzzy, has_modseq};
 use crate::fuzzy;
@@ -308,6 +309,10 @@ pub(crate) async fn search(
     command: &Search,
 ) -> Result<Reply, End> {
     let save = command.wanted.is_some_and(|wanted| wanted.save);
+    let update = command.wanted.is_some_and(|wanted| wanted.update);
+    if update && view.contexts.has(&io.tag) {
+        return Ok(context::tag_reuse());
+    }
     if command.wanted.is_some_and(|wanted| wanted.relevancy) && !has_fuzzy(&command.key) {
         // RFC 6203 §4
         return Ok(Reply::bad("RELEVANCY is for FUZZY"));
@@ -329,6 +334,10 @@ pub(crate) async fn search(
     match wanted {
         Some(wanted) => extended(io, Scope::of(command.uid), wanted, &numbers, &found, modseq),
         None => plain(io, "SEARCH", &numbers, modseq).await?,
+    }
+    if update {
+        let (charset, key) = (command.charset.as_deref(), &command.key);
+        context::begin(io, view, Asked { uid: command.uid, mailbox: None, charset, key, criteria: &[] }, &found);
     }
     Ok(match wanted {
         Some(wanted) if wanted.save => keep(view, wanted, &found),
@@ -370,12 +379,27 @@ pub(crate) async fn find(
         // RFC 6855 §3
         return Ok(Err(Reply::bad("CHARSET is not for who enabled UTF8=ACCEPT")));
     }
-    let charset = charset.unwrap_or(b"UTF-8");
+    let charset = charset.unwrap_or(CHARSET);
     if !is_known_charset(charset) {
         // RFC 3501 §6.4.4: NO with the ones that are known; there are too many to list.
         let reply = Reply::no(Code::Cannot, "The character set is not known");
         return Ok(Err(reply.with_code("BADCHARSET (US-ASCII UTF-8)")));
     }
+    among(service, io, view, charset, key, (1..).zip(view.told.iter())).await
+}
+
+/// The character set of strings where none was named.
+pub(crate) const CHARSET: &[u8] = b"UTF-8";
+
+/// The same among these messages, each with its number.
+pub(crate) async fn among(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &View,
+    charset: &[u8],
+    key: &Key,
+    rows: impl Iterator<Item = (u32, MessageRow)> + Send,
+) -> Result<Result<Vec<Hit>, Reply>, End> {
     let mut test = match (Compiler { view, charset, now: io.host.now(), fuzzy: false }).compile(key) {
         Ok(test) => test,
         Err(reply) => return Ok(Err(reply)),
@@ -383,7 +407,7 @@ pub(crate) async fn find(
     let mut found: Vec<Hit> = Vec::new();
     let mut undecided: Vec<(u32, MessageRow)> = Vec::new();
     let hit = |n: u32, row: &MessageRow| Hit { n, uid: row.uid, modseq: row.modseq.0, relevancy: 100 };
-    for (n, row) in (1u32..).zip(view.told.iter()) {
+    for (n, row) in rows {
         match test.by_index(view, n, &row, None) {
             Some(true) => found.push(hit(n, &row)),
             Some(false) => {}
@@ -454,6 +478,8 @@ pub(crate) async fn plain(io: &mut Io<'_>, word: &str, numbers: &[u32], modseq: 
 /// What an ESEARCH answer is about.
 #[derive(Clone, Copy)]
 pub(crate) struct Scope<'s> {
+    /// Of the command with this tag; `None`: the one under way.
+    pub(crate) tag: Option<&'s str>,
     /// The numbers are UIDs.
     pub(crate) uid: bool,
     /// Of this mailbox, where that is not the selected one by itself (RFC 7377 §2.1).
@@ -463,14 +489,13 @@ pub(crate) struct Scope<'s> {
 impl Scope<'_> {
     /// Of the selected mailbox.
     pub(crate) const fn of(uid: bool) -> Self {
-        Self { uid, mailbox: None }
+        Self { tag: None, uid, mailbox: None }
     }
 
     /// `search-correlator = SP "(" "TAG" SP tag-string [SP "MAILBOX" SP astring SP "UIDVALIDITY" SP nz-number] ")"`
-    fn write(self, io: &mut Io<'_>) {
-        io.out.extend_from_slice(b" (TAG ");
-        let tag = io.tag.clone();
-        write::string(&mut io.out, tag.as_bytes());
+    pub(crate) fn write(self, io: &mut Io<'_>) {
+        io.out.extend_from_slice(b"* ESEARCH (TAG ");
+        write::string(&mut io.out, self.tag.unwrap_or(&io.tag).as_bytes());
         if let Some((name, uid_validity)) = self.mailbox {
             io.out.extend_from_slice(b" MAILBOX ");
             write::mailbox(&mut io.out, name, io.enabled.names());
@@ -496,7 +521,6 @@ pub(crate) fn extended(
     if wanted == (Return { save: true, ..Return::default() }) {
         return;
     }
-    io.out.extend_from_slice(b"* ESEARCH");
     scope.write(io);
     let mut one = |word: &str, value: String| io.out.extend_from_slice(format!(" {word} {value}").as_bytes());
     if let (Some(first), Some(last)) = (found.first(), found.last()) {

@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 
+use mail::Uid;
 use store::MessageRow;
 use wire::imap::reply::Reply;
 use wire::imap::sort::{Criterion, Sort};
 
+use crate::context::{self, Asked};
 use crate::enable::has_modseq;
 use crate::facts::{Facts, collect};
 use crate::host::End;
@@ -16,6 +18,10 @@ use crate::view::View;
 
 /// SORT and UID SORT.
 pub(crate) async fn sort(service: &Service, io: &mut Io<'_>, view: &mut View, command: &Sort) -> Result<Reply, End> {
+    let update = command.wanted.is_some_and(|wanted| wanted.update);
+    if update && view.contexts.has(&io.tag) {
+        return Ok(context::tag_reuse());
+    }
     let found = match find(service, io, view, Some(&command.charset), &command.key).await? {
         Ok(found) => found,
         Err(reply) => return Ok(reply),
@@ -30,18 +36,40 @@ pub(crate) async fn sort(service: &Service, io: &mut Io<'_>, view: &mut View, co
         Some(wanted) => extended(io, Scope::of(command.uid), wanted, &numbers, &sorted, modseq),
         None => plain(io, "SORT", &numbers, modseq).await?,
     }
+    if update {
+        let Sort { uid, charset, key, criteria, .. } = command;
+        context::begin(io, view, Asked { uid: *uid, mailbox: None, charset: Some(charset), key, criteria }, &sorted);
+    }
     Ok(match command.wanted {
         Some(wanted) if wanted.save => keep(view, wanted, &sorted),
         _ => Reply::ok("Sorted"),
     })
 }
 
-const fn needs_message(criterion: Criterion) -> bool {
-    !matches!(criterion, Criterion::Arrival | Criterion::Size | Criterion::Relevancy)
+fn need_messages(criteria: &[(Criterion, bool)]) -> bool {
+    let by_index = |criterion| matches!(criterion, Criterion::Arrival | Criterion::Size | Criterion::Relevancy);
+    !criteria.iter().all(|(criterion, _)| by_index(*criterion))
+}
+
+/// What a message is sorted by; `None`: it can't be known any more.
+pub(crate) async fn known(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &View,
+    criteria: &[(Criterion, bool)],
+    uid: Uid,
+) -> Result<Result<Option<(MessageRow, Option<Facts>)>, Reply>, End> {
+    let Ok(at) = view.told.find(uid) else { return Ok(Ok(None)) };
+    let Some(row) = view.told.get(at) else { return Ok(Ok(None)) };
+    if !need_messages(criteria) {
+        return Ok(Ok(Some((row, None))));
+    }
+    let facts = collect(service, io, view, &[at]).await?;
+    Ok(facts.map(|facts| facts.into_iter().next().map(|(_, facts)| (row, Some(facts)))))
 }
 
 /// The same messages in the order asked for; ties are in order of number (RFC 5256 §3). The inner error is the reply.
-async fn sorted(
+pub(crate) async fn sorted(
     service: &Service,
     io: &mut Io<'_>,
     view: &View,
@@ -50,7 +78,7 @@ async fn sorted(
 ) -> Result<Result<Vec<Hit>, Reply>, End> {
     let place = |hit: &Hit| hit.n as usize - 1;
     let rows = view.told.clone();
-    let facts = if criteria.iter().any(|(criterion, _)| needs_message(*criterion)) {
+    let facts = if need_messages(criteria) {
         let places: Vec<usize> = found.iter().map(place).collect();
         match collect(service, io, view, &places).await? {
             Ok(facts) => facts,
@@ -67,21 +95,27 @@ async fn sorted(
         found.drain(..).map(|hit| (hit, (rows.get(place(&hit)), facts_of(&hit)))).collect();
     // What went since has no place in an order by what it says.
     keyed.retain(|(_, (row, known))| row.is_some() && (known.is_some() || facts.is_empty()));
-    keyed.sort_by(|a, b| {
-        let by = |(criterion, reverse): &(Criterion, bool)| {
-            let order = match criterion {
-                // RFC 6203 §5: the best first.
-                Criterion::Relevancy => b.0.relevancy.cmp(&a.0.relevancy),
-                criterion => compare(*criterion, a.1, b.1),
-            };
-            if *reverse { order.reverse() } else { order }
-        };
-        criteria.iter().map(by).find(|order| order.is_ne()).unwrap_or(Ordering::Equal).then(a.0.n.cmp(&b.0.n))
+    keyed.sort_by(|(a, known_a), (b, known_b)| {
+        in_order(criteria, (a.relevancy, *known_a), (b.relevancy, *known_b)).then(a.n.cmp(&b.n))
     });
     Ok(Ok(keyed.into_iter().map(|(hit, _)| hit).collect()))
 }
 
-type Known<'k> = (Option<MessageRow>, Option<&'k Facts>);
+/// What a message is sorted by.
+pub(crate) type Known<'k> = (Option<MessageRow>, Option<&'k Facts>);
+
+/// The order of two messages, each with its relevancy; those that are equal by it are in order of number.
+pub(crate) fn in_order(criteria: &[(Criterion, bool)], a: (u32, Known<'_>), b: (u32, Known<'_>)) -> Ordering {
+    let by = |(criterion, reverse): &(Criterion, bool)| {
+        let order = match criterion {
+            // RFC 6203 §5: the best first.
+            Criterion::Relevancy => b.0.cmp(&a.0),
+            criterion => compare(*criterion, a.1, b.1),
+        };
+        if *reverse { order.reverse() } else { order }
+    };
+    criteria.iter().map(by).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
 
 fn compare(criterion: Criterion, a: Known<'_>, b: Known<'_>) -> Ordering {
     let (Some(row_a), Some(row_b)) = (a.0, b.0) else { return Ordering::Equal };

@@ -11,6 +11,7 @@ use wire::imap::write;
 use wire::imap::{MessageSet, SequenceSet};
 
 use crate::access::Access;
+use crate::context::{self, Contexts};
 use crate::enable::Enabled;
 use crate::fetch;
 use crate::host::End;
@@ -36,6 +37,8 @@ pub(crate) struct View {
     pub(crate) saved: Vec<RangeInclusive<u32>>,
     /// The last change up to which the client was told all, removals too.
     complete: ModSeq,
+    /// Results that are kept current (RFC 5267).
+    pub(crate) contexts: Contexts,
 }
 
 /// What came of telling.
@@ -67,6 +70,7 @@ impl View {
             keywords,
             saved: Vec::new(),
             complete,
+            contexts: Contexts::default(),
         })
     }
 
@@ -218,7 +222,11 @@ impl View {
             return Ok(Told::Gone("You may no longer read the selected mailbox"));
         }
         let Some(newest) = self.watch.newest() else { return Ok(Told::Gone("The selected mailbox was deleted")) };
-        if Arc::ptr_eq(&newest, &self.told) || !(wish.messages || wish.flags) {
+        if !(wish.messages || wish.flags) {
+            return Ok(Told::All { removed: false });
+        }
+        if Arc::ptr_eq(&newest, &self.told) {
+            context::update(service, io, self, &newest).await?;
             return Ok(Told::All { removed: false });
         }
         self.tell_keywords(&mut io.out, &newest);
@@ -238,6 +246,8 @@ impl View {
                 (None, None) => {}
             }
         }
+        // RFC 5267 §4.3.4: before the EXPUNGE, so that numbers are still those that the client knows.
+        context::gone(io, self, &gone).await?;
         let before = std::mem::replace(&mut self.told, newest.clone());
         let outcome = if expunge || gone.is_empty() {
             self.complete = newest.highest_modseq;
@@ -277,6 +287,8 @@ impl View {
             // One that went meanwhile is passed over, and told of next.
             fetch::fetch(service, io, self, command).await?;
         }
+        // RFC 5267 §4.3.3, RFC 5465 §5.1: after EXISTS and FETCH.
+        context::update(service, io, self, &newest).await?;
         Ok(outcome)
     }
 }

@@ -201,10 +201,14 @@ limits! {
     IMAP_THREAD_DEPTH: usize = 10_000;
     /// Octets of a message's text that SEARCH looks at at once: a larger one is searched in pieces that overlap.
     IMAP_SEARCH_TEXT: usize = 4 * MIB;
-    /// Ranges of UIDs in one VANISHED response; more are told in several.
+    /// Ranges of UIDs in one VANISHED response, messages in one ESEARCH that tells what changed; more are told in several.
     IMAP_VANISHED_RANGES: usize = 1_000;
     /// Ranges of UIDs that `$` may stand for; a longer result is not kept.
     IMAP_SAVED_RANGES: usize = 10_000;
+    /// SEARCHes and SORTs of one session whose results are kept current (RFC 5267 §4.3.1 says at least 1).
+    IMAP_CONTEXTS: usize = 16;
+    /// What these may have to remember together: their search keys, ranges of UIDs found, messages sorted.
+    IMAP_CONTEXT_ENTRIES: usize = 100_000;
     /// Characters of a PREVIEW (RFC 8970 §3.1 says 200 are enough).
     IMAP_PREVIEW_CHARS: usize = 200;
     /// Octets of a message's text that a PREVIEW is made of.

@@ -10,6 +10,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,7 +43,9 @@ pub struct World {
     pub account: AccountId,
     pub other: AccountId,
     pub keys: Option<Keys>,
-    _dir: TempDir,
+    /// What time it is, in seconds.
+    pub clock: Arc<AtomicI64>,
+    pub dir: TempDir,
 }
 
 impl World {
@@ -63,7 +66,8 @@ impl World {
             <[_; 2]>::try_from(ids).unwrap()
         });
         let service = Arc::new(Service::new(store.clone(), "mail.red.example"));
-        Self { store, service, account, other, keys: None, _dir: dir }
+        let clock = Arc::new(AtomicI64::new(1_795_000_000));
+        Self { store, service, account, other, keys: None, clock, dir }
     }
 
     /// Puts the messages of a folder into INBOX, in order of name, a day apart from 1 Nov 2026 12:00 UTC on.
@@ -126,6 +130,7 @@ impl World {
             account: self.account,
             other: self.other,
             keys: self.keys.clone(),
+            clock: self.clock.clone(),
         };
         let session = Session::new(self.service.clone());
         RUNTIME.spawn(async move {
@@ -192,6 +197,7 @@ struct MemoryHost {
     account: AccountId,
     other: AccountId,
     keys: Option<Keys>,
+    clock: Arc<AtomicI64>,
 }
 
 struct Waiting<'p>(&'p Pipe);
@@ -273,7 +279,7 @@ impl Host for MemoryHost {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp::from_secs(1_795_000_000)
+        Timestamp::from_secs(self.clock.load(Ordering::Relaxed))
     }
 
     async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused> {

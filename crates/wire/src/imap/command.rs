@@ -101,6 +101,8 @@ pub enum Command {
     Sort(Sort),
     /// THREAD (RFC 5256)
     Thread(Thread),
+    /// CANCELUPDATE (RFC 5267), the tags
+    CancelUpdate(Vec<String>),
     /// LANGUAGE (RFC 5255)
     Language(Vec<String>),
     /// COMPRESS (RFC 4978), the algorithm in upper case
@@ -202,7 +204,7 @@ impl Cursor<'_> {
     }
 
     fn command_with_arguments(&mut self, name: &str) -> Result<Command, Bad> {
-        const KNOWN: [&str; 25] = [
+        const KNOWN: [&str; 26] = [
             "ID",
             "AUTHENTICATE",
             "LOGIN",
@@ -228,6 +230,7 @@ impl Cursor<'_> {
             "THREAD",
             "ESEARCH",
             "NOTIFY",
+            "CANCELUPDATE",
         ];
         if !KNOWN.contains(&name) {
             return Err(Bad("There is no such command"));
@@ -262,6 +265,7 @@ impl Cursor<'_> {
             "APPEND" => Command::Append(self.append()?),
             "ESEARCH" => Command::MultiSearch(self.multisearch()?),
             "NOTIFY" => Command::Notify(self.notify()?),
+            "CANCELUPDATE" => Command::CancelUpdate(self.cancel_update()?),
             name => self.message_arguments(name, false)?,
         })
     }
@@ -320,6 +324,17 @@ impl Cursor<'_> {
         Ok(Command::Authenticate { mechanism, initial })
     }
 
+    /// RFC 5267 §5: `"CANCELUPDATE" 1*(SP quoted)`
+    fn cancel_update(&mut self) -> Result<Vec<String>, Bad> {
+        let mut tags = Vec::new();
+        loop {
+            tags.push(String::from_utf8_lossy(&self.quoted()?).into_owned());
+            if !self.take(b' ') {
+                return Ok(tags);
+            }
+        }
+    }
+
     /// RFC 5161 §4: `enable = "ENABLE" 1*(SP capability)`
     fn enable(&mut self) -> Result<Vec<String>, Bad> {
         let mut names = vec![self.atom()?.to_ascii_uppercase()];
@@ -370,6 +385,8 @@ mod tests {
             Command::Expunge(Some(MessageSet::Numbers(SequenceSet(vec![(Some(1), Some(3))]))))
         );
         assert!(read("a UID NOOP\r\n").is_err());
+        assert_eq!(read("a cancelupdate \"A1\" \"b\"\r\n"), Ok(Command::CancelUpdate(vec!["A1".into(), "b".into()])));
+        assert_eq!(read("a CANCELUPDATE A1\r\n"), Err(Bad("A quoted string is missing")));
     }
 
     proptest! {
@@ -389,6 +406,7 @@ mod tests {
                 "SAVE", "MAILBOXID", "SORT", "THREAD", "REFERENCES", "REVERSE", "DATE", "US-ASCII",
                 "NOTIFY", "SET", "selected", "(MessageNew", "MessageExpunge)", "personal", "SETACL", "lrs", "anyone",
                 "GETMETADATA", "SETMETADATA", "MAXSIZE", "DEPTH", "infinity", "/private/a", "/shared", "NIL", "METADATA",
+                "UPDATE", "CONTEXT", "CANCELUPDATE",
             ]), 0..24)
         ) {
             let _ = command(words.concat().as_bytes(), Names::Modified);

@@ -35,6 +35,10 @@ pub struct Return {
     pub partial: Option<Partial>,
     /// RELEVANCY: how well each matches (RFC 6203)
     pub relevancy: bool,
+    /// UPDATE: what changes in the result is told later on (RFC 5267 §4.3)
+    pub update: bool,
+    /// CONTEXT: the same will be asked again (RFC 5267 §4.2)
+    pub context: bool,
 }
 
 impl Return {
@@ -177,6 +181,8 @@ impl Cursor<'_> {
                 "COUNT" => wanted.count = true,
                 "SAVE" => wanted.save = true,
                 "RELEVANCY" => wanted.relevancy = true,
+                "UPDATE" => wanted.update = true,
+                "CONTEXT" => wanted.context = true,
                 "PARTIAL" if wanted.partial.is_none() => {
                     cursor.sp()?;
                     wanted.partial = Some(cursor.partial_range()?);
