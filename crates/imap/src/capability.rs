@@ -65,6 +65,7 @@ const TABLE: &[(&str, When)] = &[
     ("CONDSTORE", When::After),
     ("QRESYNC", When::After),
     ("UIDONLY", When::After),
+    ("UIDBATCHES", When::After),
     ("BINARY", When::After),
     ("PREVIEW", When::After),
     ("MULTIAPPEND", When::After),

@@ -23,6 +23,7 @@ mod access;
 mod acl;
 mod append;
 mod authenticate;
+mod batches;
 mod binary;
 mod body;
 mod cache;

@@ -18,7 +18,7 @@ use crate::notify::{self, News, TooMuch, Wish};
 use crate::refusal::refusal;
 use crate::view::{Told, View};
 use crate::{
-    acl, append, authenticate, capability, change, context, enable, fetch, idle, language, list, mailbox, metadata,
+    acl, append, authenticate, batches, capability, change, context, enable, fetch, idle, language, list, mailbox, metadata,
     multisearch, quota, replace, search, sort, thread,
 };
 
@@ -479,6 +479,7 @@ impl Session {
             Command::Sort(command) => sort::sort(service, io, &mut view, &command).await?,
             Command::Thread(command) => thread::thread(service, io, &view, &command).await?,
             Command::CancelUpdate(tags) => context::cancel(&mut view, &tags),
+            Command::UidBatches(command) => batches::batches(io, &view, &command).await?,
             Command::Store(command) => change::store(service, io, &mut view, &command).await?,
             Command::Copy(command) => change::copy(service, io, &view, user.identity.account, &command).await,
             Command::Move(command) => change::move_messages(service, io, &mut view, &user, &command).await?,

@@ -323,3 +323,25 @@ fn changes_that_wait_for_who_is_notified() {
         assert!(!is_lost || then.starts_with("t OK"), "{then}");
     }
 }
+
+/// `IMAP_UID_BATCH`: batches of so many messages, none smaller. Those of UIDBATCHES (RFC 10022) hold every message once.
+#[test]
+fn batches_of_uids() {
+    let world = World::new();
+    let size = limits::IMAP_UID_BATCH;
+    world.append_many(2 * size as usize + 1);
+    let mut client = logged_in(&world);
+    client.command("SELECT INBOX");
+    let said = client.command(&format!("UIDBATCHES {}", size - 1));
+    assert_eq!(said, format!("t NO [TOOFEW] Minimum batch size is {size}\r\n"));
+    let batches = |wanted: &str, ranges: &str| format!("* UIDBATCHES (TAG \"t\"){wanted}{ranges}\r\nt OK Cut\r\n");
+    assert_eq!(client.command(&format!("UIDBATCHES {size}")), batches(" ", "1001:502,501:2,1:1"));
+    assert_eq!(client.command(&format!("UIDBATCHES {size} 2:2")), batches(" ", "501:2"));
+    assert_eq!(client.command(&format!("UIDBATCHES {size} 3:9")), batches(" ", "1:1"));
+    assert_eq!(client.command(&format!("UIDBATCHES {size} 4:9")), batches("", ""));
+    assert_eq!(client.command(&format!("UIDBATCHES {}", size + 1)), batches(" ", "1001:501,500:1"));
+    // Where messages are gone, a batch has as many messages as before, and more UIDs.
+    client.command("UID STORE 400:600 +FLAGS.SILENT (\\Deleted)");
+    client.command("EXPUNGE");
+    assert_eq!(client.command(&format!("UIDBATCHES {size}")), batches(" ", "1001:301,300:1"));
+}

@@ -209,6 +209,8 @@ limits! {
     IMAP_CONTEXTS: usize = 16;
     /// What these may have to remember together: their search keys, ranges of UIDs found, messages sorted.
     IMAP_CONTEXT_ENTRIES: usize = 100_000;
+    /// Messages of a batch in UIDBATCHES at least (RFC 10022 §3.1.3 says 500 at most).
+    IMAP_UID_BATCH: u32 = 500;
     /// Characters of a PREVIEW (RFC 8970 §3.1 says 200 are enough).
     IMAP_PREVIEW_CHARS: usize = 200;
     /// Octets of a message's text that a PREVIEW is made of.

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::acl::Acl;
 use super::append::{Append, Replace};
+use super::batches::UidBatches;
 use super::change::Store;
 use super::cursor::{Bad, Cursor, is_tag_char};
 use super::fetch::Fetch;
@@ -121,6 +122,8 @@ pub enum Command {
     GetMetadata(GetMetadata),
     /// SETMETADATA
     SetMetadata(SetMetadata),
+    /// UIDBATCHES (RFC 10022)
+    UidBatches(UidBatches),
     /// REPLACE (RFC 8508), up to its message
     Replace(Replace),
 }
@@ -169,15 +172,9 @@ impl Cursor<'_> {
             }
             name => match self.simple_command(name) {
                 Some(command) => command,
-                None => match self.account_command(name)? {
+                None => match self.command_of_an_extension(name)? {
                     Some(command) => command,
-                    None => match self.metadata_command(name)? {
-                        Some(command) => command,
-                        None => match self.acl_command(name)? {
-                            Some(command) => command,
-                            None => self.command_with_arguments(name)?,
-                        },
-                    },
+                    None => self.command_with_arguments(name)?,
                 },
             },
         };
@@ -201,6 +198,15 @@ impl Cursor<'_> {
             "EXPUNGE" => Command::Expunge(None),
             _ => return None,
         })
+    }
+
+    fn command_of_an_extension(&mut self, name: &str) -> Result<Option<Command>, Bad> {
+        for read in [Self::account_command, Self::metadata_command, Self::acl_command, Self::batches_command] {
+            if let Some(command) = read(self, name)? {
+                return Ok(Some(command));
+            }
+        }
+        Ok(None)
     }
 
     fn command_with_arguments(&mut self, name: &str) -> Result<Command, Bad> {
@@ -407,6 +413,7 @@ mod tests {
                 "NOTIFY", "SET", "selected", "(MessageNew", "MessageExpunge)", "personal", "SETACL", "lrs", "anyone",
                 "GETMETADATA", "SETMETADATA", "MAXSIZE", "DEPTH", "infinity", "/private/a", "/shared", "NIL", "METADATA",
                 "UPDATE", "CONTEXT", "CANCELUPDATE",
+                "UIDBATCHES", "500",
             ]), 0..24)
         ) {
             let _ = command(words.concat().as_bytes(), Names::Modified);

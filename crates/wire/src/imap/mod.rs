@@ -14,6 +14,7 @@
 mod account;
 pub mod acl;
 pub mod append;
+pub mod batches;
 pub mod change;
 pub mod command;
 pub mod cursor;

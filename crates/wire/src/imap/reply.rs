@@ -75,6 +75,8 @@ pub enum Code {
     NotSaved,
     /// RFC 3516 §4.3: the part's transfer encoding is not known.
     UnknownCte,
+    /// RFC 10022 §3.1.3: the batches would be too small.
+    TooFew,
     /// SELECT's.
     ReadOnly,
     /// SELECT's.
@@ -109,6 +111,7 @@ impl Code {
             Self::BadUrl => "BADURL",
             Self::NotSaved => "NOTSAVED",
             Self::UnknownCte => "UNKNOWN-CTE",
+            Self::TooFew => "TOOFEW",
             Self::ReadOnly => "READ-ONLY",
             Self::ReadWrite => "READ-WRITE",
         }
