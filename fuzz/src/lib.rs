@@ -23,7 +23,7 @@ pub mod seeds;
 pub mod session;
 mod store_log;
 
-pub use parsers::{address, dot, imap, line, message, pop3, smtp_client};
+pub use parsers::{address, dot, imap, imap_url, line, message, pop3, smtp_client};
 pub use program::{config, mua, report, sasl, zones};
 pub use session::imap::imap_session;
 pub use session::pop3::pop3_session;
@@ -41,6 +41,7 @@ pub const TARGETS: &[Target] = &[
     ("dot", dot, &["tests/transcripts/smtp", "crates/message/tests/corpus"]),
     ("imap", imap, &["tests/transcripts/imap"]),
     ("imap_session", imap_session, &["tests/transcripts/imap"]),
+    ("imap_url", imap_url, &[]),
     ("line", line, &["tests/transcripts/smtp", "tests/transcripts/pop3"]),
     ("log", log, &[]),
     ("message", message, &["crates/message/tests/corpus"]),

@@ -6,6 +6,8 @@ use message::header::Header;
 use message::structure::{Section, Structure};
 use wire::dot::{Piece, Stuffing, Unstuffing};
 use wire::imap::frame::{Framed, Limits, Reader};
+use wire::imap::url::MessageUrl;
+use wire::imap::urlauth::{self, is_genuine};
 use wire::line::{Line, LineReader};
 use wire::pop3::{Answer, Engine, Listing, LoginFailure, Question, Settings, Step};
 use wire::smtp::client::ReplyReader;
@@ -85,6 +87,22 @@ pub fn address(data: &[u8]) {
         assert_eq!(again.as_ref(), Ok(&address), "{text:?}");
         assert_eq!(address.folded().folded(), address.folded());
     }
+}
+
+/// URLs of IMAP: what is read can be written and read again, and no token is good for two of them.
+pub fn imap_url(data: &[u8]) {
+    let Ok(url) = MessageUrl::read(data) else { return };
+    let text = url.to_string();
+    assert_eq!(MessageUrl::read(text.as_bytes()).as_ref(), Ok(&url), "{text}");
+    let Some(verifier) = url.authorization.and_then(|authorization| authorization.verifier) else { return };
+    let rump = MessageUrl::rump(data).expect("a URL with a verifier has what it speaks for");
+    let read = MessageUrl::read(rump).expect("what a verifier speaks for is a URL itself");
+    assert!(read.authorization.is_some_and(|authorization| authorization.verifier.is_none()));
+    assert!(!is_genuine(&[7; 32], rump, &verifier.mechanism, &verifier.token), "a token was guessed");
+    let whole = [rump, urlauth::verifier(&[7; 32], rump).as_bytes()].concat();
+    let read = MessageUrl::read(&whole).expect("a URL that was made here");
+    let verifier = read.authorization.and_then(|authorization| authorization.verifier).expect("it has a verifier");
+    assert!(is_genuine(&[7; 32], rump, &verifier.mechanism, &verifier.token));
 }
 
 /// The POP3 engine with a maildrop of two messages: alike under every cut, and always ends.

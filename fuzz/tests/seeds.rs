@@ -100,6 +100,6 @@ macro_rules! targets {
 }
 
 targets! {
-    address config dot imap imap_session line log message mua pop3 pop3_session report sasl smtp_client
+    address config dot imap imap_session imap_url line log message mua pop3 pop3_session report sasl smtp_client
     smtp_client_session smtp_server smtp_session zones
 }

@@ -344,7 +344,7 @@ async fn described(out: &mut Vec<u8>, item: &Item, message: &mut Message<'_>) ->
 }
 
 /// `BODY[…] nstring`
-async fn section(
+pub(crate) async fn section(
     io: &mut Io<'_>,
     section: &Section,
     label: &[u8],

@@ -94,6 +94,8 @@ pub trait Host: Send + Sync {
     fn message_size(&self) -> u64;
     /// What time it is.
     fn now(&self) -> Timestamp;
+    /// Octets that nobody can guess, other ones each time.
+    fn secret(&self) -> [u8; 32];
     /// Checks a password. Takes its time after failures.
     async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused>;
     /// A user's SCRAM keys, made up where there are none, and a fresh nonce of 18 octets or more.

@@ -59,6 +59,8 @@ mod sort;
 mod structure;
 mod texts;
 mod thread;
+mod url;
+mod urlauth;
 mod view;
 
 pub use host::{End, Host, Identity, Input, LoginRefused, Patience, Security};

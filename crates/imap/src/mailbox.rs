@@ -3,7 +3,7 @@
 use mail::{AccountId, Flags, MailboxId, Rights, limits};
 use store::{MailboxStatus, SpecialUse, StoreError, StoreResult};
 use wire::imap::mailbox::{Create, Select, StatusItem};
-use wire::imap::reply::{Code, Reply, untagged_ok};
+use wire::imap::reply::{Code, Reply, condition, untagged_ok};
 use wire::imap::write;
 
 use crate::access::{Access, Found, Place, find, flags_of, free_place, is_others, place};
@@ -14,6 +14,7 @@ use crate::qresync;
 use crate::quota;
 use crate::refusal::refusal;
 use crate::session::{Service, State, Turn, User};
+use crate::urlauth::MECHANISMS;
 use crate::view::{View, write_all_flags};
 
 /// SELECT and EXAMINE (RFC 3501 §6.3.1): whatever was selected no longer is, also when this fails.
@@ -90,6 +91,12 @@ fn describe(io: &mut Io<'_>, view: &View, name: &str) {
     // RFC 8474 §4.2
     let code = format!("* OK [MAILBOXID ({})] What stays its own\r\n", object_id(view.mailbox));
     out.extend_from_slice(code.as_bytes());
+    tell_mechanisms(out);
+}
+
+/// RFC 4467 §8: with SELECT, and where the key of the mailbox became another one.
+pub(crate) fn tell_mechanisms(out: &mut Vec<u8>) {
+    condition(out, "*", "OK", Some(MECHANISMS), "How URLs are signed");
 }
 
 /// RFC 8474 §4: the same as long as the mailbox lives, whatever its name.

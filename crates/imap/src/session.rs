@@ -18,8 +18,8 @@ use crate::notify::{self, News, TooMuch, Wish};
 use crate::refusal::refusal;
 use crate::view::{Told, View};
 use crate::{
-    acl, append, authenticate, batches, capability, change, context, enable, fetch, idle, language, list, mailbox, metadata,
-    multisearch, quota, replace, search, sort, thread,
+    acl, append, authenticate, batches, capability, change, context, enable, fetch, idle, language, list, mailbox,
+    metadata, multisearch, quota, replace, search, sort, thread, urlauth,
 };
 
 /// What all sessions share.
@@ -432,6 +432,11 @@ impl Session {
             }
             Command::GetMetadata(command) => metadata::get(service, io, account, &command).await?,
             Command::SetMetadata(command) => metadata::set(service, &mut user, command).await,
+            Command::GenUrlAuth(rumps) => urlauth::generate(service, io, account, &rumps).await,
+            Command::UrlFetch(urls) => urlauth::fetch(service, io, account, &urls).await?,
+            Command::ResetKey(mailbox, mechanisms) => {
+                urlauth::reset_key(service, io, account, mailbox.as_deref(), &mechanisms).await
+            }
             Command::List(command) => list::list(service, io, account, &command).await?,
             Command::Lsub(command) => list::lsub(service, io, account, &command).await?,
             Command::Namespace => {

@@ -43,6 +43,12 @@ pub(crate) fn body_structure(out: &mut Vec<u8>, structure: &Structure, extended:
     body(out, structure, structure.root(), extended);
 }
 
+/// The structure of one part, with its extension data; false: there is no such part.
+pub(crate) fn part_structure(out: &mut Vec<u8>, structure: &Structure, path: &[u32]) -> bool {
+    let part = if path.is_empty() { Some(structure.root()) } else { structure.find(path) };
+    part.inspect(|part| body(out, structure, part, true)).is_some()
+}
+
 /// `body = "(" (body-type-1part / body-type-mpart) ")"`. Parts are nested up to `limits::MIME_DEPTH`.
 fn body(out: &mut Vec<u8>, structure: &Structure, part: &Part, extended: bool) {
     out.push(b'(');

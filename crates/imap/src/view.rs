@@ -16,6 +16,7 @@ use crate::enable::Enabled;
 use crate::fetch;
 use crate::host::End;
 use crate::io::Io;
+use crate::mailbox::tell_mechanisms;
 use crate::notify::Wish;
 use crate::refusal::refusal;
 use crate::session::Service;
@@ -230,6 +231,9 @@ impl View {
             return Ok(Told::All { removed: false });
         }
         self.tell_keywords(&mut io.out, &newest);
+        if newest.rekeyed != self.told.rekeyed {
+            tell_mechanisms(&mut io.out);
+        }
         let (mut gone, mut changed) = (Vec::new(), Vec::new());
         let (mut fresh, mut rows) = (Vec::new(), Vec::new());
         for (old, new) in self.told.differences(&newest) {
@@ -260,6 +264,7 @@ impl View {
             told.highest_modseq = newest.highest_modseq;
             told.recent_from = newest.recent_from;
             told.keywords = newest.keywords.clone();
+            told.rekeyed = newest.rekeyed;
             self.told = Arc::new(told);
             Told::NotRemovals
         };

@@ -345,3 +345,19 @@ fn batches_of_uids() {
     client.command("EXPUNGE");
     assert_eq!(client.command(&format!("UIDBATCHES {size}")), batches(" ", "1001:301,300:1"));
 }
+
+/// `IMAP_URLS` of one GENURLAUTH, URLFETCH or RESETKEY; one more is refused as it stands.
+#[test]
+fn urls_of_a_command() {
+    let world = World::new();
+    let mut client = logged_in(&world);
+    for (count, is_refused) in [(limits::IMAP_URLS, false), (limits::IMAP_URLS + 1, true)] {
+        let said = client.command(&format!("URLFETCH{}", " x".repeat(count)));
+        assert_eq!(said.ends_with("t BAD There are too many URLs\r\n"), is_refused, "{said}");
+        assert_eq!(said.matches("* URLFETCH \"x\" NIL").count(), if is_refused { 0 } else { count });
+        let said = client.command(&format!("GENURLAUTH{}", " x INTERNAL".repeat(count)));
+        assert_eq!(said == "t BAD There are too many URLs\r\n", is_refused, "{said}");
+        let said = client.command(&format!("RESETKEY INBOX{}", " INTERNAL".repeat(count)));
+        assert_eq!(said == "t BAD There are too many mechanisms\r\n", is_refused, "{said}");
+    }
+}

@@ -181,6 +181,8 @@ limits! {
     IMAP_APPEND_MESSAGES: usize = 100;
     /// URLs in one line of CATENATE (RFC 4469).
     IMAP_CATENATE_PARTS: usize = 1_000;
+    /// URLs of one GENURLAUTH or URLFETCH (RFC 4467).
+    IMAP_URLS: usize = 100;
     /// Pipelined APPENDs of one session that are committed together.
     IMAP_COMMITS_AT_ONCE: usize = 64;
     /// Octets of replies that are collected before they are sent.

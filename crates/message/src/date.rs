@@ -86,6 +86,25 @@ pub fn parse_imap_day(text: &[u8]) -> Option<Day> {
     valid_day(number(year)?, month_number(month)?, number(day)?)
 }
 
+/// RFC 3339 §5.6 `date-time`, as URLs of IMAP have it: `2026-11-24T01:05:10Z`, with a fraction that is passed over.
+pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    let (day, time) = text.split_once(['T', 't'])?;
+    let (year, month, day) = split_hyphens(day).filter(|(y, m, d)| (y.len(), m.len(), d.len()) == (4, 2, 2))?;
+    let month = u8::try_from(number(month)?).ok().filter(|month| (1..=12).contains(month))?;
+    let day = valid_day(number(year)?, month, number(day)?)?;
+    let zone = time.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = time.split_at(zone);
+    let offset = match zone {
+        "Z" | "z" => 0,
+        zone => parse_zone(&zone.replacen(':', "", 1)).filter(|_| zone.as_bytes().get(3) == Some(&b':'))?,
+    };
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let is_fraction = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
+    let is_clock = matches!(clock.as_bytes(), [_, _, b':', _, _, b':', _, _]);
+    let secs = parse_clock(clock).filter(|_| is_fraction && is_clock)?;
+    Some(date_time(day, secs, offset).timestamp)
+}
+
 /// A Date field's value, leniently: comments, a missing weekday, two-digit years, named zones (RFC 5322 §4.3),
 /// missing seconds or zone, a month before the day (`Nov 24 01:05:10 2026`), hyphens between.
 /// `None` where there is no day, month and year in it.
@@ -289,6 +308,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn dates_of_the_internet() {
+        let secs = |text: &str| parse_rfc3339(text).map(Timestamp::secs);
+        assert_eq!(secs("1970-01-01T00:00:00Z"), Some(0));
+        assert_eq!(secs("1970-01-02t01:30:00.25+01:30"), Some(86_400));
+        assert_eq!(secs("1969-12-31T23:00:60-00:30"), Some(-1740));
+        for bad in [
+            "",
+            "1970-01-01",
+            "1970-01-01 00:00:00Z",
+            "1970-01-01T00:00:00",
+            "1970-1-01T00:00:00Z",
+            "1970-13-01T00:00:00Z",
+            "1970-00-01T00:00:00Z",
+            "1970-02-29T00:00:00Z",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T00:00Z",
+            "1970-01-01T0:000:00Z",
+            "1970-01-01T00:00:00.Z",
+            "1970-01-01T00:00:00+0100",
+            "1970-01-01T00:00:00+01:00:",
+            "1970-01-01T00:00:00Zx",
+        ] {
+            assert_eq!(secs(bad), None, "{bad}");
+        }
+    }
+
     proptest! {
         #[test]
         fn written_dates_read_back(secs in -62_167_219_200i64..253_402_300_799) {
@@ -300,6 +346,7 @@ mod tests {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..60), secs in any::<i64>()) {
             let _ = (parse(&bytes), parse_imap(&bytes), parse_imap_day(&bytes));
+            let _ = parse_rfc3339(&String::from_utf8_lossy(&bytes));
             let _ = (rfc5322(Timestamp::from_millis(secs)), imap(Timestamp::from_secs(secs)));
         }
     }

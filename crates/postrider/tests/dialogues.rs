@@ -15,6 +15,7 @@ use testkit::program::Program;
 use testkit::transcript::{Enough, Scene, Subject, Transcript, run_some, run_those};
 
 const ALICE: (&str, &str) = ("alice@red.example", "secret");
+const BOB: (&str, &str) = ("bob@red.example", "secret");
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts").join(name)
@@ -186,7 +187,7 @@ fn imap(letters: std::ops::RangeInclusive<char>) {
         can_be_had(transcript) && transcript.name.starts_with(|first: char| letters.contains(&first))
     };
     run_some(folder("imap"), is_here, |transcript| {
-        let program = start(&[ALICE]);
+        let program = start(&[ALICE, BOB]);
         if transcript.directive("empty").is_none() {
             append(&program, &folder("imap/messages"));
         }

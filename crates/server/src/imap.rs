@@ -184,6 +184,10 @@ impl Host for Pump {
         self.shared.clock.now()
     }
 
+    fn secret(&self) -> [u8; 32] {
+        hash::secret()
+    }
+
     async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused> {
         let (ip, most) = (self.connection.peer().ip(), self.settings.limits.login_failures);
         match self.shared.auth.password(ip, user, password.as_bytes(), most).await {

@@ -165,6 +165,10 @@ const RULES: &[(&str, &str)] = &[
          AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = g.grantee)",
     ),
     (
+        "key of URLs of mailbox {}: the mailbox does not exist",
+        "SELECT k.mailbox FROM url_keys k WHERE NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = k.mailbox)",
+    ),
+    (
         "annotation {}: its account {} does not exist",
         "SELECT x.entry, x.account FROM annotations x WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = x.account)",
     ),

@@ -123,8 +123,13 @@ impl Published {
                 if !watched || !(news.updates.contains_key(&id) || self.views.has(id)) {
                     continue;
                 }
-                let update = news.updates.entry(id).or_insert_with(|| Update { rows: BTreeMap::new(), after: None });
+                let update = news.updates.entry(id).or_insert_with(|| Update {
+                    rows: BTreeMap::new(),
+                    after: None,
+                    rekeyed: false,
+                });
                 match effect {
+                    Effect::Rekeyed(_) => update.rekeyed = true,
                     Effect::Row(_, row) => drop(update.rows.insert(row.uid, Some(row))),
                     Effect::Gone(_, uid) => drop(update.rows.insert(uid, None)),
                     _ => {}

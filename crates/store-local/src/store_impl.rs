@@ -15,7 +15,7 @@ use store::{
     Appended, Balance, Body, CheckFinding, CopyOutcome, DigestPart, Digested, DirectoryEntry, DomainRecord, Event,
     FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock,
     NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement,
-    SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Undigested,
+    SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Undigested, UrlKey,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -432,6 +432,22 @@ impl Store for LocalStore {
 
     async fn marked(&self, mailbox: MailboxId, uids: Vec<Uid>, marks: &[u16]) -> StoreResult<Vec<Uid>> {
         self.digests.marked(mailbox, uids, marks.to_vec()).await
+    }
+
+    async fn url_key(&self, mailbox: MailboxId) -> StoreResult<Option<UrlKey>> {
+        self.readers.read(move |conn| read::url_key(conn, mailbox)).await
+    }
+
+    async fn make_url_key(&self, mailbox: MailboxId, fresh: UrlKey) -> StoreResult<Durable<UrlKey>> {
+        self.change(move |truth, _| truth.make_url_key(mailbox, fresh)).await
+    }
+
+    async fn renew_url_key(&self, mailbox: MailboxId, fresh: UrlKey) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.renew_url_key(mailbox, fresh)).await
+    }
+
+    async fn forget_url_keys(&self, account: AccountId) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.forget_url_keys(account)).await
     }
 
     fn queue_feed(&self) -> QueueFeed {

@@ -20,6 +20,8 @@ pub(crate) struct Update {
     pub(crate) rows: BTreeMap<Uid, Option<MessageRow>>,
     /// The mailbox afterwards; `None`: deleted.
     pub(crate) after: Option<After>,
+    /// Its URLs have another key, or none.
+    pub(crate) rekeyed: bool,
 }
 
 /// A mailbox's own values.
@@ -148,7 +150,8 @@ impl Views {
 fn next(old: &Arc<Snapshot>, update: Update) -> Option<Arc<Snapshot>> {
     let after = update.after?;
     // What was read already contains this commit.
-    if after.modseq <= old.highest_modseq.0
+    if !update.rekeyed
+        && after.modseq <= old.highest_modseq.0
         && after.recent_from <= old.recent_from.get()
         && after.keywords.len() <= old.keywords.len()
     {
@@ -171,6 +174,7 @@ fn next(old: &Arc<Snapshot>, update: Update) -> Option<Arc<Snapshot>> {
     if after.keywords.len() > new.keywords.len() {
         new.keywords = after.keywords;
     }
+    new.rekeyed = old.rekeyed.wrapping_add(u32::from(update.rekeyed));
     Some(Arc::new(new))
 }
 

@@ -11,7 +11,7 @@ use crate::{
     Appended, Balance, Body, CopyOutcome, DigestPart, Digested, DirectoryEntry, DomainRecord, Event, FlagChange, Grant,
     GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed,
     QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage,
-    StoreOutcome, StoreResult, Undigested,
+    StoreOutcome, StoreResult, Undigested, UrlKey,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -219,6 +219,15 @@ pub trait Store: Send + Sync + 'static {
     async fn marked(&self, _mailbox: MailboxId, uids: Vec<Uid>, _marks: &[u16]) -> StoreResult<Vec<Uid>> {
         Ok(uids)
     }
+
+    /// The key of URLs into a mailbox; `None`: there is none, and no URL is good.
+    async fn url_key(&self, mailbox: MailboxId) -> StoreResult<Option<UrlKey>>;
+    /// The key that the mailbox has; where it has none, `fresh` becomes it.
+    async fn make_url_key(&self, mailbox: MailboxId, fresh: UrlKey) -> StoreResult<Durable<UrlKey>>;
+    /// `fresh` becomes the mailbox's key, whether it had one or not; who has it open learns of it. A key goes with its mailbox.
+    async fn renew_url_key(&self, mailbox: MailboxId, fresh: UrlKey) -> StoreResult<Durable<()>>;
+    /// Takes the keys of all mailboxes of the account away; who has one open learns of it.
+    async fn forget_url_keys(&self, account: AccountId) -> StoreResult<Durable<()>>;
 
     // ---- Queue ----------------------------------------------------------------------------
 

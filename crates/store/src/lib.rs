@@ -38,7 +38,7 @@ pub use journey::{Event, Journey, JourneyQuery, Tls, What};
 pub use listen::{AccountNews, AccountWatch, Heard, Interest, Listeners, MessageNews};
 pub use mailbox::{
     AppendMessage, Appended, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse,
-    StoreOutcome, canonical_name,
+    StoreOutcome, UrlKey, canonical_name,
 };
 pub use queue::{
     Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueFeed, QueueItem, QueueMessage,

@@ -59,6 +59,16 @@ pub struct MailboxInfo {
     pub subscribed: bool,
 }
 
+/// What URLs into a mailbox are signed with (RFC 4467 §2.2: the mailbox access key). Its `Debug` shows nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct UrlKey(pub [u8; 32]);
+
+impl std::fmt::Debug for UrlKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UrlKey(…)")
+    }
+}
+
 /// Counts (RFC 3501 §6.3.10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailboxStatus {

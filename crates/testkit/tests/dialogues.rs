@@ -40,6 +40,8 @@ const NOT_IN_A_DIALOGUE: &[(&str, &str)] = &[
     ("There are too many languages", "crates/imap/tests/limits.rs"),
     ("There are too many messages", "crates/imap/tests/limits.rs"),
     ("There are too many parts", "crates/imap/tests/limits.rs"),
+    ("There are too many URLs", "crates/imap/tests/limits.rs"),
+    ("There are too many mechanisms", "crates/imap/tests/limits.rs"),
     ("NO […] Too many messages in one command", "crates/imap/tests/limits.rs"),
     ("NO […] That is too long", "crates/imap/tests/limits.rs"),
     ("NO […] Those are too many mailboxes", "crates/imap/src/notify.rs"),

@@ -170,6 +170,10 @@ impl Host for MemoryHost {
         NOW
     }
 
+    fn secret(&self) -> [u8; 32] {
+        [7; 32]
+    }
+
     async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused> {
         let right = user.eq_ignore_ascii_case("alice@red.example") && password == PASSWORD;
         // RFC 3501 §11.2: not without protection.

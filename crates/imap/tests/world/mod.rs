@@ -10,7 +10,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -280,6 +280,11 @@ impl Host for MemoryHost {
 
     fn now(&self) -> Timestamp {
         Timestamp::from_secs(self.clock.load(Ordering::Relaxed))
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        static COUNT: AtomicU8 = AtomicU8::new(0);
+        [COUNT.fetch_add(1, Ordering::Relaxed); 32]
     }
 
     async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused> {

@@ -11,7 +11,7 @@ use store::{
     Appended, Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant,
     GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount,
     PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox,
-    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
+    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, UrlKey,
 };
 use store_local::LocalStore;
 
@@ -271,6 +271,22 @@ impl Store for Between {
 
     fn rights_version(&self) -> u64 {
         self.store.rights_version()
+    }
+
+    async fn url_key(&self, mailbox: MailboxId) -> StoreResult<Option<UrlKey>> {
+        self.call("url_key", self.store.url_key(mailbox)).await
+    }
+
+    async fn make_url_key(&self, mailbox: MailboxId, fresh: UrlKey) -> StoreResult<Durable<UrlKey>> {
+        self.call("make_url_key", self.store.make_url_key(mailbox, fresh)).await
+    }
+
+    async fn renew_url_key(&self, mailbox: MailboxId, fresh: UrlKey) -> StoreResult<Durable<()>> {
+        self.call("renew_url_key", self.store.renew_url_key(mailbox, fresh)).await
+    }
+
+    async fn forget_url_keys(&self, account: AccountId) -> StoreResult<Durable<()>> {
+        self.call("forget_url_keys", self.store.forget_url_keys(account)).await
     }
 
     fn queue_feed(&self) -> QueueFeed {

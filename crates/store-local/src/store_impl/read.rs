@@ -11,7 +11,7 @@ use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store::{
     Annotation, Body, Event, Grant, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient,
-    SPECIAL_USE_ENTRY, SharedMailbox, SpecialUse, StoreError, StoreResult,
+    SPECIAL_USE_ENTRY, SharedMailbox, SpecialUse, StoreError, StoreResult, UrlKey,
 };
 
 use crate::codec;
@@ -170,6 +170,10 @@ pub(crate) fn shared_with(conn: &Connection, account: AccountId) -> StoreResult<
         Some(SharedMailbox { rights: Grant::effective(&grants, account), ..first.clone() })
     });
     Ok(shared.filter(|mailbox| !mailbox.rights.is_empty()).collect())
+}
+
+pub(crate) fn url_key(conn: &Connection, mailbox: MailboxId) -> StoreResult<Option<UrlKey>> {
+    one(conn, "SELECT key FROM url_keys WHERE mailbox = ?1", [mailbox.0], |row| row.get(0).map(UrlKey))
 }
 
 pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxStatus> {

@@ -268,7 +268,7 @@ impl Truth {
         let sql = "SELECT body, count(*) FROM messages WHERE mailbox = ?1 GROUP BY body";
         let bodies: Vec<(u64, u64)> = self.all(sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         self.release_bodies(bodies)?;
-        for table in ["messages", "expunged", "keywords"] {
+        for table in ["messages", "expunged", "keywords", "url_keys"] {
             self.exec(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id.0])?;
         }
         self.drop_annotations(owner, id)?;

@@ -15,6 +15,7 @@ mod messages;
 mod queue;
 pub(crate) mod schema;
 mod syncer;
+mod url_keys;
 mod writer;
 
 use std::collections::HashMap;
@@ -52,6 +53,8 @@ pub(crate) enum Effect {
     Gone(MailboxId, Uid),
     /// Something of the mailbox but its messages changed.
     Mailbox(MailboxId),
+    /// URLs into the mailbox are signed with another key, or none.
+    Rekeyed(MailboxId),
     /// The mailbox is gone.
     Deleted(MailboxId),
     /// A mailbox has another name, or none any more.

@@ -117,6 +117,8 @@ const STEPS: &[&str] = &[
        PRIMARY KEY(mailbox, grantee)) WITHOUT ROWID;
      CREATE INDEX grants_by_grantee ON grants(grantee);
      CREATE INDEX names_by_mailbox ON names(mailbox) WHERE mailbox IS NOT NULL;",
+    // To 6. What URLs into a mailbox are signed with (RFC 4467).
+    "CREATE TABLE url_keys(mailbox INTEGER PRIMARY KEY, key BLOB NOT NULL);",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -243,7 +243,9 @@ impl Effect {
     /// The mailbox that it is about.
     pub(crate) const fn mailbox(&self) -> Option<mail::MailboxId> {
         match self {
-            Self::Row(id, _) | Self::Gone(id, _) | Self::Mailbox(id) | Self::Deleted(id) => Some(*id),
+            Self::Row(id, _) | Self::Gone(id, _) | Self::Mailbox(id) | Self::Rekeyed(id) | Self::Deleted(id) => {
+                Some(*id)
+            }
             Self::Queue(_)
             | Self::Directory(_)
             | Self::Account(..)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mail::{Flags, Keyword, ModSeq, Uid, limits};
 
 use super::{NOW, account, append, deliver, inbox, read};
-use crate::{FlagChange, FlagOperation, Store, StoreError};
+use crate::{FlagChange, FlagOperation, Store, StoreError, UrlKey};
 
 fn uid(number: u32) -> Uid {
     Uid::new(number).unwrap()
@@ -208,4 +208,39 @@ pub async fn the_maildrop_has_one_user(store: Arc<impl Store>) {
     assert!(matches!(store.lock_maildrop(a).await, Err(StoreError::InUse)));
     drop(lock);
     drop(store.lock_maildrop(a).await.unwrap());
+}
+
+/// RFC 4467 §2.2: a mailbox has one key at a time, which goes with it; a new one is told to those who have it open.
+pub async fn keys_of_urls(store: Arc<impl Store>) {
+    let (a, b) = (account(&*store, "a@x.example").await, account(&*store, "b@x.example").await);
+    let (mailbox, other) = (inbox(&*store, a).await, inbox(&*store, b).await);
+    let [one, two, three] = [1, 2, 3].map(|n| UrlKey([n; 32]));
+    assert_eq!(store.url_key(mailbox).await.unwrap(), None);
+    assert_eq!(store.make_url_key(mailbox, one).await.unwrap().into_inner(), one);
+    assert_eq!(store.make_url_key(mailbox, two).await.unwrap().into_inner(), one);
+    assert_eq!(store.make_url_key(other, three).await.unwrap().into_inner(), three);
+    assert_eq!(store.url_key(mailbox).await.unwrap(), Some(one));
+
+    let mut watch = store.watch(mailbox).await.unwrap();
+    let before = watch.newest().unwrap();
+    store.renew_url_key(mailbox, two).await.unwrap().into_inner();
+    watch.changed().await;
+    let after = watch.newest().unwrap();
+    assert!(after.rekeyed != before.rekeyed && after.highest_modseq == before.highest_modseq);
+    assert_eq!(store.url_key(mailbox).await.unwrap(), Some(two));
+    store.forget_url_keys(a).await.unwrap().into_inner();
+    watch.changed().await;
+    assert_ne!(watch.newest().unwrap().rekeyed, after.rekeyed);
+    assert_eq!(store.url_key(mailbox).await.unwrap(), None);
+    assert_eq!(store.url_key(other).await.unwrap(), Some(three));
+
+    let gone = store.create_mailbox(a, "gone", None).await.unwrap().into_inner();
+    store.renew_url_key(gone, one).await.unwrap().into_inner();
+    store.delete_mailbox(a, "gone").await.unwrap().into_inner();
+    assert_eq!(store.url_key(gone).await.unwrap(), None);
+    for refused in [store.make_url_key(gone, one).await.err(), store.renew_url_key(gone, one).await.err()] {
+        assert!(matches!(refused, Some(StoreError::MailboxGone(id)) if id == gone));
+    }
+    store.remove_account(b).await.unwrap().into_inner();
+    assert!(matches!(store.forget_url_keys(b).await, Err(StoreError::NotFound(_))));
 }

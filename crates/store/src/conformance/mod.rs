@@ -45,6 +45,7 @@ macro_rules! conformance_suite {
             mailboxes::names_follow_the_rules, mailboxes::rename_and_delete, mailboxes::inbox_gives_its_messages_away,
             mailboxes::flags_and_modseqs, mailboxes::copy_and_move, mailboxes::watches_see_each_commit,
             mailboxes::recent_is_taken_once, mailboxes::the_maildrop_has_one_user,
+            mailboxes::keys_of_urls,
             annotations::annotations_go_with_their_mailbox, annotations::the_special_use_is_an_annotation,
             annotations::annotations_are_bounded, annotations::changes_of_annotations_are_told,
             annotations::changes_of_names_are_told, annotations::changes_of_messages_are_told,

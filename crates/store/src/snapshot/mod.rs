@@ -60,6 +60,8 @@ pub struct Snapshot {
     pub recent_from: Uid,
     /// The mailbox's keywords; a row's bit `n` is `keywords[n]`. Only grows.
     pub keywords: Arc<[Keyword]>,
+    /// How often the key of its URLs became another one while it was open: between two snapshots, whether it did.
+    pub rekeyed: u32,
     blocks: Vec<Arc<Block>>,
     /// `starts[i]`: how many rows stand before block `i`.
     starts: Vec<u32>,
@@ -113,6 +115,7 @@ impl Snapshot {
             highest_modseq: ModSeq(1),
             recent_from: Uid::FIRST,
             keywords: Arc::from([]),
+            rekeyed: 0,
             blocks: Vec::new(),
             starts: Vec::new(),
             len: 0,

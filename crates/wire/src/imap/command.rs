@@ -17,6 +17,7 @@ use super::notify::Notify;
 use super::search::Search;
 use super::sequence::MessageSet;
 use super::sort::{Sort, Thread};
+use super::urlauth::UrlFetch;
 
 /// A command with its tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,6 +125,12 @@ pub enum Command {
     SetMetadata(SetMetadata),
     /// UIDBATCHES (RFC 10022)
     UidBatches(UidBatches),
+    /// GENURLAUTH (RFC 4467): URLs and the mechanisms, in upper case
+    GenUrlAuth(Vec<(Vec<u8>, String)>),
+    /// URLFETCH
+    UrlFetch(Vec<UrlFetch>),
+    /// RESETKEY: the mailbox, or all; and mechanisms, in upper case
+    ResetKey(Option<String>, Vec<String>),
     /// REPLACE (RFC 8508), up to its message
     Replace(Replace),
 }
@@ -201,7 +208,13 @@ impl Cursor<'_> {
     }
 
     fn command_of_an_extension(&mut self, name: &str) -> Result<Option<Command>, Bad> {
-        for read in [Self::account_command, Self::metadata_command, Self::acl_command, Self::batches_command] {
+        for read in [
+            Self::account_command,
+            Self::metadata_command,
+            Self::acl_command,
+            Self::batches_command,
+            Self::urlauth_command,
+        ] {
             if let Some(command) = read(self, name)? {
                 return Ok(Some(command));
             }
@@ -414,6 +427,7 @@ mod tests {
                 "GETMETADATA", "SETMETADATA", "MAXSIZE", "DEPTH", "infinity", "/private/a", "/shared", "NIL", "METADATA",
                 "UPDATE", "CONTEXT", "CANCELUPDATE",
                 "UIDBATCHES", "500",
+                "GENURLAUTH", "URLFETCH", "RESETKEY", "INTERNAL", "/a/;UID=1",
             ]), 0..24)
         ) {
             let _ = command(words.concat().as_bytes(), Names::Modified);

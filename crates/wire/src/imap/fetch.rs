@@ -158,7 +158,7 @@ impl Section {
         out
     }
 
-    fn write_section(&self, out: &mut Vec<u8>) {
+    pub(super) fn write_section(&self, out: &mut Vec<u8>) {
         out.push(b'[');
         write_path(&self.path, out);
         let (word, names) = match &self.text {

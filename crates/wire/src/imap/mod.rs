@@ -30,6 +30,7 @@ pub mod search;
 pub mod sequence;
 pub mod sort;
 pub mod url;
+pub mod urlauth;
 pub mod write;
 
 pub use command::{Command, Tagged};

@@ -41,7 +41,7 @@ impl std::fmt::Debug for Keys {
 }
 
 /// RFC 2104 §3, with SHA-256.
-fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
+pub(crate) fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
     // HMAC takes keys of any length, so there is always a result.
     let mut mac = match Hmac::<Sha256>::new_from_slice(key) {
         Ok(mac) => mac,
