@@ -1,17 +1,14 @@
 //! CATENATE (RFC 4469): parts of messages that are here already become parts of a new one.
 
-use std::ops::Range;
-
 use mail::{AccountId, Rights};
 use store::Stage;
 use wire::imap::reply::{Code, Reply};
 
 use crate::append::too_big;
-use crate::fetch::{Place, partial, place};
 use crate::io::Io;
 use crate::refusal::target_refusal;
 use crate::session::Service;
-use crate::url::{Astray, Who, follow};
+use crate::url::{Astray, Content, Who, follow};
 
 /// Where URLs lead: the mailboxes of one account, and where others allow it.
 pub(crate) struct Shelf<'s> {
@@ -57,28 +54,12 @@ pub(crate) fn bad_url_code(url: &[u8]) -> String {
 
 async fn add(shelf: &Shelf<'_>, io: &Io<'_>, url: &[u8], most: u64, stage: &mut Box<dyn Stage>) -> Result<(), Trouble> {
     let found = follow(shelf.service, Who::Owner(shelf.account), io.host.now(), url).await?;
-    let (section, mut message) = (found.section, found.message);
-    match place(&section, &mut message).await? {
-        Place::Nowhere => Err(Astray::Url("There is no such part").into()),
-        Place::Picked(bytes) => {
-            let wanted = partial(section.partial, 0..bytes.len() as u64);
-            let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
-            fits(stage, &wanted, most)?;
-            Ok(stage.write(&bytes[at(wanted.start)..at(wanted.end)]).await?)
-        }
-        Place::Range(range) => {
-            let mut left = partial(section.partial, range);
-            fits(stage, &left, most)?;
-            while !left.is_empty() {
-                let piece = message.read(left.clone()).await?;
-                left.start += piece.len() as u64;
-                stage.write(&piece).await?;
-            }
-            Ok(())
-        }
+    let mut content = Content::of(found).await?;
+    if stage.len().saturating_add(content.len()) > most {
+        return Err(Trouble::TooBig);
     }
-}
-
-fn fits(stage: &mut Box<dyn Stage>, range: &Range<u64>, most: u64) -> Result<(), Trouble> {
-    if stage.len().saturating_add(range.end - range.start) > most { Err(Trouble::TooBig) } else { Ok(()) }
+    while let Some(piece) = content.next().await? {
+        stage.write(&piece).await?;
+    }
+    Ok(())
 }

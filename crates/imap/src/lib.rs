@@ -65,3 +65,4 @@ mod view;
 
 pub use host::{End, Host, Identity, Input, LoginRefused, Patience, Security};
 pub use session::{Service, Session};
+pub use url::{Astray, Content};

@@ -1,5 +1,8 @@
 //! What a URL leads to (RFC 5092), and who may follow it (RFC 4467 §6).
 
+use std::ops::Range;
+
+use bytes::Bytes;
 use mail::{AccountId, MailboxId, Rights, Timestamp, Uid};
 use message::date::parse_rfc3339;
 use store::{AccountState, DirectoryEntry, StoreError, StoreResult};
@@ -9,6 +12,7 @@ use wire::imap::urlauth::is_genuine;
 
 use crate::access::find;
 use crate::body::Message;
+use crate::fetch::{Place, partial, place};
 use crate::session::Service;
 
 /// Who follows URLs.
@@ -18,15 +22,18 @@ pub(crate) enum Who {
     Owner(AccountId),
     /// Somebody who has logged in, with URLs that say that he may.
     Reader(AccountId),
+    /// The submission server, on behalf of who has logged in there.
+    Submission(AccountId),
 }
 
 /// Why a URL leads nowhere.
 #[derive(Debug)]
-pub(crate) enum Astray {
-    /// It is not for this server to follow.
+pub enum Astray {
+    /// It is of another server.
     Elsewhere,
-    /// It names nothing that can be had, or not by him.
+    /// It names nothing that can be had, or not by him; the words are for the owner of what it names.
     Url(&'static str),
+    /// The store can't tell.
     Store(StoreError),
 }
 
@@ -48,6 +55,59 @@ const NOT_ALLOWED: Astray = Astray::Url("The URL does not allow it");
 pub(crate) struct Found<'s> {
     pub(crate) message: Message<'s>,
     pub(crate) section: Section,
+}
+
+/// The octets that a URL leads to, from the first to the last.
+pub struct Content<'s> {
+    message: Message<'s>,
+    /// Octets that are not in the message as they are: fields that were picked out of a header.
+    picked: Option<Bytes>,
+    left: Range<u64>,
+}
+
+impl Service {
+    /// What the submission server may read on behalf of who has logged in there (BURL, RFC 4468).
+    pub async fn submitted(&self, account: AccountId, now: Timestamp, url: &[u8]) -> Result<Content<'_>, Astray> {
+        Content::of(follow(self, Who::Submission(account), now, url).await?).await
+    }
+}
+
+impl<'s> Content<'s> {
+    pub(crate) async fn of(found: Found<'s>) -> Result<Self, Astray> {
+        let Found { mut message, section } = found;
+        Ok(match place(&section, &mut message).await? {
+            Place::Nowhere => return Err(Astray::Url("There is no such part")),
+            Place::Picked(bytes) => {
+                let left = partial(section.partial, 0..bytes.len() as u64);
+                Self { message, picked: Some(bytes.into()), left }
+            }
+            Place::Range(range) => Self { message, picked: None, left: partial(section.partial, range) },
+        })
+    }
+
+    /// How many are left.
+    pub const fn len(&self) -> u64 {
+        self.left.end - self.left.start
+    }
+
+    /// Whether none is left.
+    pub const fn is_empty(&self) -> bool {
+        self.left.start >= self.left.end
+    }
+
+    /// The next ones; `None` at the end.
+    pub async fn next(&mut self) -> StoreResult<Option<Bytes>> {
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let piece = match &self.picked {
+            Some(picked) => picked.slice(place(self.left.start)..place(self.left.end).min(picked.len())),
+            None => self.message.read(self.left.clone()).await?,
+        };
+        self.left.start += piece.len() as u64;
+        Ok(Some(piece))
+    }
 }
 
 /// Follows a URL.
@@ -117,10 +177,9 @@ async fn authorized(
     // RFC 4467 §3
     let is_allowed = match (&authorization.access, who) {
         (Access::Anonymous | Access::AuthUser, _) => true,
-        (Access::User(user), Who::Owner(account) | Who::Reader(account)) => {
-            account_of(service, user).await? == Some(account)
-        }
-        (Access::Submit(_), Who::Owner(_) | Who::Reader(_)) => false,
+        (Access::User(user), Who::Owner(account) | Who::Reader(account))
+        | (Access::Submit(user), Who::Submission(account)) => account_of(service, user).await? == Some(account),
+        (Access::User(_), Who::Submission(_)) | (Access::Submit(_), Who::Owner(_) | Who::Reader(_)) => false,
     };
     if is_allowed { Ok(mailbox) } else { Err(NOT_ALLOWED) }
 }

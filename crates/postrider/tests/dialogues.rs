@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use testkit::program::Program;
-use testkit::transcript::{Enough, Scene, Subject, Transcript, run_some, run_those};
+use testkit::transcript::{Enough, Knowing, Scene, Subject, Transcript, run_some, run_those};
 
 const ALICE: (&str, &str) = ("alice@red.example", "secret");
 const BOB: (&str, &str) = ("bob@red.example", "secret");
@@ -27,21 +27,53 @@ fn can_be_had(transcript: &Transcript) -> bool {
         && ["remote", "memory", "fault", "scram"].iter().all(|key| transcript.directive(key).is_none())
 }
 
-/// Puts the messages of a folder into alice's INBOX, as they are, in order of name, a day apart.
-fn append(program: &Program, messages: &Path) {
-    let mut files: Vec<_> = std::fs::read_dir(messages).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
+/// An IMAP session of somebody whose password is `secret`: what is sent, and up to which words an answer is waited for.
+fn imap_session(program: &Program, who: &str) -> impl FnMut(&[u8], &str) -> String {
     let mut imap = program.connect("imaps").unwrap();
-    let mut say = |bytes: &[u8], until: &str| {
+    let mut say = move |bytes: &[u8], until: &str| {
         imap.send(bytes).unwrap();
         let mut enough = |said: &[u8]| {
             if String::from_utf8_lossy(said).contains(until) { Enough::Yes } else { Enough::No }
         };
         let said = imap.receive(&mut enough).unwrap();
-        assert!(!said.closed, "{}", String::from_utf8_lossy(&said.bytes));
+        let text = String::from_utf8_lossy(&said.bytes).into_owned();
+        assert!(!said.closed, "{text}");
+        text
     };
     say(b"", "* OK");
-    say(format!("a LOGIN {} {}\r\n", ALICE.0, ALICE.1).as_bytes(), "a OK");
+    say(format!("a LOGIN {who} secret\r\n").as_bytes(), "a OK");
+    say
+}
+
+/// `#: url NAME RUMP`: names, and the URLs that the owners of the mailboxes have made of the rumps. Drafts have messages.
+fn urls(program: &Program, transcript: &Transcript) -> Vec<(String, String)> {
+    const DRAFTS: [&str; 2] = [
+        "From: alice@red.example\r\nSubject: a draft\r\nMIME-Version: 1.0\r\n\
+         Content-Type: text/plain; charset=utf-8\r\n\r\nGrüße.\r\n",
+        "Subject: by lines of another kind\n\nHello.\n",
+    ];
+    let mut filled = Vec::new();
+    let url = |line: &str| {
+        let (name, rump) = line.split_once(' ').unwrap();
+        let owner = if rump.starts_with("imap://bob") { "bob@red.example" } else { ALICE.0 };
+        let mut say = imap_session(program, owner);
+        if !filled.contains(&owner) {
+            filled.push(owner);
+            for draft in DRAFTS {
+                say(format!("b APPEND Drafts {{{}+}}\r\n{draft}\r\n", draft.len()).as_bytes(), "b OK");
+            }
+        }
+        let said = say(format!("c GENURLAUTH \"{rump}\" INTERNAL\r\n").as_bytes(), "c OK");
+        (name.to_owned(), said.split('"').nth(1).unwrap().to_owned())
+    };
+    transcript.all("url").map(url).collect()
+}
+
+/// Puts the messages of a folder into alice's INBOX, as they are, in order of name, a day apart.
+fn append(program: &Program, messages: &Path) {
+    let mut files: Vec<_> = std::fs::read_dir(messages).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let mut say = imap_session(program, ALICE.0);
     for (day, file) in (1..).zip(files) {
         let message = std::fs::read(file).unwrap();
         let date = format!("{day:02}-Nov-2026 12:00:00 +0000");
@@ -116,6 +148,9 @@ fn red(transcript: &Transcript) -> Program {
     program
 }
 
+/// A dialogue's name, the program that it runs on, and the URLs that it knows.
+type Running = (String, Rc<Program>, Vec<(String, String)>);
+
 /// SMTP's dialogues whose name has its first letter in the range; all runs of one on one server.
 fn smtp(letters: std::ops::RangeInclusive<char>) {
     let others = ["fault", "quota", "no-tls", "local"];
@@ -123,19 +158,20 @@ fn smtp(letters: std::ops::RangeInclusive<char>) {
         ["remote", "memory"].iter().chain(&others).all(|key| transcript.directive(key).is_none())
             && transcript.name.starts_with(|first: char| letters.contains(&first))
     };
-    let mut running: Option<(String, Rc<Program>)> = None;
+    let mut running: Option<Running> = None;
     run_those(folder("smtp"), is_here, |transcript| {
-        let program = match &running {
-            Some((name, program)) if *name == transcript.name => program.clone(),
+        let (program, known) = match &running {
+            Some((name, program, known)) if *name == transcript.name => (program.clone(), known.clone()),
             _ => {
                 running = None;
                 let program = Rc::new(red(transcript));
-                running = Some((transcript.name.clone(), program.clone()));
-                program
+                let known = urls(&program, transcript);
+                running = Some((transcript.name.clone(), program.clone(), known.clone()));
+                (program, known)
             }
         };
         let service = if transcript.directive("submission").is_some() { "submission" } else { "smtp" };
-        Box::new(Real { program, service })
+        Box::new(Knowing { scene: Box::new(Real { program, service }), known })
     });
 }
 

@@ -12,7 +12,7 @@ use scene::World;
 use scene::engine::Engine;
 use server::listen::Service;
 use testkit::socket::Socket;
-use testkit::transcript::{Scene, Subject, Transcript, run_those};
+use testkit::transcript::{Knowing, Scene, Subject, Transcript, run_those};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts/smtp")
@@ -41,9 +41,10 @@ fn on_the_bare_engine() {
             *world.between.fault.lock().unwrap() = scene::fault(transcript);
             let ip = if has(transcript, "remote") { "192.0.2.7" } else { "127.0.0.1" };
             let (door, runtime) = ((service(transcript), ip.parse().unwrap()), world.runtime.handle().clone());
-            Box::new(move |_| -> io::Result<Box<dyn Subject>> {
+            let scene = Box::new(move |_| -> io::Result<Box<dyn Subject>> {
                 Ok(Box::new(Engine::new(&runtime, &shared, &reception, door)))
-            })
+            });
+            Box::new(Knowing { scene, known: world.urls(transcript) })
         },
     );
 }
@@ -60,9 +61,10 @@ fn on_the_pump() {
             let server =
                 world.serve(service(transcript), tls(transcript), |settings| scene::apply(transcript, settings));
             let trusted = world.trusted.clone();
-            Box::new(move |_| -> io::Result<Box<dyn Subject>> {
+            let scene = Box::new(move |_| -> io::Result<Box<dyn Subject>> {
                 Ok(Box::new(Socket::connect(server, Some((trusted.clone(), "mail.red.example")))?))
-            })
+            });
+            Box::new(Knowing { scene, known: world.urls(transcript) })
         },
     );
 }

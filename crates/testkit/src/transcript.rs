@@ -23,4 +23,4 @@ mod parse;
 mod run;
 
 pub use parse::{Step, Transcript, parse};
-pub use run::{Enough, Received, Scene, Subject, run, run_folder, run_some, run_those};
+pub use run::{Enough, Knowing, Received, Scene, Subject, run, run_folder, run_some, run_those};

@@ -143,7 +143,7 @@ fn of_smtp() {
         &["crates/wire/src/smtp/server", "crates/mta/src/accept", "crates/server/src/smtp"],
         &[
             "Syntax(", ", 0), ", ", 1), ", ", 2), ", ", 3), ", ", 4), ", ", 5), ", ", 6), ", ", 7), ", ", 8), ",
-            ", 11), ",
+            ", 11), ", ", 14), ",
         ],
     );
     refusals.extend(words(&["crates/wire/src/address.rs", "crates/mail/src/address.rs"], &["InvalidAddress("]));

@@ -7,8 +7,11 @@ use mta::accept::{Client, Desk, Ending, Identity, Incoming, Policy, Transaction}
 use mta::route::Routing;
 use store::Store;
 use store_local::LocalStore;
+use wire::dot::LineEnds;
 use wire::sasl::ChannelBinding;
-use wire::smtp::server::{Answer, Config, Question, Role, ScramAnswer, Server, Step, Transport};
+use wire::smtp::server::{
+    Answer, Config, Fetched, Question, Role, ScramAnswer, Server, Step, Transport, too_big,
+};
 
 use super::Shape;
 use super::world::{self, Alice, Left, NOW, PASSWORD, Still, assert_lines};
@@ -18,11 +21,24 @@ fn server(shape: &mut Shape<'_>) -> (Server, Role) {
     let role = if shape.bit() { Role::Submission } else { Role::Mx };
     let mut config = Config::new(world::red(), role);
     config.scram = true;
+    config.burl = role == Role::Submission;
     config.recipients = 5;
     config.message_size = 3000;
     let binding = ChannelBinding { tls_exporter: Some(vec![1; 32]), tls_server_end_point: None };
     let transport = if shape.bit() { Transport::Tls(binding) } else { Transport::Plain { starttls: true } };
     (Server::new(Arc::new(config), transport, NOW), role)
+}
+
+/// What BURL is answered where a URL leads to itself; one with an exclamation mark leads nowhere.
+fn fetched(url: &[u8], room: u64, mut ends: LineEnds) -> Result<Fetched, Reply> {
+    if url.contains(&b'!') {
+        return Err(Reply::new(554, (5, 6, 6), "no"));
+    }
+    if url.len() as u64 > room {
+        return Err(too_big());
+    }
+    ends.look(url);
+    Ok(Fetched { size: url.len() as u64, eight_bit: !url.is_ascii(), ends })
 }
 
 /// What one session of the engine did.
@@ -45,6 +61,11 @@ impl Seen {
             }
             Question::Recipient(who) if who.address.local().contains('x') => Answer::Permission(Err(no())),
             Question::Recipient(_) => Answer::Permission(Ok(())),
+            // A URL leads to itself.
+            Question::Fetch { url, room, ends } => {
+                assert!(self.logged_in, "a URL of nobody");
+                Answer::Fetched(fetched(&url, room, ends).inspect(|_| self.body.extend_from_slice(&url)))
+            }
             Question::Commit(envelope) => {
                 assert!(!envelope.recipients.is_empty() && envelope.recipients.len() <= 5);
                 assert!(role == Role::Mx || self.logged_in, "mail from nobody");
@@ -230,6 +251,13 @@ impl Session {
                     _ => Err(odd()),
                 };
                 Answer::Permission(answer.map(|incoming| self.phase = Phase::Body(Box::new(incoming))))
+            }
+            Question::Fetch { url, room, ends } => {
+                let Phase::Body(incoming) = &mut self.phase else { return Answer::Fetched(Err(odd())) };
+                Answer::Fetched(match fetched(&url, room, ends) {
+                    Ok(fetched) => incoming.write(&url).await.map(|()| fetched),
+                    Err(reply) => Err(reply),
+                })
             }
             Question::Commit(envelope) => {
                 let Phase::Body(incoming) = std::mem::replace(&mut self.phase, Phase::None) else {

@@ -7,11 +7,13 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use imap::Astray;
 use mail::{Durable, Envelope, QueueId, Reply};
 use mta::accept::{Client, Desk, Ending, Identity, Incoming, Transaction};
 use store::{Account, ScramKeys};
+use wire::dot::LineEnds;
 use wire::sasl::scram::Keys;
-use wire::smtp::server::{Answer, Config, Question, Role, ScramAnswer};
+use wire::smtp::server::{Answer, Config, Fetched, Question, Role, ScramAnswer, too_big};
 
 use super::Reception;
 use crate::auth::{LoginError, hash};
@@ -61,6 +63,7 @@ impl Clerk {
             hostname: self.desk.policy.routing.hostname.clone(),
             role: self.client.role,
             scram: self.settings.offer_scram,
+            burl: self.client.role == Role::Submission,
             message_size: limits.message_size,
             recipients: limits.recipients,
             errors: limits.errors,
@@ -123,6 +126,13 @@ impl Clerk {
                 let answer = answer.map(|incoming| self.phase = Phase::Body(Box::new(incoming)));
                 self.permission(answer)
             }
+            Question::Fetch { url, room, ends } => {
+                let answer = self.fetch(&url, room, ends).await;
+                if let Err(reply) = &answer {
+                    self.count(reply);
+                }
+                Answer::Fetched(answer)
+            }
             Question::Commit(envelope) => Answer::Committed(self.commit(*envelope).await?),
             Question::Password { authorize_as, user, password } => {
                 Answer::LoggedIn(self.log_in(authorize_as.as_deref(), &user, password.reveal()).await)
@@ -145,6 +155,26 @@ impl Clerk {
         let class = if reply.code.is_permanent() { "5yz" } else { "4yz" };
         self.shared.metrics.refusal(self.service, class);
         tracing::info!(service = self.service, peer = %self.client.ip, %reply, "refused");
+    }
+
+    /// BURL: from this system's own store, on behalf of who has logged in.
+    async fn fetch(&mut self, url: &[u8], room: u64, mut ends: LineEnds) -> Result<Fetched, Reply> {
+        let (Phase::Body(incoming), Identity::Account(account, _)) = (&mut self.phase, &self.client.identity) else {
+            return Err(out_of_step());
+        };
+        let service = self.shared.imap.clone();
+        let found = service.submitted(*account, self.shared.clock.now(), url).await;
+        let mut content = found.map_err(|astray| lost(&astray))?;
+        if content.len() > room {
+            return Err(too_big());
+        }
+        let (size, mut eight_bit) = (content.len(), false);
+        while let Some(piece) = content.next().await.map_err(|error| lost(&Astray::Store(error)))? {
+            ends.look(&piece);
+            eight_bit |= !piece.is_ascii();
+            incoming.write(&piece).await?;
+        }
+        Ok(Fetched { size, eight_bit, ends })
     }
 
     async fn commit(&mut self, envelope: Envelope) -> io::Result<Result<Durable<QueueId>, Reply>> {
@@ -239,4 +269,16 @@ impl Clerk {
 
 fn out_of_step() -> Reply {
     Reply::new(451, (4, 3, 0), "Internal error")
+}
+
+/// RFC 4468 §6, with the codes of RFC 5248. Why a URL is no good is not told: it may be another's.
+fn lost(astray: &Astray) -> Reply {
+    match astray {
+        Astray::Elsewhere => Reply::new(554, (5, 7, 14), "The URL is of another server, which is not asked"),
+        Astray::Url(_) => Reply::new(554, (5, 6, 6), "The URL leads to nothing that you may send"),
+        Astray::Store(error) => {
+            tracing::error!(%error, "a message can't be read");
+            Reply::new(451, (4, 4, 1), "The message can't be read now, try again later")
+        }
+    }
 }

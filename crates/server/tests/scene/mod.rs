@@ -27,13 +27,21 @@ use server::listen::{Doors, Handler, Listener, Service};
 use server::smtp::{Extras, Reception};
 use server::tls::{Acceptor, SiteFiles};
 use server::{Settings, Shared, Shutdown, ShutdownSwitch, SystemClock};
-use store::conformance::{address, domain};
-use store::{AccountState, Alias, NewAccount, ScramKeys, Store, StoreError};
+use store::conformance::{address, append, domain};
+use store::{AccountState, Alias, NewAccount, ScramKeys, Store, StoreError, UrlKey};
 use store_local::{LocalStore, Options};
 use testkit::authority::certify;
 use testkit::transcript::Transcript;
 use tokio::runtime::Runtime;
+use wire::imap::url::MessageUrl;
+use wire::imap::urlauth::verifier;
 use wire::sasl::scram::Keys;
+
+/// What is in the Drafts of who has URLs into them.
+pub const DRAFTS: [&str; 2] = [
+    "From: alice@red.example\r\nSubject: a draft\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nGrüße.\r\n",
+    "Subject: by lines of another kind\n\nHello.\n",
+];
 
 /// The next hop of branch.example.
 struct Branch;
@@ -124,6 +132,28 @@ impl World {
         address
     }
 
+    /// `#: url NAME RUMP`: names, and the URLs that the owners of the mailboxes have made of the rumps. Drafts have messages.
+    pub fn urls(&self, transcript: &Transcript) -> Vec<(String, String)> {
+        let urls = transcript.all("url").map(|line| line.split_once(' ').unwrap());
+        urls.map(|(name, rump)| (name.to_owned(), self.runtime.block_on(self.url(rump)))).collect()
+    }
+
+    pub async fn url(&self, rump: &str) -> String {
+        let url = MessageUrl::read(rump.as_bytes()).unwrap();
+        let owner = url.authority.and_then(|authority| authority.user).unwrap();
+        let Some(store::DirectoryEntry::Account(account)) = self.store.entry(&address(&owner)).await.unwrap() else {
+            panic!("{owner} is no account");
+        };
+        let mailbox = self.store.mailbox(account.id, &url.mailbox).await.unwrap().unwrap();
+        if self.store.status(mailbox).await.unwrap().messages == 0 {
+            for draft in DRAFTS {
+                append(&*self.store, mailbox, draft.as_bytes()).await;
+            }
+        }
+        let key = self.store.make_url_key(mailbox, UrlKey([7; 32])).await.unwrap().into_inner();
+        format!("{rump}{}", verifier(&key.0, rump.as_bytes()))
+    }
+
     /// The messages of an account's INBOX.
     pub fn inbox(&self, who: &str) -> Vec<String> {
         self.runtime.block_on(async {
@@ -197,6 +227,7 @@ pub fn fault(transcript: &Transcript) -> Option<(&'static str, StoreError)> {
         "accept-limit" => ("accept", StoreError::Limit("MESSAGE_SIZE")),
         "accept-gone" => ("accept", StoreError::AccountGone(address("alice@red.example"))),
         "accept-quota" => ("accept", StoreError::OverQuota(address("alice@red.example"))),
+        "bodies-stopped" => ("bodies", StoreError::Poisoned("a sync failed".into())),
         "entry-stopped" => ("entry", StoreError::Poisoned("a sync failed".into())),
         other => panic!("no such fault: {other}"),
     })

@@ -61,6 +61,29 @@ pub trait Scene {
     /// # Errors
     /// When it can't be opened.
     fn open(&mut self, number: usize) -> io::Result<Box<dyn Subject>>;
+
+    /// Values that the transcript may use as `${name}` from its beginning.
+    fn known(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+}
+
+/// A scene that knows values.
+pub struct Knowing {
+    /// The scene.
+    pub scene: Box<dyn Scene>,
+    /// Names and values.
+    pub known: Vec<(String, String)>,
+}
+
+impl Scene for Knowing {
+    fn open(&mut self, number: usize) -> io::Result<Box<dyn Subject>> {
+        self.scene.open(number)
+    }
+
+    fn known(&self) -> Vec<(String, String)> {
+        self.known.clone()
+    }
 }
 
 impl<F: FnMut(usize) -> io::Result<Box<dyn Subject>>> Scene for F {
@@ -100,7 +123,9 @@ fn run_cut(
         n => Cut::Random(seed.wrapping_add(n)),
     };
     for cut in (0..many).map(cut) {
-        let mut run = Run { scene: scene(transcript), connections: BTreeMap::new(), captures: BTreeMap::new(), cut };
+        let scene = scene(transcript);
+        let captures = scene.known().into_iter().collect();
+        let mut run = Run { scene, connections: BTreeMap::new(), captures, cut };
         run.all(transcript).map_err(|error| format!("{} ({cut:?}): {error}", transcript.name))?;
     }
     Ok(())

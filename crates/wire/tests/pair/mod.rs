@@ -314,6 +314,7 @@ impl Pair<'_> {
                 self.body.clear();
                 Answer::Permission(self.letters[self.current.unwrap().0].data.verdict(self.attempt))
             }
+            Question::Fetch { .. } => Answer::Fetched(Err(Reply::new(554, (5, 6, 6), "our client says no BURL"))),
             Question::Commit(envelope) => Answer::Committed(self.commit(*envelope)),
             Question::Password { user, password, .. } if password.reveal() == "secret" => Answer::LoggedIn(Ok(user)),
             Question::ScramEnd { proved: true, .. } => Answer::LoggedIn(Ok("alice".into())),

@@ -8,18 +8,18 @@ use super::state::{Chunk, Fate, Incoming, Session, State, Transaction, Waiting};
 use super::{Question, Taken};
 use crate::dot::{LineEnds, Piece, Unstuffing};
 
-fn bare() -> Reply {
+pub(super) fn bare() -> Reply {
     // RFC 5321 §2.3.8, §4.1.1.4: neither alone is a line end, and who takes one for it can be tricked into
     // reading a second message out of this one.
     Reply::new(554, (5, 6, 0), "The message has a CR or LF that stands alone")
 }
 
-fn line_too_long() -> Reply {
+pub(super) fn line_too_long() -> Reply {
     Reply::new(554, (5, 6, 0), "The message has a line that is too long")
 }
 
 impl Incoming {
-    fn new(transaction: Transaction, since: mail::Timestamp) -> Self {
+    pub(super) fn new(transaction: Transaction, since: mail::Timestamp) -> Self {
         Self { transaction, size: 0, fate: Fate::Keep, since }
     }
 }
@@ -121,7 +121,7 @@ impl Server {
         &[]
     }
 
-    fn body_ended(&mut self, session: Session, incoming: Incoming) -> State {
+    pub(super) fn body_ended(&mut self, session: Session, incoming: Incoming) -> State {
         self.messages += 1;
         match incoming.fate {
             Fate::Keep => {

@@ -17,6 +17,10 @@ pub(super) enum Command<'a> {
         size: u64,
         last: bool,
     },
+    Burl {
+        url: &'a [u8],
+        last: bool,
+    },
     Rset,
     Noop,
     Quit,
@@ -53,6 +57,7 @@ impl<'a> Command<'a> {
             b"RCPT" => Self::rcpt(rest),
             b"DATA" => alone(Self::Data),
             b"BDAT" => Self::bdat(rest),
+            b"BURL" => Self::burl(rest),
             b"RSET" => alone(Self::Rset),
             // RFC 5321 §4.1.1.9: a parameter is ignored.
             b"NOOP" => Self::Noop,
@@ -120,6 +125,17 @@ impl<'a> Command<'a> {
                 Self::Bdat { size, last: last.is_some() }
             }
             _ => Self::Syntax("BDAT size [LAST] is the form"),
+        }
+    }
+
+    /// `burl-cmd = "BURL" SP absolute-URI [SP end-marker]`, `end-marker = "LAST"` (RFC 4468 §4).
+    fn burl(rest: &'a [u8]) -> Self {
+        let mut words = rest.split(|b| *b == b' ').filter(|word| !word.is_empty());
+        match (words.next(), words.next(), words.next()) {
+            (Some(url), last, None) if last.is_none_or(|last| last.eq_ignore_ascii_case(b"LAST")) => {
+                Self::Burl { url, last: last.is_some() }
+            }
+            _ => Self::Syntax("BURL url [LAST] is the form"),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use mail::{Address, BodyType, Recipient, Reply, ReversePath};
 
+use super::burl::Burl;
 use super::command::Command;
 use super::engine::Server;
 use super::state::{Chunk, Identity, Session, State, Transaction, Waiting};
@@ -18,6 +19,7 @@ impl Server {
             Command::Rcpt(path, parameters) => self.rcpt(state, path, parameters),
             Command::Data => self.data(state),
             Command::Bdat { size, last } => self.bdat(state, Chunk { size, last }),
+            Command::Burl { url, last } if self.config.burl => self.burl(state, Burl { url: url.to_vec(), last }),
             Command::Rset => self.rset(state),
             Command::StartTls => self.start_tls(state),
             Command::Auth { mechanism, initial } => self.auth(state, mechanism, initial),
@@ -92,6 +94,10 @@ impl Server {
                     keywords.push(format!("AUTH {}", names.join(" ")));
                 }
             }
+        }
+        // RFC 4468 §3.3: the URLs that are followed are this server's own. Who has not logged in can't use them.
+        if self.config.burl && matches!(identity, Identity::Account(_)) {
+            keywords.push(format!("BURL imap imap://{}", self.config.hostname));
         }
         keywords.push("HELP".into());
         keywords
@@ -275,6 +281,8 @@ impl Server {
                 | Waiting::Recipient(session, ..)
                 | Waiting::Data(session, _)
                 | Waiting::Chunk(session, ..)
+                | Waiting::Burl(session, ..)
+                | Waiting::Fetch(session, ..)
                 | Waiting::Commit(session),
             ) => session,
             _ => return None,

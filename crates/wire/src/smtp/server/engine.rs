@@ -158,6 +158,12 @@ impl Server {
             (Waiting::Chunk(session, transaction, chunk), Answer::Permission(answer)) => {
                 self.chunk_answered(session, transaction, chunk, answer)
             }
+            (Waiting::Burl(session, transaction, burl), Answer::Permission(answer)) => {
+                self.burl_answered(session, transaction, burl, answer)
+            }
+            (Waiting::Fetch(session, incoming, last), Answer::Fetched(answer)) => {
+                self.fetched(session, incoming, last, answer)
+            }
             (Waiting::Commit(session), Answer::Committed(answer)) => self.commit_answered(session, answer),
             (Waiting::LogIn(session), Answer::LoggedIn(answer)) => self.log_in_answered(session, answer),
             (Waiting::Keys(session, start), Answer::Keys(answer)) => self.keys_answered(session, *start, answer),

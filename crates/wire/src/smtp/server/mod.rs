@@ -1,7 +1,7 @@
 //! The server's side of SMTP (RFC 5321, submission RFC 6409), without I/O.
 //!
 //! **Does:** reads commands and message bodies, keeps the state of session and transaction, offers and honours
-//! PIPELINING, 8BITMIME, SMTPUTF8, SIZE, CHUNKING, BINARYMIME, ENHANCEDSTATUSCODES, DSN, STARTTLS and AUTH, and
+//! PIPELINING, 8BITMIME, SMTPUTF8, SIZE, CHUNKING, BINARYMIME, BURL, ENHANCEDSTATUSCODES, DSN, STARTTLS and AUTH, and
 //! says every reply but those that a policy gives.
 //!
 //! **Does not:** know an address, a password or a disk: it asks ([`Question`]), one question at a time. The
@@ -12,6 +12,7 @@
 
 mod auth;
 mod body;
+mod burl;
 mod command;
 mod commands;
 mod engine;
@@ -24,9 +25,11 @@ use std::time::Duration;
 
 use mail::{BodyType, Domain, DsnReturn, Durable, Envelope, QueueId, Recipient, Reply, ReversePath, limits};
 
+use crate::dot::LineEnds;
 use crate::sasl::{ChannelBinding, Password, scram::Keys};
 
 pub use engine::Server;
+pub use parameters::too_big;
 
 /// Which door a client came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Config {
     pub role: Role,
     /// Whether SCRAM is offered: only where all accounts keep its keys, for clients prefer it where it is.
     pub scram: bool,
+    /// Whether who has logged in may name a body that is on the server already (BURL).
+    pub burl: bool,
     /// Octets of a message.
     pub message_size: u64,
     /// Recipients of a message.
@@ -71,6 +76,7 @@ impl Config {
             hostname,
             role,
             scram: false,
+            burl: false,
             message_size: limits::MESSAGE_SIZE as u64,
             recipients: limits::SMTP_RECIPIENTS,
             errors: limits::SMTP_ERRORS,
@@ -135,6 +141,15 @@ pub enum Question {
         /// SIZE=.
         expected: Option<u64>,
     },
+    /// What does this URL lead to? It is to be stored behind what came before. Answer: [`Answer::Fetched`].
+    Fetch {
+        /// As the client wrote it.
+        url: Vec<u8>,
+        /// Octets that the message may still get; where it would be more, [`too_big`] is the answer.
+        room: u64,
+        /// The line ends of what came before, to go on with.
+        ends: LineEnds,
+    },
     /// The body is whole: store it. Answer: [`Answer::Committed`].
     Commit(Box<Envelope>),
     /// Is the password right? Answer: [`Answer::LoggedIn`].
@@ -165,12 +180,25 @@ pub enum Question {
 pub enum Answer {
     /// Yes, or a refusal (4yz or 5yz) in these words.
     Permission(Result<(), Reply>),
+    /// What was fetched, or why nothing was (4yz or 5yz).
+    Fetched(Result<Fetched, Reply>),
     /// Stored, or not and why (4yz or 5yz).
     Committed(Result<Durable<QueueId>, Reply>),
     /// Logged in under this name, or not and why: 535 5.7.8, 454 4.7.0.
     LoggedIn(Result<String, Reply>),
     /// Keys to go on with, or 454 4.7.0.
     Keys(Result<ScramAnswer, Reply>),
+}
+
+/// What a URL led to.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Octets.
+    pub size: u64,
+    /// Some are above 127.
+    pub eight_bit: bool,
+    /// Line ends with it.
+    pub ends: LineEnds,
 }
 
 /// Keys and chance for a SCRAM exchange; see [`crate::sasl::server::ScramStart::keys`].

@@ -93,8 +93,8 @@ fn size(value: &[u8], config: &Config) -> Result<u64, Reply> {
     if size > config.message_size { Err(too_big()) } else { Ok(size) }
 }
 
-/// RFC 1870 §6.1 (2): 552.
-pub(super) fn too_big() -> Reply {
+/// Over the limit that EHLO tells. RFC 1870 §6.1 (2): 552.
+pub fn too_big() -> Reply {
     Reply::new(552, (5, 3, 4), "Message is too big")
 }
 

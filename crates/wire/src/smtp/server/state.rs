@@ -2,6 +2,7 @@
 
 use mail::{Envelope, Recipient, Reply, Timestamp};
 
+use super::burl::Burl;
 use super::{Hello, Sender};
 use crate::dot::{LineEnds, Unstuffing};
 use crate::sasl;
@@ -95,6 +96,9 @@ pub(super) enum Waiting {
     Recipient(Session, Transaction, Recipient),
     Data(Session, Transaction),
     Chunk(Session, Transaction, Chunk),
+    Burl(Session, Transaction, Burl),
+    /// Whether it is the last of the body.
+    Fetch(Session, Incoming, bool),
     Commit(Session),
     LogIn(Session),
     Keys(Session, Box<sasl::server::ScramStart>),

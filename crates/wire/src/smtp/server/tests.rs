@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use mail::{Domain, Durable, QueueId, Reply, Timestamp};
+use mail::{BodyType, Domain, Durable, QueueId, Reply, Timestamp};
 use proptest::prelude::*;
 
-use super::{Answer, Config, Question, Role, ScramAnswer, Server, Step, Transport};
+use super::{Answer, Config, Fetched, Question, Role, ScramAnswer, Server, Step, Transport, too_big};
 use crate::sasl::{ChannelBinding, encode};
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -17,12 +17,15 @@ struct Seen {
     body: Vec<u8>,
     /// Bodies that were to be stored, in order.
     messages: Vec<Vec<u8>>,
+    /// What each is said to be.
+    kinds: Vec<BodyType>,
     closed: bool,
 }
 
 fn server(role: Role, tls: bool, change: impl FnOnce(&mut Config)) -> Server {
     let mut config = Config::new(Domain::from_ascii("mail.red.example").unwrap(), role);
     config.scram = true;
+    config.burl = role == Role::Submission;
     change(&mut config);
     let transport = match tls {
         true => Transport::Tls(ChannelBinding { tls_exporter: Some(vec![1; 32]), tls_server_end_point: None }),
@@ -32,7 +35,7 @@ fn server(role: Role, tls: bool, change: impl FnOnce(&mut Config)) -> Server {
 }
 
 /// Anybody whose address has no `x` is taken; the password is `secret`.
-fn answer(question: &Question, seen: &mut Seen) -> Answer {
+fn answer(question: Question, seen: &mut Seen) -> Answer {
     let no = || Reply::new(550, (5, 1, 1), "no");
     match question {
         Question::Sender(_) | Question::Body { .. } => {
@@ -41,13 +44,23 @@ fn answer(question: &Question, seen: &mut Seen) -> Answer {
         }
         Question::Recipient(who) if who.address.local().contains('x') => Answer::Permission(Err(no())),
         Question::Recipient(_) => Answer::Permission(Ok(())),
-        Question::Commit(_) => {
+        // A URL leads to what stands behind its slash, with its signs for CR, LF and others.
+        Question::Fetch { url, .. } if url.contains(&b'x') => Answer::Fetched(Err(no())),
+        Question::Fetch { url, room, mut ends } => {
+            let text = String::from_utf8(url).unwrap().replace('r', "\r").replace('n', "\n").replace('u', "\u{fc}");
+            if text.len() as u64 > room {
+                return Answer::Fetched(Err(too_big()));
+            }
+            ends.look(text.as_bytes());
+            seen.body.extend_from_slice(text.as_bytes());
+            Answer::Fetched(Ok(Fetched { size: text.len() as u64, eight_bit: !text.is_ascii(), ends }))
+        }
+        Question::Commit(envelope) => {
+            seen.kinds.push(envelope.body);
             seen.messages.push(std::mem::take(&mut seen.body));
             Answer::Committed(Ok(Durable::attest(QueueId::from_u64(1))))
         }
-        Question::Password { user, password, .. } if password.reveal() == "secret" => {
-            Answer::LoggedIn(Ok(user.clone()))
-        }
+        Question::Password { user, password, .. } if password.reveal() == "secret" => Answer::LoggedIn(Ok(user)),
         Question::Password { .. } | Question::ScramEnd { .. } => Answer::LoggedIn(Err(no())),
         Question::ScramKeys { .. } => {
             Answer::Keys(Ok(ScramAnswer { keys: None, nonce: vec![1; 18], decoy: Vec::new() }))
@@ -63,7 +76,7 @@ fn drive<'a>(server: &mut Server, pieces: impl IntoIterator<Item = &'a [u8]>) ->
     loop {
         match server.step() {
             Step::Ask(question) => {
-                let answer = answer(&question, &mut seen);
+                let answer = answer(question, &mut seen);
                 server.answer(answer, NOW);
             }
             Step::Forget => seen.body.clear(),
@@ -180,6 +193,44 @@ fn scram_goes_through_its_steps_and_is_refused_at_its_end() {
     );
 }
 
+/// RFC 4468 §3.2, §3.4: a URL's octets count like a chunk's, whatever stands before and behind them.
+#[test]
+fn bodies_that_are_there_already_count_like_chunks() {
+    const ENVELOPE: &str = "EHLO c\r\nAUTH PLAIN AHUAc2VjcmV0\r\nEHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+    let play = |commands: &str, most: u64| {
+        let mut engine = server(Role::Submission, true, |config| config.message_size = most);
+        drive(&mut engine, [format!("{ENVELOPE}{commands}").as_bytes()])
+    };
+    let bare = "554 5.6.0 The message has a CR or LF that stands alone";
+    let big = "552 5.3.4 Message is too big";
+    for (commands, most, reply, body) in [
+        ("BURL arn LAST\r\n", 3, "250 2.0.0 Ok", &b"a\r\n"[..]),
+        ("BURL ar\r\nBURL nb LAST\r\n", 4, "250 2.0.0 Ok", b"a\r\nb"),
+        ("BDAT 1\r\naBURL rn\r\nBDAT 1 LAST\r\nb", 4, "250 2.0.0 Ok", b"a\r\nb"),
+        ("BURL a\r\nBDAT 0 LAST\r\n", 4, "250 2.0.0 Ok", b"a"),
+        ("BURL ar LAST\r\n", 4, bare, b""),
+        ("BURL ar\r\nBDAT 1 LAST\r\nb", 4, bare, b""),
+        ("BURL abcd LAST\r\n", 3, big, b""),
+        ("BDAT 2\r\nabBURL ab LAST\r\n", 3, big, b""),
+        ("BURL ab\r\nBDAT 2 LAST\r\nab", 3, big, b""),
+    ] {
+        let seen = play(commands, most);
+        assert!(seen.said.lines().last().unwrap().starts_with(reply), "{commands}: {}", seen.said);
+        assert_eq!(seen.messages.concat(), body, "{commands}");
+    }
+    // After one that leads nowhere, nothing of the message is left.
+    let seen = play("BURL a\r\nBURL x\r\nBURL a LAST\r\nNOOP\r\n", 9);
+    assert!(
+        seen.said.ends_with(
+            "250 2.5.0 1 octets fetched\r\n550 5.1.1 no\r\n503 5.5.1 Say MAIL and RCPT first\r\n250 2.0.0 Ok\r\n"
+        ),
+        "{}",
+        seen.said
+    );
+    let seen = play("BURL a LAST\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBURL u\r\nBURL a LAST\r\n", 9);
+    assert_eq!(seen.kinds, [BodyType::SevenBit, BodyType::EightBitMime]);
+}
+
 fn input() -> impl Strategy<Value = Vec<u8>> {
     let lines = prop_oneof![
         Just("EHLO c\r\n".to_owned()),
@@ -197,6 +248,9 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
         Just("BDAT 5\r\nabc\r\n".to_owned()),
         Just("BDAT 2 LAST\r\n\r\n".to_owned()),
         Just("BDAT 0 LAST\r\n".to_owned()),
+        Just("BURL arn\r\n".to_owned()),
+        Just("BURL ar LAST\r\n".to_owned()),
+        Just("BURL x\r\n".to_owned()),
         Just("RSET\r\n".to_owned()),
         Just("AUTH PLAIN AHUAc2VjcmV0\r\n".to_owned()),
         Just("AUTH LOGIN\r\n".to_owned()),
