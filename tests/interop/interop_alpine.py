@@ -62,7 +62,8 @@ def test_reads_saves_and_deletes(net):
             terminal.step("a", "selected")
             terminal.step("a", "APPLY command")
             terminal.step("s", "SAVE")
-            terminal.step(f"\x15#driver.mbx/{folder}/saved\r", "Create?")
+            # What is typed between the question, "Create?", and the answers below it is thrown away.
+            terminal.step(f"\x15#driver.mbx/{folder}/saved\r", "N No")
             terminal.step("y", "DONE", "messages saved and deleted")
             terminal.step("x", "xpunge")
             terminal.keys("q")
