@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::task::Poll;
 
 use mail::limits;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use wire::imap::frame::{Framed, Limits, Reader};
 use wire::imap::reply::{Code, Reply, condition};
 
@@ -97,22 +97,43 @@ impl<'h> Io<'h> {
     }
 
     async fn settle_one(&mut self) {
-        if let Some((tag, task)) = self.committing.pop_front() {
-            let reply = task.await.unwrap_or_else(|_| Reply::no(Code::ServerBug, "The server failed"));
+        if let Some((_, commit)) = self.committing.front_mut() {
+            let ended = commit.await;
+            self.committed(ended);
+        }
+    }
+
+    /// The first of the commits has ended.
+    fn committed(&mut self, ended: Result<Reply, JoinError>) {
+        if let Some((tag, _)) = self.committing.pop_front() {
+            let reply = ended.unwrap_or_else(|_| Reply::no(Code::ServerBug, "The server failed"));
             reply.write(&mut self.out, &tag);
         }
     }
 
-    /// Sends what waits, then waits for input.
+    /// Sends what waits, then waits for input. Commits that go on are answered as they end, and nothing waits for them: what
+    /// comes meanwhile shares the next one.
     pub(crate) async fn more(&mut self, patience: Patience) -> Result<(), End> {
-        self.settle().await;
-        self.flush().await?;
         self.compact();
         loop {
-            match self.host.read(&mut self.input, patience).await? {
+            self.flush().await?;
+            let input = match self.committing.front_mut() {
+                None => self.host.read(&mut self.input, patience).await?,
+                Some((_, commit)) => tokio::select! {
+                    input = self.host.read(&mut self.input, patience) => input?,
+                    ended = commit => {
+                        self.committed(ended);
+                        continue;
+                    }
+                },
+            };
+            match input {
                 Input::Bytes => return Ok(()),
                 Input::Quiet => {}
-                ended => return Err(self.farewell(ended).await),
+                ended => {
+                    self.settle().await;
+                    return Err(self.farewell(ended).await);
+                }
             }
         }
     }
