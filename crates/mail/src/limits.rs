@@ -184,7 +184,7 @@ limits! {
     /// URLs of one GENURLAUTH or URLFETCH (RFC 4467).
     IMAP_URLS: usize = 100;
     /// Pipelined APPENDs of one session that are committed together.
-    IMAP_COMMITS_AT_ONCE: usize = 64;
+    IMAP_COMMITS_AT_ONCE: usize = 512;
     /// Octets of replies that are collected before they are sent.
     IMAP_OUTPUT: usize = 64 * KIB;
     /// Messages whose bytes are asked of the store at once.

@@ -1,7 +1,9 @@
 //! `digests.db`: what stands in it, and how it is read and written.
 //!
-//! A new digest is a row of `loose`. When a mailbox has enough of those they become a pack: `packs` says of which
-//! messages, `parts` and `marks` hold them. `covered` says up to which UID a mailbox's messages have been looked at.
+//! Descriptions and headers are a row for each message, in order of mailbox and UID: what is asked of them is asked of one
+//! message, or of many that follow each other. Facts and marks are asked of whole mailboxes. They stand in `loose` at first;
+//! when a mailbox has enough of those they become a pack: `packs` says of which messages, `facts` and `marks` hold them.
+//! `covered` says up to which UID a mailbox's messages have been looked at.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -32,30 +34,27 @@ pub(super) fn open(path: &Path, version: u32) -> rusqlite::Result<Connection> {
     conn.execute_batch(&format!(
         "PRAGMA page_size = 16384; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192;
          CREATE TABLE IF NOT EXISTS covered(mailbox INTEGER PRIMARY KEY, uid_next INTEGER NOT NULL);
-         CREATE TABLE IF NOT EXISTS loose(
-           id INTEGER PRIMARY KEY, part0 BLOB NOT NULL, part1 BLOB NOT NULL, part2 BLOB NOT NULL, marks BLOB NOT NULL);
+         CREATE TABLE IF NOT EXISTS descriptions(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+         CREATE TABLE IF NOT EXISTS headers(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+         CREATE TABLE IF NOT EXISTS loose(id INTEGER PRIMARY KEY, facts BLOB NOT NULL, marks BLOB NOT NULL);
          CREATE TABLE IF NOT EXISTS packs(
            n INTEGER PRIMARY KEY, mailbox INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
            uids BLOB NOT NULL);
          CREATE INDEX IF NOT EXISTS packs_mailbox ON packs(mailbox, last);
-         CREATE TABLE IF NOT EXISTS parts(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
+         CREATE TABLE IF NOT EXISTS facts(n INTEGER PRIMARY KEY, data BLOB NOT NULL);
          CREATE TABLE IF NOT EXISTS marks(id INTEGER PRIMARY KEY, data BLOB NOT NULL);
          PRAGMA user_version = {here};"
     ))?;
     Ok(conn)
 }
 
-/// The key of a message in `loose`; those of a mailbox follow each other.
+/// The key of a message; those of a mailbox follow each other.
 fn key(mailbox: MailboxId, uid: u32) -> i64 {
     (mailbox.0.cast_signed() << 32) | i64::from(uid)
 }
 
 fn uid(key: i64) -> u32 {
     (key & i64::from(u32::MAX)) as u32
-}
-
-fn part_id(pack: i64, part: usize) -> i64 {
-    pack * 4 + part as i64
 }
 
 fn mark_id(pack: i64, mark: u16) -> i64 {
@@ -87,9 +86,15 @@ pub(super) fn keep(conn: &mut Connection, digests: &[Digested]) -> rusqlite::Res
 }
 
 fn put(conn: &Connection, key: i64, digest: &Digest) -> rusqlite::Result<()> {
-    let [a, b, c] = &digest.parts;
-    let mut statement = conn.prepare_cached("INSERT OR REPLACE INTO loose VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    statement.execute(params![key, a, b, c, digest.marks.bytes()]).map(drop)
+    let [description, header, facts] = &digest.parts;
+    conn.prepare_cached("INSERT OR REPLACE INTO descriptions VALUES (?1, ?2)")?.execute(params![key, description])?;
+    conn.prepare_cached("INSERT OR REPLACE INTO headers VALUES (?1, ?2)")?.execute(params![key, header])?;
+    put_loose(conn, key, facts, &digest.marks)
+}
+
+fn put_loose(conn: &Connection, key: i64, facts: &[u8], marks: &Marks) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare_cached("INSERT OR REPLACE INTO loose VALUES (?1, ?2, ?3)")?;
+    statement.execute(params![key, facts, marks.bytes()]).map(drop)
 }
 
 /// Puts the first loose digests of a mailbox into a pack; false: there are not enough.
@@ -99,22 +104,19 @@ fn pack_some(conn: &Transaction<'_>, mailbox: MailboxId) -> rusqlite::Result<boo
     if count.query_row([first, last], |row| row.get::<_, usize>(0))? < MESSAGES {
         return Ok(false);
     }
-    let sql = "SELECT id, part0, part1, part2, marks FROM loose WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3";
+    let sql = "SELECT id, facts, marks FROM loose WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3";
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map(params![first, last, MESSAGES], |row| {
-        let marks = Marks::new(row.get_ref(4)?.as_blob()?).unwrap_or_default();
-        Ok((row.get::<_, i64>(0)?, [row.get(1)?, row.get(2)?, row.get(3)?], marks))
+        Ok((row.get(0)?, row.get(1)?, Marks::new(row.get_ref(2)?.as_blob()?).unwrap_or_default()))
     })?;
-    let rows = rows.collect::<rusqlite::Result<Vec<(i64, [Vec<u8>; 3], Marks)>>>()?;
+    let rows = rows.collect::<rusqlite::Result<Vec<(i64, Vec<u8>, Marks)>>>()?;
     let (Some((from, ..)), Some((to, ..))) = (rows.first(), rows.last()) else { return Ok(false) };
     let uids: Vec<u32> = rows.iter().map(|(id, ..)| uid(*id)).collect();
     let sql = "INSERT INTO packs(mailbox, first, last, uids) VALUES (?1, ?2, ?3, ?4)";
     conn.prepare_cached(sql)?.execute(params![mailbox.0, uid(*from), uid(*to), pack::uids(&uids)])?;
     let n = conn.last_insert_rowid();
-    for part in 0..DigestPart::ALL.len() {
-        let joined = pack::join(rows.iter().map(|(_, parts, _)| parts[part].as_slice()));
-        conn.prepare_cached("INSERT INTO parts VALUES (?1, ?2)")?.execute(params![part_id(n, part), joined])?;
-    }
+    let facts = pack::join(rows.iter().map(|(_, facts, _)| facts.as_slice()));
+    conn.prepare_cached("INSERT INTO facts VALUES (?1, ?2)")?.execute(params![n, facts])?;
     let marks: Vec<Marks> = rows.iter().map(|(.., marks)| marks.clone()).collect();
     let mut statement = conn.prepare_cached("INSERT INTO marks VALUES (?1, ?2)")?;
     for (at, group) in (0i64..).zip(pack::groups(&marks)) {
@@ -124,8 +126,11 @@ fn pack_some(conn: &Transaction<'_>, mailbox: MailboxId) -> rusqlite::Result<boo
     Ok(true)
 }
 
-/// Packs of a mailbox with messages from `first` to `last`: number and UIDs.
-fn packs(conn: &Connection, mailbox: MailboxId, first: u32, last: u32) -> rusqlite::Result<Vec<(i64, Vec<u32>)>> {
+/// A pack: its number, and its messages' UIDs in their places, 0 where one is gone.
+type Pack = (i64, Vec<u32>);
+
+/// Packs of a mailbox with messages from `first` to `last`.
+fn packs(conn: &Connection, mailbox: MailboxId, first: u32, last: u32) -> rusqlite::Result<Vec<Pack>> {
     let sql = "SELECT n, uids FROM packs WHERE mailbox = ?1 AND last >= ?2 AND first <= ?3 ORDER BY last";
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map(params![mailbox.0, first, last], |row| {
@@ -142,27 +147,59 @@ pub(super) fn parts(
     wanted: &[Uid],
 ) -> rusqlite::Result<Vec<(Uid, Bytes)>> {
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(Vec::new()) };
-    let is_wanted = |uid: u32| Uid::new(uid).filter(|uid| wanted.binary_search(uid).is_ok());
+    let range = (key(mailbox, first.get()), key(mailbox, last.get()));
+    match part {
+        DigestPart::Description => rows(conn, mailbox, "SELECT id, data FROM descriptions", range, wanted),
+        DigestPart::Header => rows(conn, mailbox, "SELECT id, data FROM headers", range, wanted),
+        DigestPart::Facts => {
+            let mut found = rows(conn, mailbox, "SELECT id, facts FROM loose", range, wanted)?;
+            let is_wanted = |uid: u32| Uid::new(uid).filter(|uid| wanted.binary_search(uid).is_ok());
+            let mut data = conn.prepare_cached("SELECT data FROM facts WHERE n = ?1")?;
+            for (n, uids) in packs(conn, mailbox, first.get(), last.get())? {
+                let here: Vec<_> = (0..).zip(uids).filter_map(|(place, uid)| Some((place, is_wanted(uid)?))).collect();
+                if here.is_empty() {
+                    continue;
+                }
+                let joined = data.query_row([n], |row| row.get::<_, Vec<u8>>(0)).optional()?;
+                let joined = Bytes::from(joined.unwrap_or_default());
+                found.extend(here.into_iter().filter_map(|(place, uid)| Some((uid, pack::part(&joined, place)?))));
+            }
+            found.sort_unstable_by_key(|(uid, _)| *uid);
+            Ok(found)
+        }
+    }
+}
+
+/// Where of so many messages at least one is wanted, all are looked at.
+const SPARSE: i64 = 16;
+
+/// The rows of these messages, ascending, of a table that `select` names.
+fn rows(
+    conn: &Connection,
+    mailbox: MailboxId,
+    select: &str,
+    (from, to): (i64, i64),
+    wanted: &[Uid],
+) -> rusqlite::Result<Vec<(Uid, Bytes)>> {
     let mut found = Vec::with_capacity(wanted.len());
-    let mut data = conn.prepare_cached("SELECT data FROM parts WHERE id = ?1")?;
-    for (n, uids) in packs(conn, mailbox, first.get(), last.get())? {
-        let here: Vec<_> = (0..).zip(uids).filter_map(|(place, uid)| Some((place, is_wanted(uid)?))).collect();
-        if here.is_empty() {
-            continue;
+    if to - from > wanted.len() as i64 * SPARSE {
+        let mut one = conn.prepare_cached(&format!("{select} WHERE id = ?1"))?;
+        for uid in wanted {
+            let data = one.query_row([key(mailbox, uid.get())], |row| row.get::<_, Vec<u8>>(1)).optional()?;
+            found.extend(data.map(|data| (*uid, data.into())));
         }
-        let joined = data.query_row([part_id(n, part as usize)], |row| row.get::<_, Vec<u8>>(0)).optional()?;
-        let joined = Bytes::from(joined.unwrap_or_default());
-        found.extend(here.into_iter().filter_map(|(place, uid)| Some((uid, pack::part(&joined, place)?))));
+        return Ok(found);
     }
-    let sql = format!("SELECT id, part{} FROM loose WHERE id BETWEEN ?1 AND ?2", part as usize);
-    let mut statement = conn.prepare_cached(&sql)?;
-    let mut rows = statement.query([key(mailbox, first.get()), key(mailbox, last.get())])?;
+    let mut statement = conn.prepare_cached(&format!("{select} WHERE id BETWEEN ?1 AND ?2 ORDER BY id"))?;
+    let mut rows = statement.query([from, to])?;
+    let mut wanted = wanted.iter().copied().peekable();
     while let Some(row) = rows.next()? {
-        if let Some(uid) = is_wanted(uid(row.get(0)?)) {
-            found.push((uid, Bytes::from(row.get::<_, Vec<u8>>(1)?)));
+        let here = uid(row.get(0)?);
+        while wanted.next_if(|uid| uid.get() < here).is_some() {}
+        if let Some(uid) = wanted.next_if(|uid| uid.get() == here) {
+            found.push((uid, row.get::<_, Vec<u8>>(1)?.into()));
         }
     }
-    found.sort_unstable_by_key(|(uid, _)| *uid);
     Ok(found)
 }
 
@@ -210,16 +247,25 @@ pub(super) fn forget(conn: &mut Connection, mailbox: MailboxId) -> rusqlite::Res
         drop_pack(&transaction, n)?;
     }
     let range = [key(mailbox, 0), key(mailbox, u32::MAX)];
-    transaction.execute("DELETE FROM loose WHERE id BETWEEN ?1 AND ?2", range)?;
+    for table in ["descriptions", "headers", "loose"] {
+        transaction.execute(&format!("DELETE FROM {table} WHERE id BETWEEN ?1 AND ?2"), range)?;
+    }
     transaction.execute("DELETE FROM covered WHERE mailbox = ?1", [mailbox.0])?;
     transaction.commit()
 }
 
 fn drop_pack(conn: &Connection, n: i64) -> rusqlite::Result<()> {
-    let (parts, marks) = ((part_id(n, 0), part_id(n + 1, 0)), (mark_id(n, 0), mark_id(n + 1, 0)));
-    conn.prepare_cached("DELETE FROM parts WHERE id >= ?1 AND id < ?2")?.execute([parts.0, parts.1])?;
-    conn.prepare_cached("DELETE FROM marks WHERE id >= ?1 AND id < ?2")?.execute([marks.0, marks.1])?;
+    let marks = [mark_id(n, 0), mark_id(n + 1, 0)];
+    conn.prepare_cached("DELETE FROM marks WHERE id >= ?1 AND id < ?2")?.execute(marks)?;
+    conn.prepare_cached("DELETE FROM facts WHERE n = ?1")?.execute([n])?;
     conn.prepare_cached("DELETE FROM packs WHERE n = ?1")?.execute([n]).map(drop)
+}
+
+/// Forgets the rows of a message.
+fn drop_rows(conn: &Connection, key: i64) -> rusqlite::Result<()> {
+    conn.prepare_cached("DELETE FROM descriptions WHERE id = ?1")?.execute([key])?;
+    conn.prepare_cached("DELETE FROM headers WHERE id = ?1")?.execute([key])?;
+    conn.prepare_cached("DELETE FROM loose WHERE id = ?1")?.execute([key]).map(drop)
 }
 
 /// Forgets messages that are gone; `there`: those from one UID to another that are there, ascending. A pack of which half
@@ -230,17 +276,28 @@ pub(super) fn tidy(
     mut there: impl FnMut(u32, u32) -> rusqlite::Result<Vec<u32>>,
 ) -> rusqlite::Result<()> {
     let transaction = conn.transaction()?;
-    for (n, uids) in packs(&transaction, mailbox, 0, u32::MAX)? {
-        let (Some(first), Some(last)) = (uids.first(), uids.last()) else { continue };
-        let there = there(*first, *last)?;
-        let left: Vec<bool> = uids.iter().map(|uid| there.binary_search(uid).is_ok()).collect();
-        let count = left.iter().filter(|left| **left).count();
-        if count * 2 > uids.len() {
+    for (n, mut uids) in packs(&transaction, mailbox, 0, u32::MAX)? {
+        let known = || uids.iter().copied().filter(|uid| *uid > 0);
+        let (Some(first), Some(last)) = (known().next(), known().last()) else { continue };
+        let there = there(first, last)?;
+        let gone: Vec<u32> = known().filter(|uid| there.binary_search(uid).is_err()).collect();
+        if gone.is_empty() {
             continue;
         }
-        let digests = if count > 0 { unpack(&transaction, n, uids.len())? } else { Vec::new() };
-        for ((uid, digest), _) in uids.iter().zip(digests).zip(&left).filter(|(_, left)| **left) {
-            put(&transaction, key(mailbox, *uid), &digest)?;
+        for uid in uids.iter_mut().filter(|uid| gone.binary_search(uid).is_ok()) {
+            drop_rows(&transaction, key(mailbox, *uid))?;
+            *uid = 0;
+        }
+        let left = uids.iter().filter(|uid| **uid > 0).count();
+        if left * 2 > MESSAGES {
+            transaction
+                .prepare_cached("UPDATE packs SET uids = ?2 WHERE n = ?1")?
+                .execute(params![n, pack::uids(&uids)])?;
+            continue;
+        }
+        let digests = if left > 0 { unpack(&transaction, n)? } else { Vec::new() };
+        for (uid, (facts, marks)) in uids.iter().zip(&digests).filter(|(uid, _)| **uid > 0) {
+            put_loose(&transaction, key(mailbox, *uid), facts, marks)?;
         }
         drop_pack(&transaction, n)?;
     }
@@ -252,31 +309,27 @@ pub(super) fn tidy(
     if let (Some(first), Some(last)) = (loose.first(), loose.last()) {
         let there = there(uid(*first), uid(*last))?;
         for id in loose.iter().filter(|id| there.binary_search(&uid(**id)).is_err()) {
-            transaction.prepare_cached("DELETE FROM loose WHERE id = ?1")?.execute([id])?;
+            drop_rows(&transaction, *id)?;
         }
     }
     while pack_some(&transaction, mailbox)? {}
     transaction.commit()
 }
 
-/// The digests of a pack.
-fn unpack(conn: &Connection, n: i64, count: usize) -> rusqlite::Result<Vec<Digest>> {
-    let mut digests = vec![Digest::default(); count];
-    for part in 0..DigestPart::ALL.len() {
-        let mut data = conn.prepare_cached("SELECT data FROM parts WHERE id = ?1")?;
-        let joined = Bytes::from(data.query_row([part_id(n, part)], |row| row.get::<_, Vec<u8>>(0))?);
-        for (place, digest) in digests.iter_mut().enumerate() {
-            digest.parts[part] = pack::part(&joined, place).unwrap_or_default().to_vec();
-        }
-    }
+/// The facts and marks in a pack, by place.
+fn unpack(conn: &Connection, n: i64) -> rusqlite::Result<Vec<(Vec<u8>, Marks)>> {
+    let facts: Vec<u8> = conn.query_row("SELECT data FROM facts WHERE n = ?1", [n], |row| row.get(0))?;
+    let facts = Bytes::from(facts);
+    let facts = |place| pack::part(&facts, place).unwrap_or_default().to_vec();
+    let mut digests: Vec<_> = (0..MESSAGES).map(|place| (facts(place), Marks::default())).collect();
     let mut row = conn.prepare_cached("SELECT data FROM marks WHERE id = ?1")?;
     for first in (0..Marks::COUNT).step_by(usize::from(pack::GROUP)) {
         let group: Vec<u8> = row.query_row([mark_id(n, first)], |row| row.get(0))?;
         for mark in first..first + pack::GROUP {
             let mut set = pack::ALL;
             pack::keep(&mut set, &group, mark);
-            for (_, digest) in digests.iter_mut().enumerate().filter(|(place, _)| pack::has(&set, *place)) {
-                digest.marks.insert(mark);
+            for (_, (_, marks)) in digests.iter_mut().enumerate().filter(|(place, _)| pack::has(&set, *place)) {
+                marks.insert(mark);
             }
         }
     }
