@@ -278,7 +278,7 @@ pub(super) fn tidy(
     let transaction = conn.transaction()?;
     for (n, mut uids) in packs(&transaction, mailbox, 0, u32::MAX)? {
         let known = || uids.iter().copied().filter(|uid| *uid > 0);
-        let (Some(first), Some(last)) = (known().next(), known().last()) else { continue };
+        let (Some(first), Some(last)) = (known().next(), known().next_back()) else { continue };
         let there = there(first, last)?;
         let gone: Vec<u32> = known().filter(|uid| there.binary_search(uid).is_err()).collect();
         if gone.is_empty() {
