@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use mail::{AccountId, Flags, Keyword, MailboxId, Rights};
-use store::{DirectoryEntry, MailboxInfo, SharedMailbox, StoreError, StoreResult};
+use store::{Account, DirectoryEntry, MailboxInfo, SharedMailbox, StoreError, StoreResult};
 
 use crate::session::Service;
 
@@ -108,17 +108,17 @@ pub(crate) async fn place<'n>(service: &Service, account: AccountId, name: &'n s
     }
     let rest = name.get(OTHERS.len() + 1..).unwrap_or_default();
     let (user, theirs) = rest.split_once('/').ok_or_else(|| none(name))?;
-    match identify(service, user).await? {
+    match identify(service, user).await?.map(|account| account.id) {
         Some(owner) if owner != account => Ok(Place { owner, is_own: false, name: Cow::Owned(theirs.to_owned()) }),
         _ => Err(none(name)),
     }
 }
 
 /// The account with exactly this address.
-pub(crate) async fn identify(service: &Service, user: &str) -> StoreResult<Option<AccountId>> {
+pub(crate) async fn identify(service: &Service, user: &str) -> StoreResult<Option<Box<Account>>> {
     let Ok(address) = wire::address::mailbox(user) else { return Ok(None) };
     Ok(match service.store.entry(&address.folded()).await? {
-        Some(DirectoryEntry::Account(account)) => Some(account.id),
+        Some(DirectoryEntry::Account(account)) => Some(account),
         _ => None,
     })
 }

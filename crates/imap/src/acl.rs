@@ -46,7 +46,7 @@ async fn who(service: &Service, text: &str) -> StoreResult<Option<Identifier>> {
         return Ok(Some(Identifier { account: None, negative }));
     }
     let account = identify(service, name).await?;
-    Ok(account.map(|account| Identifier { account: Some(account), negative }))
+    Ok(account.map(|account| Identifier { account: Some(account.id), negative }))
 }
 
 fn unknown() -> Reply {

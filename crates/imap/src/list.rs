@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use mail::{AccountId, Rights};
-use store::{MailboxInfo, SpecialUse, StoreError, canonical_name};
+use store::{MailboxInfo, SpecialUse, StoreError, StoreResult, canonical_name};
 use wire::imap::mailbox::{List, matches};
 use wire::imap::reply::Reply;
 use wire::imap::{Names as Encoding, write};
 
-use crate::access::{find, mailboxes};
+use crate::access::{find, is_others, mailboxes};
 use crate::acl;
 use crate::host::End;
 use crate::io::Io;
@@ -59,8 +59,8 @@ pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId,
         }
         // RFC 8440 §3
         if command.return_rights && info.id.is_some() {
-            match find(service, account, &info.name, Rights::LOOKUP).await {
-                Ok(found) => acl::write_rights(io, &info.name, found.rights),
+            match rights(service, account, &info.name).await {
+                Ok(rights) => acl::write_rights(io, &info.name, rights),
                 Err(StoreError::NoMailbox(_)) => {}
                 Err(error) => return Ok(refusal(&error)),
             }
@@ -74,6 +74,11 @@ pub(crate) async fn list(service: &Service, io: &mut Io<'_>, account: AccountId,
         io.relieve().await?;
     }
     Ok(Reply::ok("That is all"))
+}
+
+/// Only what is another's needs a look.
+async fn rights(service: &Service, account: AccountId, name: &str) -> StoreResult<Rights> {
+    if is_others(name) { Ok(find(service, account, name, Rights::LOOKUP).await?.rights) } else { Ok(Rights::ALL) }
 }
 
 fn is_selected(command: &List, info: &MailboxInfo) -> bool {

@@ -2,7 +2,6 @@
 //! (RFC 5464 §4.4), which an ENABLE asks for too.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
 use mail::{AccountId, MailboxId, ModSeq, Rights, limits};
 use store::{AccountNews, AccountWatch, Interest, MailboxInfo, StoreError, StoreResult, canonical_name};
@@ -33,13 +32,13 @@ pub(crate) struct Wish {
     /// Without a command removals, too.
     pub(crate) removals: bool,
     /// What of a new message.
-    pub(crate) items: Arc<[Item]>,
+    pub(crate) items: Vec<Item>,
 }
 
 impl Wish {
     /// As RFC 3501 has it: with the replies to commands.
     pub(crate) fn usual() -> Self {
-        Self { messages: true, flags: true, at_once: false, removals: false, items: Arc::new([]) }
+        Self { messages: true, flags: true, at_once: false, removals: false, items: Vec::new() }
     }
 
     /// RFC 5465 §3: who wants to be told, but not of the selected mailbox.
@@ -49,7 +48,7 @@ impl Wish {
 
     fn of(selected: Option<Selected>) -> Self {
         let Some(Selected { delayed, events, items }) = selected else { return Self::nothing() };
-        Self { messages: events.messages, flags: events.flags, at_once: true, removals: !delayed, items: items.into() }
+        Self { messages: events.messages, flags: events.flags, at_once: true, removals: !delayed, items }
     }
 }
 

@@ -5,12 +5,12 @@ use std::ops::Range;
 use bytes::Bytes;
 use mail::{AccountId, MailboxId, Rights, Timestamp, Uid};
 use message::date::parse_rfc3339;
-use store::{AccountState, DirectoryEntry, StoreError, StoreResult};
+use store::{AccountState, StoreError, StoreResult};
 use wire::imap::fetch::Section;
 use wire::imap::url::{Access, Authority, Authorization, MessageUrl};
 use wire::imap::urlauth::is_genuine;
 
-use crate::access::find;
+use crate::access::{find, identify};
 use crate::body::Message;
 use crate::fetch::{Place, partial, place};
 use crate::session::Service;
@@ -191,9 +191,6 @@ pub(crate) fn is_here(service: &Service, authority: &Authority) -> Result<(), As
 
 /// Whose name it is: the log-in name is the address.
 pub(crate) async fn account_of(service: &Service, user: &str) -> StoreResult<Option<AccountId>> {
-    let Ok(address) = wire::address::mailbox(user.trim()) else { return Ok(None) };
-    match service.store.entry(&address.folded()).await? {
-        Some(DirectoryEntry::Account(account)) if account.state == AccountState::Active => Ok(Some(account.id)),
-        _ => Ok(None),
-    }
+    let account = identify(service, user.trim()).await?;
+    Ok(account.filter(|account| account.state == AccountState::Active).map(|account| account.id))
 }

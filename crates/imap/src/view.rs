@@ -287,7 +287,7 @@ impl View {
         // RFC 5465 §5.2: what the client wants to know of new messages.
         if !wish.items.is_empty() && !fresh.is_empty() {
             let set = MessageSet::Numbers(SequenceSet::of(fresh));
-            let items = wish.items.to_vec();
+            let items = wish.items.clone();
             let command = Fetch { uid: true, set, items, changed_since: None, vanished: false, partial: None };
             // One that went meanwhile is passed over, and told of next.
             fetch::fetch(service, io, self, command).await?;

@@ -91,8 +91,6 @@ pub(crate) struct News {
     /// Octets and messages of accounts.
     used: Vec<(AccountId, u64, u64)>,
     journeys: u64,
-    /// A mailbox has another name, or none any more.
-    renamed: bool,
     /// Mailboxes into which messages came, those that messages left, and those that are gone, perhaps several times.
     came: Vec<MailboxId>,
     left: Vec<MailboxId>,
@@ -142,7 +140,6 @@ impl Published {
                 Effect::Account(account, change) => news.accounts.push((account, change)),
                 Effect::Granted => news.granted = true,
                 Effect::Directory(change) => news.directory.push(*change),
-                Effect::Renamed => news.renamed = true,
                 _ => {}
             }
         }
@@ -171,7 +168,9 @@ impl Published {
                 directory.set_use(id, used, messages);
             }
         }
-        if news.renamed {
+        // A mailbox has another name, or none any more.
+        let is_renamed = |news: &AccountNews| matches!(news, AccountNews::Renamed { .. });
+        if !news.gone.is_empty() || news.accounts.iter().any(|(_, news)| is_renamed(news)) {
             self.names.forget();
         }
         if news.granted {

@@ -215,7 +215,6 @@ impl Truth {
             params![account.0, old],
         )?;
         self.tell(account, AccountNews::Renamed { from: old.to_owned(), to: new.to_owned() });
-        self.effects.push(Effect::Renamed);
         Ok(())
     }
 
@@ -285,7 +284,6 @@ impl Truth {
         self.mailboxes.remove(&id);
         self.used.push(owner);
         self.effects.push(Effect::Deleted(id));
-        self.effects.push(Effect::Renamed);
         Ok(())
     }
 

@@ -57,8 +57,6 @@ pub(crate) enum Effect {
     Rekeyed(MailboxId),
     /// The mailbox is gone.
     Deleted(MailboxId),
-    /// A mailbox has another name, or none any more.
-    Renamed,
     /// News of the queue.
     Queue(QueueNews),
     /// News of the directory.

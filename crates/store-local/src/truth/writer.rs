@@ -246,12 +246,7 @@ impl Effect {
             Self::Row(id, _) | Self::Gone(id, _) | Self::Mailbox(id) | Self::Rekeyed(id) | Self::Deleted(id) => {
                 Some(*id)
             }
-            Self::Queue(_)
-            | Self::Directory(_)
-            | Self::Account(..)
-            | Self::Granted
-            | Self::Renamed
-            | Self::BlobGone(_) => None,
+            Self::Queue(_) | Self::Directory(_) | Self::Account(..) | Self::Granted | Self::BlobGone(_) => None,
         }
     }
 }
