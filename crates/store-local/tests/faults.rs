@@ -261,6 +261,81 @@ async fn what_is_committed_and_not_yet_synced_is_not_shown() {
     holder.join().unwrap();
 }
 
+/// Asks, once there are answers to be had, of each sync whether it works.
+#[derive(Default)]
+struct Asking {
+    answers: Mutex<Option<std::sync::mpsc::Receiver<bool>>>,
+    asked: tokio::sync::Notify,
+}
+
+impl Disk for Asking {
+    fn write_at(&self, file: &File, buffers: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        RealDisk.write_at(file, buffers, offset)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        if let Some(answers) = &*self.answers.lock().unwrap() {
+            self.asked.notify_one();
+            if !answers.recv().unwrap() {
+                return Err(io::Error::other("the disk is gone"));
+            }
+        }
+        RealDisk.sync(file)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        RealDisk.sync_dir(dir)
+    }
+
+    fn free(&self, dir: &Path) -> io::Result<u64> {
+        RealDisk.free(dir)
+    }
+}
+
+#[tokio::test]
+async fn no_checkpoint_takes_what_a_sync_may_yet_fail_for() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Arc::new(Asking::default()));
+    // A checkpoint after every commit.
+    let store = LocalStore::open(dir.path(), Options { disk: disk.clone(), wal_len: 0, ..support::options() }).unwrap();
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    let mut uids = Vec::new();
+    for body in [b"one", b"two", b"thr"] {
+        uids.push(suite::append(&*store, inbox, body).await);
+    }
+    let (answer, answers) = std::sync::mpsc::channel();
+    *disk.answers.lock().unwrap() = Some(answers);
+    let change = |uid| {
+        tokio::spawn({
+            let store = store.clone();
+            async move { store.set_flags(inbox, &[uid], seen()).await }
+        })
+    };
+    let one = change(uids[0]);
+    disk.asked.notified().await;
+    // Both wait now, and are one batch, whose sync the writer does not do itself.
+    let rest = [change(uids[1]), change(uids[2])];
+    tokio::task::yield_now().await;
+    answer.send(true).unwrap();
+    one.await.unwrap().unwrap().into_inner();
+    disk.asked.notified().await;
+    let database = dir.path().join("store.db");
+    let before = std::fs::read(&database).unwrap();
+    for _ in 0..20 {
+        store.bodies(inbox, &uids[..1]).await.unwrap();
+    }
+    answer.send(false).unwrap();
+    for change in rest {
+        assert!(matches!(change.await.unwrap(), Err(StoreError::Poisoned(_))));
+    }
+    drop(store);
+    assert!(
+        std::fs::read(&database).unwrap() == before,
+        "the database was written from pages that never reached the disk"
+    );
+    suite::check(&*support::open(dir.path())).await;
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_and_recovers() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), Faulty::new());

@@ -46,6 +46,11 @@ impl Stable {
         *self.synced.borrow() + 1 == number
     }
 
+    /// Whether all batches are through.
+    pub(super) fn is_settled(&self) -> bool {
+        *self.synced.borrow() == self.committed.load(Ordering::SeqCst)
+    }
+
     /// Returns once all that could be read until now is on stable storage; fails when it never will be.
     pub(crate) async fn wait(&self) -> StoreResult<()> {
         let committed = self.committed.load(Ordering::SeqCst);

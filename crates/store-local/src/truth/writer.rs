@@ -8,6 +8,7 @@ use std::time::Duration;
 use mail::limits;
 use rusqlite::config::DbConfig;
 use store::{StoreError, StoreResult};
+use tokio::sync::oneshot;
 
 use super::syncer::{Committed, Syncer};
 use super::{Effect, Truth, schema};
@@ -15,7 +16,7 @@ use crate::error::db;
 
 use crate::log::Place;
 use crate::publish::Published;
-use crate::submit::{Job, Queue};
+use crate::submit::{Job, Queue, Work};
 
 /// A change whose bodies are on stable storage.
 pub(crate) struct Placed {
@@ -89,9 +90,12 @@ impl Writer {
                 let _ = output.push(committed);
             }
             self.truth.trim();
-            // A checkpoint that failed has stopped the store, and is not tried again.
-            if WAL_PAGES.get() >= self.checkpoint_at && self.published.poison.reason().is_none() {
-                self.checkpoint();
+            if WAL_PAGES.get() >= self.checkpoint_at {
+                self.wait_for_syncs(output);
+                // A checkpoint that failed has stopped the store, and is not tried again.
+                if self.published.poison.reason().is_none() {
+                    self.checkpoint();
+                }
             }
         }
         output.close();
@@ -199,6 +203,23 @@ impl Writer {
 
     fn statement(&self, sql: &str) -> StoreResult<()> {
         self.truth.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(db)
+    }
+
+    /// Returns once every commit is synced, or its sync failed: pages whose sync failed look clean and may never reach the
+    /// disk, and a checkpoint would write the database from them.
+    fn wait_for_syncs(&self, output: &Queue<Committed>) {
+        if self.published.stable.is_settled() {
+            return;
+        }
+        let (answer, ended) = oneshot::channel();
+        let last = Work { change: |_: &mut Truth, _: &[Place]| Ok(()), done: Some(()), answer };
+        let batch = vec![Placed { places: Vec::new(), job: Box::new(last) }];
+        let outcome = Err(StoreError::Failed("there is nothing to commit".into()));
+        let number = self.published.stable.next();
+        if output.push(Committed { number, outcome, batch, results: Vec::new() }).is_ok() {
+            // A thread that fell has dropped the other end.
+            let _ = ended.blocking_recv();
+        }
     }
 
     /// Folds SQLite's log into the database. RESTART and not TRUNCATE: writing over a file's old blocks
