@@ -10,7 +10,7 @@ use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 
 use mail::limits;
 use store::conformance as suite;
@@ -196,76 +196,20 @@ async fn a_commit_that_is_not_synced_is_not_acknowledged_and_not_shown() {
     suite::check(&*support::open(dir.path())).await;
 }
 
-/// Lets no sync pass while `held` is.
-#[derive(Default)]
-struct Gate {
-    held: Mutex<()>,
-    waiting: tokio::sync::Notify,
-}
-
-impl Disk for Gate {
-    fn write_at(&self, file: &File, buffers: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
-        RealDisk.write_at(file, buffers, offset)
-    }
-
-    fn sync(&self, file: &File) -> io::Result<()> {
-        if self.held.try_lock().is_err() {
-            self.waiting.notify_one();
-        }
-        let _free = self.held.lock().unwrap();
-        RealDisk.sync(file)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        RealDisk.sync_dir(dir)
-    }
-
-    fn free(&self, dir: &Path) -> io::Result<u64> {
-        RealDisk.free(dir)
-    }
-}
-
-#[tokio::test]
-async fn what_is_committed_and_not_yet_synced_is_not_shown() {
-    let (dir, disk) = (tempfile::tempdir().unwrap(), Arc::new(Gate::default()));
-    // One reader: what is asked first is read first.
-    let options = Options { disk: disk.clone(), readers: 1, ..support::options() };
-    let store = LocalStore::open(dir.path(), options).unwrap();
-    let a = suite::account(&*store, "a@x.example").await;
-    let inbox = suite::inbox(&*store, a).await;
-    let uid = suite::append(&*store, inbox, b"one").await;
-    assert_eq!(store.status(inbox).await.unwrap().unseen, 1);
-    // Held by a thread of its own, since this one's tasks go on meanwhile.
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let (held, holds) = tokio::sync::oneshot::channel();
-    let holder = disk.clone();
-    let holder = std::thread::spawn(move || {
-        let _held = holder.held.lock().unwrap();
-        held.send(()).unwrap();
-        released.recv().unwrap();
-    });
-    holds.await.unwrap();
-    let (one, two) = (store.clone(), store.clone());
-    let change = tokio::spawn(async move { one.set_flags(inbox, &[uid], seen()).await });
-    disk.waiting.notified().await;
-    let look = tokio::spawn(async move { two.status(inbox).await });
-    tokio::task::yield_now().await;
-    // What is published can be read all the same.
-    let body = store.bodies(inbox, &[uid]).await.unwrap().remove(0).1;
-    assert_eq!(suite::read(&body).await, b"one");
-    tokio::task::yield_now().await;
-    assert!(!look.is_finished() && !change.is_finished());
-    release.send(()).unwrap();
-    assert_eq!(look.await.unwrap().unwrap().unseen, 0);
-    change.await.unwrap().unwrap().into_inner();
-    holder.join().unwrap();
-}
-
 /// Asks, once there are answers to be had, of each sync whether it works.
 #[derive(Default)]
 struct Asking {
-    answers: Mutex<Option<std::sync::mpsc::Receiver<bool>>>,
+    answers: Mutex<Option<mpsc::Receiver<bool>>>,
     asked: tokio::sync::Notify,
+}
+
+impl Asking {
+    /// From now on each sync waits for its answer.
+    fn answers(&self) -> mpsc::Sender<bool> {
+        let (answer, answers) = mpsc::channel();
+        *self.answers.lock().unwrap() = Some(answers);
+        answer
+    }
 }
 
 impl Disk for Asking {
@@ -276,7 +220,8 @@ impl Disk for Asking {
     fn sync(&self, file: &File) -> io::Result<()> {
         if let Some(answers) = &*self.answers.lock().unwrap() {
             self.asked.notify_one();
-            if !answers.recv().unwrap() {
+            // Who is to answer may have gone.
+            if !answers.recv().unwrap_or(true) {
                 return Err(io::Error::other("the disk is gone"));
             }
         }
@@ -293,6 +238,32 @@ impl Disk for Asking {
 }
 
 #[tokio::test]
+async fn what_is_committed_and_not_yet_synced_is_not_shown() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), Arc::new(Asking::default()));
+    // One reader: what is asked first is read first.
+    let options = Options { disk: disk.clone(), readers: 1, ..support::options() };
+    let store = LocalStore::open(dir.path(), options).unwrap();
+    let a = suite::account(&*store, "a@x.example").await;
+    let inbox = suite::inbox(&*store, a).await;
+    let uid = suite::append(&*store, inbox, b"one").await;
+    assert_eq!(store.status(inbox).await.unwrap().unseen, 1);
+    let answer = disk.answers();
+    let (one, two) = (store.clone(), store.clone());
+    let change = tokio::spawn(async move { one.set_flags(inbox, &[uid], seen()).await });
+    disk.asked.notified().await;
+    let look = tokio::spawn(async move { two.status(inbox).await });
+    tokio::task::yield_now().await;
+    // What is published can be read all the same.
+    let body = store.bodies(inbox, &[uid]).await.unwrap().remove(0).1;
+    assert_eq!(suite::read(&body).await, b"one");
+    tokio::task::yield_now().await;
+    assert!(!look.is_finished() && !change.is_finished());
+    answer.send(true).unwrap();
+    assert_eq!(look.await.unwrap().unwrap().unseen, 0);
+    change.await.unwrap().unwrap().into_inner();
+}
+
+#[tokio::test]
 async fn no_checkpoint_takes_what_a_sync_may_yet_fail_for() {
     let (dir, disk) = (tempfile::tempdir().unwrap(), Arc::new(Asking::default()));
     // A checkpoint after every commit.
@@ -303,8 +274,7 @@ async fn no_checkpoint_takes_what_a_sync_may_yet_fail_for() {
     for body in [b"one", b"two", b"thr"] {
         uids.push(suite::append(&*store, inbox, body).await);
     }
-    let (answer, answers) = std::sync::mpsc::channel();
-    *disk.answers.lock().unwrap() = Some(answers);
+    let answer = disk.answers();
     let change = |uid| {
         tokio::spawn({
             let store = store.clone();
