@@ -8,10 +8,11 @@ use store::{StoreError, StoreResult};
 use wire::imap::fetch::{Binary, write_part};
 use wire::imap::write;
 
-use crate::body::{Message, Unread};
 use crate::fetch::{partial, stream};
 use crate::host::End;
 use crate::io::Io;
+use crate::refusal::Unread;
+use reading::body::Message;
 
 /// Where a part is, and how it is encoded.
 async fn place(path: &[u32], message: &mut Message<'_>) -> Result<Option<(Range<u64>, Encoding)>, Unread> {

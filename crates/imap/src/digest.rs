@@ -9,28 +9,16 @@ use bytes::Bytes;
 use mail::limits;
 use message::envelope::Envelope;
 use message::header::Header;
+use reading::body::{Message, looked_at};
+use reading::marks::{LEFT_OUT, marks_of};
+use reading::{facts, texts};
 use store::{Body, Digest, Digested, Marks, StoreResult};
 
-use crate::body::{Message, looked_at};
 use crate::session::Service;
-use crate::{facts, structure, texts};
+use crate::structure;
 
 /// Which digests these are. Another number for what is made otherwise: those of before are forgotten then.
 pub const VERSION: u32 = 1;
-
-/// Fields that stand in nearly every message, are long, and asked for by hardly a client: they are not kept.
-const LEFT_OUT: &[&str] = &[
-    "ARC-Authentication-Results",
-    "ARC-Message-Signature",
-    "ARC-Seal",
-    "Authentication-Results",
-    "Autocrypt",
-    "DKIM-Signature",
-    "Received",
-    "Received-SPF",
-    "X-Google-DKIM-Signature",
-    "X-Received",
-];
 
 /// How long to wait after the store refused.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -60,7 +48,7 @@ pub async fn make_some(service: &Service) -> StoreResult<()> {
 }
 
 async fn of(service: &Service, body: Arc<dyn Body>) -> StoreResult<Digest> {
-    let mut message = Message::passing(service, body);
+    let mut message = Message::passing(&service.structures, body);
     let structure = message.structure().await?;
     let header = message.read_whole(looked_at(structure.root().header.clone())).await?;
     let header = Header::of(&header);
@@ -95,40 +83,4 @@ pub(crate) fn write_envelope(out: &mut Vec<u8>, envelope: Option<&Envelope>) {
 pub(crate) fn described(description: &Bytes) -> Option<(&[u8], &[u8])> {
     let (len, rest) = description.split_first_chunk()?;
     rest.split_at_checked(u32::from_le_bytes(*len) as usize)
-}
-
-/// Whether the header of a digest has all fields of this name.
-pub(crate) fn has_field(name: &[u8]) -> bool {
-    !LEFT_OUT.iter().any(|other| other.as_bytes().eq_ignore_ascii_case(name))
-}
-
-/// The marks of a folded text: three octets that follow each other make one. A text that is within another has no mark that
-/// the other has not.
-pub(crate) fn marks_of(text: &str) -> impl Iterator<Item = u16> {
-    text.as_bytes().windows(3).map(|octets| {
-        let three = octets.iter().fold(0u32, |all, octet| all << 8 | u32::from(*octet));
-        // The upper bits of Fibonacci hashing, of which the store takes as many as it has marks.
-        (three.wrapping_mul(0x9e37_79b1) >> 16) as u16 >> (u16::BITS - Marks::COUNT.ilog2())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marks_of_a_part_are_marks_of_the_whole() {
-        let (whole, part) = ("grüße aus köln, 世界", "us köln, 世");
-        let marks: Vec<u16> = marks_of(whole).collect();
-        assert!(marks_of(part).all(|mark| marks.contains(&mark) && mark < Marks::COUNT));
-        assert_eq!(marks_of("世").count(), 1);
-        assert_eq!(marks_of("ab").count(), 0);
-        assert!(marks_of("abd").next() != marks_of("abc").next());
-    }
-
-    #[test]
-    fn fields_that_are_kept() {
-        assert!(has_field(b"Subject") && has_field(b"List-Id"));
-        assert!(!has_field(b"RECEIVED") && !has_field(b"dkim-signature"));
-    }
 }

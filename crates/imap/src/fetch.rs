@@ -12,18 +12,19 @@ use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 
 use crate::binary;
-use crate::body::{Message, Unread, looked_at};
 use crate::digest;
 use crate::enable::Enabled;
 use crate::glance::{self, Glance};
 use crate::host::End;
 use crate::io::Io;
-use crate::preview;
 use crate::qresync;
+use crate::refusal::Unread;
 use crate::refusal::refusal;
 use crate::session::Service;
 use crate::structure;
 use crate::view::View;
+use reading::body::{Message, looked_at};
+use reading::preview::preview;
 
 /// An item with what is the same for all messages.
 pub(crate) struct Prepared<'c> {
@@ -234,7 +235,7 @@ pub(crate) async fn messages(
             continue;
         };
         let seen = seen.iter().find(|changed| changed.uid == row.uid);
-        let mut message = Message::new(service, body);
+        let mut message = Message::new(&service.structures, body);
         if let Err(error) = one(io, view, items, n, seen.unwrap_or(&row), seen.is_some(), &mut message).await? {
             if let Unread::Store(error) = &error {
                 tracing::error!(%error, uid = row.uid.get(), "a message can't be read");
@@ -293,7 +294,10 @@ async fn one(
         let written = match prepared.item {
             Item::Section(section) => self::section(io, section, &prepared.label, message, &mut sent).await?,
             Item::Envelope | Item::Body | Item::BodyStructure => described(&mut io.out, prepared.item, message).await,
-            Item::Preview { .. } => preview::preview(&mut io.out, message).await.map_err(Unread::Store),
+            Item::Preview { .. } => preview(message).await.map_err(Unread::Store).map(|text| {
+                io.out.extend_from_slice(b"PREVIEW ");
+                write::string(&mut io.out, text.as_bytes());
+            }),
             Item::Binary(binary) => binary::part(io, binary, &prepared.label, message, &mut sent).await?,
             Item::BinarySize(path) => binary::size(&mut io.out, path, message).await,
             item => {

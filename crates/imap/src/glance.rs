@@ -8,13 +8,14 @@ use wire::imap::fetch::{Item, Section, Text};
 
 use mail::{MailboxId, Uid, limits};
 
-use crate::body::Unread;
-use crate::digest::{described, has_field};
+use crate::digest::described;
 use crate::fetch::{Prepared, indexed, literal, messages, partial};
 use crate::host::End;
 use crate::io::Io;
+use crate::refusal::Unread;
 use crate::session::Service;
 use crate::view::View;
+use reading::marks::has_field;
 
 /// Which parts of digests are needed.
 #[derive(Clone, Copy)]

@@ -4,10 +4,10 @@ use mail::{Uid, limits};
 use message::header::Header;
 use store::{DigestPart, MessageRow, StoreResult};
 
-use crate::digest::{has_field, marks_of};
 use crate::search::Test;
 use crate::session::Service;
 use crate::view::View;
+use reading::marks::{has_field, marks_of};
 
 /// Marks of a string that are looked for; more would rule out hardly more.
 const MARKS: usize = 32;

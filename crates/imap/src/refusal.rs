@@ -68,3 +68,18 @@ mod tests {
         }
     }
 }
+
+/// Why something of a message can't be told.
+#[derive(Clone, Debug)]
+pub(crate) enum Unread {
+    /// It can't be read.
+    Store(StoreError),
+    /// Its transfer encoding is not known (RFC 3516 §4.3).
+    Encoding,
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -12,9 +12,7 @@ use wire::imap::reply::{Code, Reply, Status};
 use wire::imap::search::{DateOf, Key, Return, Search, When};
 use wire::imap::write;
 
-use crate::body::{Message, looked_at};
 use crate::context::{self, Asked};
-use crate::digest;
 use crate::enable::{has_fuzzy, has_modseq};
 use crate::fuzzy;
 use crate::host::End;
@@ -24,8 +22,10 @@ use crate::progress::Progress;
 use crate::qresync::holds;
 use crate::refusal::refusal;
 use crate::session::Service;
-use crate::texts;
 use crate::view::View;
+use reading::body::{Message, looked_at};
+use reading::marks;
+use reading::texts;
 
 /// A key made ready: strings folded, dates read, sets resolved.
 pub(crate) enum Test {
@@ -171,7 +171,7 @@ impl Test {
             {
                 false
             }
-            Self::HeaderHas(name, sought) if digest::has_field(name.as_bytes()) => {
+            Self::HeaderHas(name, sought) if marks::has_field(name.as_bytes()) => {
                 header_has(header?, Some(name), &sought.text)
             }
             Self::Date(DateOf::Sent, when, day) => was_sent(header?, *when, *day),
@@ -432,7 +432,7 @@ pub(crate) async fn among(
         for (n, row) in batch {
             // What is gone is not found.
             let Some((_, body)) = bodies.next_if(|(uid, _)| *uid == row.uid) else { continue };
-            let mut message = Message::new(service, body);
+            let mut message = Message::new(&service.structures, body);
             match test.by_message(view, *n, row, &mut message).await {
                 Ok(true) => {
                     let mut exact = 0;

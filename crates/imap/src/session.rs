@@ -10,7 +10,6 @@ use wire::imap::frame::{Framed, Limits, Literal, Refusal};
 use wire::imap::reply::{Code, Reply, Status, condition};
 
 use crate::access::OTHERS;
-use crate::cache::Cache;
 use crate::facts::Facts;
 use crate::host::{End, Host, Identity, Patience};
 use crate::io::Io;
@@ -21,6 +20,7 @@ use crate::{
     acl, append, authenticate, batches, capability, change, context, enable, fetch, idle, language, list, mailbox,
     metadata, multisearch, quota, replace, search, sort, thread, urlauth,
 };
+use reading::cache::Cache;
 
 /// What all sessions share.
 pub struct Service {

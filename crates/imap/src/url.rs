@@ -11,9 +11,9 @@ use wire::imap::url::{Access, Authority, Authorization, MessageUrl};
 use wire::imap::urlauth::is_genuine;
 
 use crate::access::{find, identify};
-use crate::body::Message;
 use crate::fetch::{Place, partial, place};
 use crate::session::Service;
+use reading::body::Message;
 
 /// Who follows URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ pub(crate) async fn follow<'s>(
     let uid = Uid::new(url.uid).ok_or(Astray::Url("There is no such message"))?;
     let found = service.store.bodies(mailbox, &[uid]).await?.pop();
     let (_, body) = found.ok_or(Astray::Url("There is no such message"))?;
-    Ok(Found { message: Message::new(service, body), section: url.section.unwrap_or_else(Section::whole) })
+    Ok(Found { message: Message::new(&service.structures, body), section: url.section.unwrap_or_else(Section::whole) })
 }
 
 /// The mailbox of a URL that says nothing of who may follow it: nobody reads another's mail.

@@ -10,11 +10,11 @@ use wire::imap::urlauth::{INTERNAL, UrlFetch, Wanted, verifier};
 use wire::imap::write;
 
 use crate::binary;
-use crate::body::Unread;
 use crate::catenate::bad_url_code;
 use crate::fetch::{Place, place, section};
 use crate::host::End;
 use crate::io::Io;
+use crate::refusal::Unread;
 use crate::refusal::refusal;
 use crate::session::Service;
 use crate::structure::part_structure;

@@ -12,13 +12,14 @@ use std::path::Path;
 
 /// Crates by floor. Two stand beside the house, and nothing in it imports them: `testkit`, for tests only, on
 /// nothing of ours; `bench`, which measures.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("mail", 0),
     ("message", 1),
     ("wire", 1),
     ("store", 2),
     ("store-local", 3),
     ("mta", 3),
+    ("reading", 3),
     ("pop3", 4),
     ("imap", 4),
     ("mua", 4),

@@ -9,11 +9,11 @@ use message::header::HeaderEnd;
 use message::structure::{Scanner, Structure};
 use store::{Body, StoreError, StoreResult};
 
-use crate::session::Service;
+use crate::cache::Cache;
 
 /// A message that is read. Small ones are read once and whole; of large ones only what is asked for.
-pub(crate) struct Message<'s> {
-    service: &'s Service,
+pub struct Message<'s> {
+    structures: &'s Cache<Structure>,
     body: Arc<dyn Body>,
     whole: Option<Bytes>,
     structure: Option<Arc<Structure>>,
@@ -22,23 +22,24 @@ pub(crate) struct Message<'s> {
 }
 
 impl<'s> Message<'s> {
-    pub(crate) fn new(service: &'s Service, body: Arc<dyn Body>) -> Self {
-        let structure = service.structures.get((body.id(), body.size()));
-        Self { service, body, whole: None, structure, keeps: true }
+    /// One that somebody asked for.
+    pub fn new(structures: &'s Cache<Structure>, body: Arc<dyn Body>) -> Self {
+        let structure = structures.get((body.id(), body.size()));
+        Self { structures, body, whole: None, structure, keeps: true }
     }
 
     /// One that nobody has asked for.
-    pub(crate) fn passing(service: &'s Service, body: Arc<dyn Body>) -> Self {
-        Self { keeps: false, ..Self::new(service, body) }
+    pub fn passing(structures: &'s Cache<Structure>, body: Arc<dyn Body>) -> Self {
+        Self { keeps: false, ..Self::new(structures, body) }
     }
 
     /// Octets in all.
-    pub(crate) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.body.size()
     }
 
     /// The octets of `range`, at least one and at most `limits::READ_CHUNK`, unless the range is empty.
-    pub(crate) async fn read(&mut self, range: Range<u64>) -> StoreResult<Bytes> {
+    pub async fn read(&mut self, range: Range<u64>) -> StoreResult<Bytes> {
         // What is in memory comes without waiting: others have their turn all the same.
         tokio::task::consume_budget().await;
         let size = self.size();
@@ -57,7 +58,7 @@ impl<'s> Message<'s> {
     }
 
     /// All octets of a bounded range.
-    pub(crate) async fn read_whole(&mut self, range: Range<u64>) -> StoreResult<Bytes> {
+    pub async fn read_whole(&mut self, range: Range<u64>) -> StoreResult<Bytes> {
         let first = self.read(range.clone()).await?;
         if first.len() as u64 >= range.end - range.start {
             return Ok(first);
@@ -66,7 +67,7 @@ impl<'s> Message<'s> {
     }
 
     /// The MIME structure.
-    pub(crate) async fn structure(&mut self) -> StoreResult<Arc<Structure>> {
+    pub async fn structure(&mut self) -> StoreResult<Arc<Structure>> {
         if let Some(structure) = &self.structure {
             return Ok(structure.clone());
         }
@@ -82,14 +83,14 @@ impl<'s> Message<'s> {
         }
         let structure = Arc::new(scanner.finish());
         if self.keeps {
-            self.service.structures.put((self.body.id(), size), structure.clone());
+            self.structures.put((self.body.id(), size), structure.clone());
         }
         self.structure = Some(structure.clone());
         Ok(structure)
     }
 
     /// Where the message's own header is; found without looking at what follows it.
-    pub(crate) async fn header(&mut self) -> StoreResult<Range<u64>> {
+    pub async fn header(&mut self) -> StoreResult<Range<u64>> {
         if let Some(structure) = &self.structure {
             return Ok(structure.root().header.clone());
         }
@@ -109,23 +110,8 @@ impl<'s> Message<'s> {
     }
 }
 
-/// Why something of a message can't be told.
-#[derive(Clone, Debug)]
-pub(crate) enum Unread {
-    /// It can't be read.
-    Store(StoreError),
-    /// Its transfer encoding is not known (RFC 3516 §4.3).
-    Encoding,
-}
-
-impl From<StoreError> for Unread {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// As much of a header as is looked at.
-pub(crate) fn looked_at(header: Range<u64>) -> Range<u64> {
+pub fn looked_at(header: Range<u64>) -> Range<u64> {
     header.start..header.end.min(header.start.saturating_add(limits::HEADER_LEN as u64))
 }
 

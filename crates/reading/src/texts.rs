@@ -16,7 +16,7 @@ const OVERLAP: usize = 1024;
 
 /// Looks into the fields of a header, or those of one name: their values, and without a name the whole fields too. True once
 /// `is_it` is.
-pub(crate) fn of_header(header: &Header<'_>, name: Option<&str>, mut is_it: impl FnMut(&str) -> bool) -> bool {
+pub fn of_header(header: &Header<'_>, name: Option<&str>, mut is_it: impl FnMut(&str) -> bool) -> bool {
     header.fields().filter(|field| name.is_none_or(|name| field.is(name))).any(|field| {
         is_it(&fold(&decode_words(field.raw_value())))
             || name.is_none() && is_it(&fold(&String::from_utf8_lossy(field.bytes())))
@@ -24,7 +24,7 @@ pub(crate) fn of_header(header: &Header<'_>, name: Option<&str>, mut is_it: impl
 }
 
 /// Looks into the texts of all parts, and the headers of messages within. `len`: of what is looked for.
-pub(crate) async fn of_body(
+pub async fn of_body(
     message: &mut Message<'_>,
     len: usize,
     mut is_it: impl FnMut(&str) -> bool + Send,

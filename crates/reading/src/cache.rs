@@ -8,16 +8,16 @@ use message::structure::{Part, Structure};
 
 /// Shared bytes and their length as one recipient sees them. What precedes the shared bytes (Return-Path, Delivered-To) moves
 /// all ranges by its length and is not part of the structure, so equal lengths have equal structures.
-type Key = (BodyId, u64);
+pub type Key = (BodyId, u64);
 
 /// Something that is kept.
-pub(crate) trait Weighed {
+pub trait Weighed {
     /// Octets that it takes, about.
     fn weight(&self) -> usize;
 }
 
 /// Two generations: what was not asked for while the young one filled up is forgotten with the old one.
-pub(crate) struct Cache<V> {
+pub struct Cache<V> {
     generations: Mutex<Generations<V>>,
     most: usize,
 }
@@ -31,12 +31,13 @@ struct Generations<V> {
 
 impl<V: Weighed> Cache<V> {
     /// Holds about `most` octets.
-    pub(crate) fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         let generations = Generations { young: HashMap::new(), old: HashMap::new(), size: 0 };
         Self { generations: Mutex::new(generations), most }
     }
 
-    pub(crate) fn get(&self, key: Key) -> Option<Arc<V>> {
+    /// What is kept of one.
+    pub fn get(&self, key: Key) -> Option<Arc<V>> {
         let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = generations.young.get(&key) {
             return Some(value.clone());
@@ -46,7 +47,8 @@ impl<V: Weighed> Cache<V> {
         Some(value)
     }
 
-    pub(crate) fn put(&self, key: Key, value: Arc<V>) {
+    /// Keeps it.
+    pub fn put(&self, key: Key, value: Arc<V>) {
         self.generations.lock().unwrap_or_else(PoisonError::into_inner).put(key, value, self.most);
     }
 }

@@ -1,27 +1,19 @@
-//! PREVIEW (RFC 8970): how a message begins, for a list of messages.
+//! How a message begins, for a list of messages (RFC 8970, RFC 8621 §4.1.4).
 
 use mail::limits;
 use message::structure::{Kind, Part, Structure};
 use message::text::readable;
 use store::StoreResult;
-use wire::imap::write;
 
 use crate::body::Message;
 
-/// `PREVIEW nstring`. RFC 8970 §3.2: made of the first text that is shown; `""` where there is none.
-pub(crate) async fn preview(out: &mut Vec<u8>, message: &mut Message<'_>) -> StoreResult<()> {
+/// RFC 8970 §3.2: made of the first text that is shown; nothing where there is none.
+pub async fn preview(message: &mut Message<'_>) -> StoreResult<String> {
     let structure = message.structure().await?;
-    let text = match first_text(&structure) {
-        Some(part) => {
-            let end = part.body.end.min(part.body.start.saturating_add(limits::IMAP_PREVIEW_LOOKED_AT));
-            let body = message.read_whole(part.body.start..end).await?;
-            shortened(&readable(part, &body))
-        }
-        None => String::new(),
-    };
-    out.extend_from_slice(b"PREVIEW ");
-    write::string(out, text.as_bytes());
-    Ok(())
+    let Some(part) = first_text(&structure) else { return Ok(String::new()) };
+    let end = part.body.end.min(part.body.start.saturating_add(limits::IMAP_PREVIEW_LOOKED_AT));
+    let body = message.read_whole(part.body.start..end).await?;
+    Ok(shortened(&readable(part, &body)))
 }
 
 /// Plain text before HTML.
