@@ -5,12 +5,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use mail::{AccountId, Flags, Keyword, MailboxId, Rights};
-use store::{Account, DirectoryEntry, MailboxInfo, SharedMailbox, StoreError, StoreResult};
+use store::{Account, DirectoryEntry, MailboxInfo, StoreError, StoreResult};
 
 use crate::session::Service;
 
-/// Where what others share stands in the hierarchy.
-pub(crate) const OTHERS: &str = "Other Users";
+pub(crate) use store::OTHERS;
 
 /// Whose mailbox a name means, and what it is called there. There need not be one.
 pub(crate) struct Place<'n> {
@@ -75,11 +74,6 @@ pub(crate) fn is_others(name: &str) -> bool {
     name.strip_prefix(OTHERS).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The name that a shared mailbox has for those it is shared with.
-pub(crate) fn name_of(shared: &SharedMailbox) -> String {
-    format!("{OTHERS}/{}/{}", shared.address, shared.name)
-}
-
 /// All names that an account sees: its own, then those of others with what stands above them.
 pub(crate) async fn mailboxes(service: &Service, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {
     let mut own = service.store.mailboxes(account).await?;
@@ -91,7 +85,7 @@ pub(crate) async fn mailboxes(service: &Service, account: AccountId) -> StoreRes
         theirs.insert(info.name.clone(), MailboxInfo { id: None, special_use: None, ..info });
     }
     for mailbox in shared.iter().filter(|mailbox| mailbox.rights.contains(Rights::LOOKUP)) {
-        let name = name_of(mailbox);
+        let name = mailbox.name_for_others();
         for (at, _) in name.match_indices('/') {
             theirs.entry(name[..at].to_owned()).or_insert_with(|| mere(&name[..at]));
         }

@@ -277,6 +277,12 @@ limits! {
     ARRIVALS: usize = 8192;
     /// How long they stand there at most: who reads looks through all of them.
     SETTLE_AFTER: Duration = Duration::from_secs(1);
+    /// Octets that one account keeps as uploads, messages to be or parts of them (JMAP); the oldest make room for new ones.
+    UPLOADS_PER_ACCOUNT: u64 = 64 * MIB as u64;
+    /// Uploads of one account.
+    UPLOADS_COUNT: usize = 500;
+    /// How long they are kept (RFC 8620 §6.1 says an hour at least).
+    UPLOAD_KEPT: Duration = Duration::from_secs(24 * 3600);
     /// Free space below which nothing is accepted (452); deleting still works.
     DISK_RESERVE: usize = 256 * MIB;
 

@@ -127,7 +127,8 @@ const RULES: &[(&str, &str)] = &[
     (
         "body {}: {} references are counted, there are {}",
         "SELECT b.id, b.refs, coalesce(r.n, 0) FROM bodies b LEFT JOIN
-           (SELECT body, count(*) AS n FROM (SELECT body FROM messages_now UNION ALL SELECT body FROM queue) GROUP BY body) r
+           (SELECT body, count(*) AS n FROM (SELECT body FROM messages_now UNION ALL SELECT body FROM queue
+             UNION ALL SELECT body FROM uploads) GROUP BY body) r
          ON r.body = b.id WHERE b.refs <> coalesce(r.n, 0)",
     ),
     (
@@ -171,6 +172,21 @@ const RULES: &[(&str, &str)] = &[
     (
         "annotation {}: its account {} does not exist",
         "SELECT x.entry, x.account FROM annotations x WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = x.account)",
+    ),
+    (
+        "mailbox {}: it is not in the history of account {}, or as one that is gone",
+        "SELECT b.id, b.account FROM mailboxes b WHERE NOT EXISTS
+           (SELECT 1 FROM mailbox_history h WHERE h.account = b.account AND h.mailbox = b.id AND h.gone = 0)",
+    ),
+    (
+        "mailbox {}: it is in the history of account {}, and not there",
+        "SELECT h.mailbox, h.account FROM mailbox_history h WHERE h.gone = 0
+         AND NOT EXISTS (SELECT 1 FROM mailboxes b WHERE b.id = h.mailbox AND b.account = h.account)",
+    ),
+    (
+        "upload {}: there is no account {}, or there are no octets",
+        "SELECT u.body, u.account FROM uploads u WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = u.account)
+         OR NOT EXISTS (SELECT 1 FROM bodies b WHERE b.id = u.body)",
     ),
     (
         "account {}: it has no INBOX",

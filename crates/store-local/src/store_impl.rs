@@ -1,5 +1,6 @@
 //! The engine's face: each transaction of [`store::Store`], handed to the thread that does it.
 
+mod history;
 pub(crate) mod read;
 
 use std::sync::Arc;
@@ -8,14 +9,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, limits};
+use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, limits};
 use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, Balance, Body, CheckFinding, CopyOutcome, DigestPart, Digested, DirectoryEntry, DomainRecord, Event,
-    FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock,
-    NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement,
-    SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Undigested, UrlKey,
+    Appended, Balance, Body, CheckFinding, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry, DomainRecord,
+    Event, FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
+    MaildropLock, MessageStep, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork,
+    ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Survey,
+    Undigested, UrlKey,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -252,6 +254,16 @@ impl Store for LocalStore {
         .await
     }
 
+    async fn append_to_all(
+        &self,
+        mailboxes: &[MailboxId],
+        (stage, message): (Box<dyn Stage>, AppendMessage),
+        now: Timestamp,
+    ) -> StoreResult<Durable<BodyId>> {
+        let (bodies, mailboxes) = (vec![pending(stage).await?], mailboxes.to_vec());
+        self.change_with(bodies, move |truth, places| truth.append_to_all(&mailboxes, &message, places, now)).await
+    }
+
     async fn mailboxes(&self, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {
         self.readers.read(move |conn| read::mailboxes(conn, account)).await
     }
@@ -357,6 +369,34 @@ impl Store for LocalStore {
     async fn expunge(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Durable<Vec<Uid>>> {
         let uids = uids.to_vec();
         self.change(move |truth, _| truth.expunge(mailbox, &uids)).await
+    }
+
+    async fn change_messages(&self, steps: Vec<MessageStep>, now: Timestamp) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.change_messages(&steps, now)).await
+    }
+
+    async fn survey(&self, account: AccountId) -> StoreResult<Survey> {
+        self.readers.read(move |conn| history::survey(conn, account)).await
+    }
+
+    async fn departed(&self, account: AccountId, since: ModSeq) -> StoreResult<Option<Departed>> {
+        self.readers.read(move |conn| history::departed(conn, account, since)).await
+    }
+
+    async fn keep_upload(
+        &self,
+        account: AccountId,
+        octets: Box<dyn Stage>,
+        now: Timestamp,
+    ) -> StoreResult<Durable<BodyId>> {
+        let bodies = vec![pending(octets).await?];
+        self.change_with(bodies, move |truth, places| truth.keep_upload(account, places, now)).await
+    }
+
+    async fn upload(&self, account: AccountId, id: BodyId) -> StoreResult<Option<Arc<dyn Body>>> {
+        let log = self.log.clone();
+        let found = self.read_bodies(move |conn| history::upload(conn, &log, account, id)).await?;
+        Ok(found.into_iter().next().map(|(_, body)| body))
     }
 
     async fn vanished(&self, mailbox: MailboxId, since: ModSeq) -> StoreResult<Option<Vec<Uid>>> {

@@ -62,3 +62,13 @@ pub struct SharedMailbox {
     /// What may be done in it.
     pub rights: Rights,
 }
+
+/// Where what others share stands among the names that somebody sees (RFC 2342 §5).
+pub const OTHERS: &str = "Other Users";
+
+impl SharedMailbox {
+    /// Its name for those it is shared with: a subscription to it is one to this name.
+    pub fn name_for_others(&self) -> String {
+        format!("{OTHERS}/{}/{}", self.address, self.name)
+    }
+}

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
+use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
 
 use crate::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, Balance, Body, CopyOutcome, DigestPart, Digested, DirectoryEntry, DomainRecord, Event, FlagChange, Grant,
-    GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, NewAccount, PasswordHash, QueueFeed,
-    QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage,
-    StoreOutcome, StoreResult, Undigested, UrlKey,
+    Appended, Balance, Body, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry, DomainRecord, Event,
+    FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MessageStep,
+    NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement,
+    SharedMailbox, SpecialUse, Stage, StoreOutcome, StoreResult, Survey, Undigested, UrlKey,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -106,6 +106,14 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> StoreResult<Durable<Uid>>;
 
+    /// Puts one message into several mailboxes of an account, in one commit: they share its bytes.
+    async fn append_to_all(
+        &self,
+        mailboxes: &[MailboxId],
+        message: (Box<dyn Stage>, AppendMessage),
+        now: Timestamp,
+    ) -> StoreResult<Durable<BodyId>>;
+
     // ---- Mailboxes ------------------------------------------------------------------------
 
     /// Mailboxes and subscribed names of an account, by name, INBOX first.
@@ -164,6 +172,8 @@ pub trait Store: Send + Sync + 'static {
     async fn expunge(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Durable<Vec<Uid>>>;
     /// UIDs expunged after `since`, ascending; `None` where the engine no longer knows that far back.
     async fn vanished(&self, mailbox: MailboxId, since: ModSeq) -> StoreResult<Option<Vec<Uid>>>;
+    /// Does all steps, in their order and in one commit, or none: `NotFound` where a message is not there (any more).
+    async fn change_messages(&self, steps: Vec<MessageStep>, now: Timestamp) -> StoreResult<Durable<()>>;
     /// Messages to read, in the order asked; those that are gone are left out.
     async fn bodies(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<(Uid, Arc<dyn Body>)>>;
     /// Exclusive use of an account's INBOX by POP3; `InUse` while another holds it.
@@ -182,6 +192,23 @@ pub trait Store: Send + Sync + 'static {
 
     /// An ear on an account, and on mailboxes: hears of what it asks for, from then on, its own changes too.
     fn listen(&self, account: AccountId) -> AccountWatch;
+
+    // ---- The account as a whole -----------------------------------------------------------
+
+    /// The mailboxes of an account, with what says whether a client's copy of them is old.
+    async fn survey(&self, account: AccountId) -> StoreResult<Survey>;
+    /// What went from an account after `since`; `None` where the engine no longer knows that far back.
+    async fn departed(&self, account: AccountId, since: ModSeq) -> StoreResult<Option<Departed>>;
+    /// Keeps octets that a client means to use in a message (RFC 8620 §6.1) for `limits::UPLOAD_KEPT`; earlier ones of the
+    /// account make room where it has more than `limits::UPLOADS_PER_ACCOUNT` octets.
+    async fn keep_upload(
+        &self,
+        account: AccountId,
+        octets: Box<dyn Stage>,
+        now: Timestamp,
+    ) -> StoreResult<Durable<BodyId>>;
+    /// Octets that the account keeps so.
+    async fn upload(&self, account: AccountId, id: BodyId) -> StoreResult<Option<Arc<dyn Body>>>;
 
     // ---- Sharing --------------------------------------------------------------------------
 

@@ -20,13 +20,14 @@ mod digest;
 mod directory;
 mod error;
 mod failpoint;
+mod history;
 pub mod journey;
 mod listen;
 mod mailbox;
 mod queue;
 mod snapshot;
 
-pub use acl::{Grant, GrantChange, GrantOperation, SharedMailbox};
+pub use acl::{Grant, GrantChange, GrantOperation, OTHERS, SharedMailbox};
 pub use annotation::{Annotation, AnnotationChange, SPECIAL_USE_ENTRY};
 pub use api::{CheckFinding, MaildropLock, Store};
 pub use body::{Body, Stage};
@@ -34,6 +35,7 @@ pub use digest::{Digest, DigestPart, Digested, Marks, Undigested};
 pub use directory::{Account, AccountState, Alias, DirectoryEntry, DomainRecord, NewAccount, PasswordHash, ScramKeys};
 pub use error::{StoreError, StoreResult};
 pub use failpoint::failpoint;
+pub use history::{Departed, DepartedMessage, MessageStep, SORT_ORDER_ENTRY, Survey, Surveyed};
 pub use journey::{Event, Journey, JourneyQuery, Tls, What};
 pub use listen::{AccountNews, AccountWatch, Heard, Interest, Listeners, MessageNews};
 pub use mailbox::{

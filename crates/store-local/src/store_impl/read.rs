@@ -20,7 +20,7 @@ use crate::log::{LocalBody, Log, Place};
 use crate::truth::{NO_MAILBOX, read_grant};
 use crate::views::uid;
 
-fn one<T>(
+pub(super) fn one<T>(
     conn: &Connection,
     sql: &str,
     params: impl Params,
@@ -29,7 +29,7 @@ fn one<T>(
     conn.prepare_cached(sql).and_then(|mut statement| statement.query_row(params, read).optional()).map_err(db)
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     conn: &Connection,
     sql: &str,
     params: impl Params,
@@ -71,7 +71,7 @@ fn readable<T>(
     Ok(list)
 }
 
-fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> StoreResult<T> {
+pub(super) fn get<T: rusqlite::types::FromSql>(row: &Row<'_>, column: usize) -> StoreResult<T> {
     row.get(column).map_err(db)
 }
 
@@ -94,16 +94,21 @@ impl Drop for Maildrop {
     }
 }
 
+/// A special use by its attribute in a column.
+pub(super) fn special_use(row: &Row<'_>, column: usize) -> StoreResult<Option<SpecialUse>> {
+    let attribute: Option<String> = get(row, column)?;
+    let known = SpecialUse::ALL.iter().find(|(_, name, _)| Some(*name) == attribute.as_deref());
+    Ok(known.map(|(special_use, ..)| *special_use))
+}
+
 pub(crate) fn mailboxes(conn: &Connection, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {
     let sql = "SELECT name, mailbox, special_use, subscribed FROM names WHERE account = ?1
                ORDER BY name <> 'INBOX', name";
     all(conn, sql, [account.0], |row| {
-        let attribute: Option<String> = get(row, 2)?;
-        let special_use = SpecialUse::ALL.iter().find(|(_, name, _)| Some(*name) == attribute.as_deref());
         Ok(MailboxInfo {
             id: get::<Option<u64>>(row, 1)?.map(MailboxId),
             name: get(row, 0)?,
-            special_use: special_use.map(|(special_use, ..)| *special_use),
+            special_use: special_use(row, 2)?,
             subscribed: get(row, 3)?,
         })
     })
@@ -255,7 +260,7 @@ impl Body for DamagedBody {
 }
 
 /// A body from the columns body, segment, offset, length, prefix.
-fn body(row: &Row<'_>, log: &Arc<Log>) -> StoreResult<Found> {
+pub(super) fn body(row: &Row<'_>, log: &Arc<Log>) -> StoreResult<Found> {
     let place = Place { segment: get(row, 1)?, offset: get(row, 2)?, length: get(row, 3)? };
     let id = BodyId(get(row, 0)?);
     let prefix: Option<Vec<u8>> = get(row, 4)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mail::{AccountId, MailboxId, ModSeq, limits};
 use rusqlite::params;
-use store::{AccountNews, AnnotationChange, SPECIAL_USE_ENTRY, SpecialUse, StoreError, StoreResult};
+use store::{AccountNews, AnnotationChange, SORT_ORDER_ENTRY, SPECIAL_USE_ENTRY, SpecialUse, StoreError, StoreResult};
 
 use super::Truth;
 use super::mailboxes::{attribute, checked_name};
@@ -99,7 +99,14 @@ impl Truth {
             self.exec(sql, params![account.0, name, new])?;
             entries.push(SPECIAL_USE_ENTRY.to_owned());
         }
-        self.tell_of_annotations(account, name.map(String::from), entries)
+        let is_listed =
+            |entry: &String| [SPECIAL_USE_ENTRY, SORT_ORDER_ENTRY].iter().any(|own| own.eq_ignore_ascii_case(entry));
+        let is_noted = entries.iter().any(is_listed);
+        let modseq = self.tell_of_annotations(account, name.map(String::from), entries)?;
+        if let Some(modseq) = modseq.filter(|_| is_noted) {
+            self.note_at(account, MailboxId(id), modseq)?;
+        }
+        Ok(modseq)
     }
 
     /// Whether `more` annotations may come to the `there` of a mailbox.

@@ -144,6 +144,7 @@ impl Truth {
             self.remove_mailbox(mailbox)?;
         }
         self.exec("DELETE FROM annotations WHERE account = ?1", [id.0])?;
+        self.drop_history(id)?;
         self.drop_grants_of(id)?;
         self.exec("DELETE FROM names WHERE account = ?1", [id.0])?;
         self.exec("DELETE FROM accounts WHERE id = ?1", [id.0])?;

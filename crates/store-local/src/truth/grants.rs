@@ -22,7 +22,7 @@ pub(crate) fn read_grant(row: &Row<'_>) -> rusqlite::Result<Grant> {
 impl Truth {
     /// Changes what one has in a mailbox.
     pub(crate) fn grant(&mut self, mailbox: MailboxId, change: GrantChange) -> StoreResult<()> {
-        self.mailbox(mailbox)?;
+        let owner = self.mailbox(mailbox)?.account;
         if let Some(grantee) = change.grantee
             && self.account(grantee)?.is_none()
         {
@@ -50,6 +50,10 @@ impl Truth {
             let sql = "INSERT INTO grants(mailbox, grantee, rights, without) VALUES (?1, ?2, ?3, ?4)
                        ON CONFLICT DO UPDATE SET rights = excluded.rights, without = excluded.without";
             self.exec(sql, params![mailbox.0, grantee, grant.rights.bits(), grant.without.bits()])?;
+        }
+        if before.is_none_or(|before| before != grant) {
+            let modseq = self.note_account(owner)?;
+            self.note_at(owner, mailbox, modseq)?;
         }
         self.effects.push(Effect::Granted);
         Ok(())

@@ -33,7 +33,7 @@ fn parents(name: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The range of names below `name`: `name/` up to, not including, `name0`.
-fn below(name: &str) -> (String, String) {
+pub(super) fn below(name: &str) -> (String, String) {
     (format!("{name}/"), format!("{name}0"))
 }
 
@@ -132,6 +132,10 @@ impl Truth {
         {
             self.inherit_grants(parent.0, id)?;
         }
+        let sql = "INSERT INTO mailbox_history VALUES (?1, ?2, ?3, ?3, 0)";
+        self.exec(sql, params![account.0, id, modseq])?;
+        // What is below it has it as its parent now.
+        self.note_below(account, name)?;
         self.tell(account, AccountNews::Created(name.to_owned()));
         Ok(MailboxId(id))
     }
@@ -182,6 +186,8 @@ impl Truth {
         for (old, new) in &moves {
             self.move_name(account, old, new)?;
         }
+        self.note_name(account, &to)?;
+        self.note_below(account, &to)?;
         for (old, _) in moves.iter().rev() {
             self.drop_name(account, old)?;
         }
@@ -249,6 +255,7 @@ impl Truth {
             return Err(if children { StoreError::HasChildren } else { StoreError::NoMailbox(name.into_owned()) });
         };
         self.remove_mailbox(id)?;
+        self.note_below(account, &name)?;
         self.exec(
             "UPDATE names SET mailbox = NULL, special_use = NULL WHERE account = ?1 AND name = ?2",
             params![account.0, name],
@@ -267,19 +274,20 @@ impl Truth {
         let sql = "SELECT body, count(*) FROM messages WHERE mailbox = ?1 GROUP BY body";
         let bodies: Vec<(u64, u64)> = self.all(sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         self.release_bodies(bodies)?;
-        for table in ["messages", "expunged", "keywords", "url_keys"] {
+        // The account's order of changes goes on above what the mailbox had.
+        let modseq = self.note_removal(owner, id)?;
+        let sql = "INSERT INTO expunged(mailbox, modseq, uid, body, thread, created)
+                   SELECT mailbox, ?2, uid, body, thread, created FROM messages WHERE mailbox = ?1";
+        self.exec(sql, params![id.0, modseq.0])?;
+        for table in ["messages", "keywords", "restored", "url_keys"] {
             self.exec(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id.0])?;
         }
         self.drop_annotations(owner, id)?;
         self.drop_grants(id)?;
         self.exec("DELETE FROM mailboxes WHERE id = ?1", [id.0])?;
-        // The account's order of changes goes on above what the mailbox had.
         if let Some(account) = self.account(owner)? {
             account.used = account.used.saturating_sub(size);
             account.messages = account.messages.saturating_sub(messages.into());
-            account.modseq += 1;
-            let modseq = account.modseq;
-            self.exec("UPDATE accounts SET modseq = ?2 WHERE id = ?1", [owner.0, modseq])?;
         }
         self.mailboxes.remove(&id);
         self.used.push(owner);
@@ -294,6 +302,7 @@ impl Truth {
         if !subscribed {
             let sql = "UPDATE names SET subscribed = 0 WHERE account = ?1 AND name = ?2 AND subscribed = 1";
             if self.exec(sql, params![account.0, name])? > 0 {
+                self.note_name(account, &name)?;
                 self.tell(account, AccountNews::Subscribed(name.to_string(), false));
             }
             return self.drop_name(account, &name);
@@ -305,7 +314,11 @@ impl Truth {
         }
         let sql = "INSERT INTO names(account, name, mailbox, special_use, subscribed) VALUES (?1, ?2, NULL, NULL, 1)
                    ON CONFLICT DO UPDATE SET subscribed = 1";
+        let is_new = self.name(account, &name)?.is_none_or(|row| !row.subscribed);
         self.exec(sql, params![account.0, name])?;
+        if is_new {
+            self.note_name(account, &name)?;
+        }
         self.tell(account, AccountNews::Subscribed(name.into_owned(), true));
         Ok(())
     }

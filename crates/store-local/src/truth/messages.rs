@@ -135,6 +135,12 @@ impl Truth {
         self.exec_each(sql, runs, |(first, last)| {
             (mailbox.0, first, last, keep, add, keep_keywords, add_keywords, modseq.0)
         })?;
+        let restored = |(row, flags, _): &&(MessageRow, Flags, u64)| {
+            row.flags.contains(Flags::DELETED) && !flags.contains(Flags::DELETED)
+        };
+        let restored = changed.iter().filter(restored).map(|(row, ..)| row.uid.get());
+        let sql = "INSERT INTO restored(mailbox, modseq, uid) VALUES (?1, ?2, ?3)";
+        self.exec_each(sql, restored, |uid| (mailbox.0, modseq.0, uid))?;
         let cell = self.mailbox_mut(mailbox)?;
         let count = |flags: Flags| (u32::from(!flags.contains(Flags::SEEN)), u32::from(flags.contains(Flags::DELETED)));
         for (row, flags, _) in &changed {
@@ -228,8 +234,9 @@ impl Truth {
         let modseq = self.next_modseq(mailbox)?;
         let gone: Vec<_> = rows.iter().map(|row| row.uid).collect();
         let runs = runs(gone.iter().copied());
-        let sql = "INSERT INTO expunged(mailbox, modseq, uid)
-                   SELECT mailbox, ?4, uid FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
+        let sql = "INSERT INTO expunged(mailbox, modseq, uid, body, thread, created)
+                   SELECT mailbox, ?4, uid, body, thread, created FROM messages
+                   WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
         self.exec_each(sql, runs.clone(), |(first, last)| (mailbox.0, first, last, modseq.0))?;
         let sql = "DELETE FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
         self.exec_each(sql, runs, |(first, last)| (mailbox.0, first, last))?;

@@ -10,6 +10,7 @@ mod arrivals;
 mod care;
 mod directory;
 mod grants;
+mod history;
 mod mailboxes;
 mod messages;
 mod queue;

@@ -119,6 +119,21 @@ const STEPS: &[&str] = &[
      CREATE INDEX names_by_mailbox ON names(mailbox) WHERE mailbox IS NOT NULL;",
     // To 6. What URLs into a mailbox are signed with (RFC 4467).
     "CREATE TABLE url_keys(mailbox INTEGER PRIMARY KEY, key BLOB NOT NULL);",
+    // To 7. What a client that holds a copy of the whole account must hear of (RFC 8620 §5.2): which message was expunged, and
+    // when it had come; when each mailbox was made, changed and (`gone` <> 0) removed; from which messages \Deleted was
+    // taken. What mailboxes that are gone had stands in `expunged`. Beside it: octets that clients keep here for a while.
+    "ALTER TABLE expunged ADD COLUMN body INTEGER;
+     ALTER TABLE expunged ADD COLUMN thread INTEGER;
+     ALTER TABLE expunged ADD COLUMN created INTEGER;
+     CREATE TABLE mailbox_history(
+       account INTEGER NOT NULL, mailbox INTEGER NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL,
+       gone INTEGER NOT NULL, PRIMARY KEY(account, mailbox)) WITHOUT ROWID;
+     INSERT INTO mailbox_history SELECT account, id, 0, 0, 0 FROM mailboxes;
+     CREATE TABLE restored(
+       mailbox INTEGER NOT NULL, modseq INTEGER NOT NULL, uid INTEGER NOT NULL,
+       PRIMARY KEY(mailbox, modseq, uid)) WITHOUT ROWID;
+     CREATE TABLE uploads(body INTEGER PRIMARY KEY, account INTEGER NOT NULL, kept_at INTEGER NOT NULL);
+     CREATE INDEX uploads_account ON uploads(account);",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

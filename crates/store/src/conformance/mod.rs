@@ -7,6 +7,7 @@
 
 pub mod annotations;
 pub mod directory;
+pub mod history;
 pub mod mail;
 pub mod mailboxes;
 pub mod queue;
@@ -51,6 +52,8 @@ macro_rules! conformance_suite {
             annotations::changes_of_names_are_told, annotations::changes_of_messages_are_told,
             sharing::grants_add_up, sharing::what_is_shared_is_found, sharing::a_new_mailbox_is_shared_like_the_one_above,
             sharing::nothing_is_left_of_who_is_gone, sharing::grants_are_bounded,
+            history::a_survey_tells_what_changed, history::what_departed_is_told, history::steps_are_one_change,
+            history::a_message_comes_into_several_mailboxes, history::uploads_are_kept_for_a_while,
             queue::relays_are_queued_and_settled, queue::a_report_goes_with_its_bounce,
             queue::the_operator_holds_and_releases, queue::journeys_are_found, queue::refusals_are_a_ring,
         }
