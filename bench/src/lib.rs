@@ -6,12 +6,14 @@
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+pub mod letters;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mail::{AccountId, Address, BodyType, Domain, Envelope, Flags, Recipient, ReversePath, Timestamp};
+use mail::{AccountId, Address, BodyType, Domain, Envelope, Flags, Recipient, ReversePath, Timestamp, Uid};
 use store::{Acceptance, Event, LocalDelivery, NewAccount, PasswordHash, Store, What};
 use store_local::{LocalStore, Options};
 
@@ -38,6 +40,11 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
+    }
+
+    /// One below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.number() >> 11) as usize % end
     }
 
     fn unit(&mut self) -> f64 {
@@ -153,6 +160,11 @@ fn acceptance(store: &LocalStore, now: Timestamp, account: AccountId, n: usize, 
         events: vec![Event::new(now, received), Event::about(now, to.to_string(), delivered)],
         dsns: Vec::new(),
     }
+}
+
+/// UIDs from `from` to before `to`.
+pub fn uids(from: u32, to: u32) -> Vec<Uid> {
+    (from..to).filter_map(Uid::new).collect()
 }
 
 /// The time.

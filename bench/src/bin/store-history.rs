@@ -12,18 +12,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bench::{cpu, deliver, new_store, now, open};
-use mail::{AccountId, MailboxId, Uid};
+use bench::{cpu, deliver, new_store, now, open, uids};
+use mail::{AccountId, MailboxId};
 use store::{MailboxWatch, Store};
 use store_local::LocalStore;
 
 const WRITERS: u64 = 64;
 const ROUND: u64 = 1000;
 const BYTES: [u8; 4096] = [b'x'; 4096];
-
-fn uids(from: u32, to: u32) -> Vec<Uid> {
-    (from..to).filter_map(Uid::new).collect()
-}
 
 async fn next_uid(store: &LocalStore, mailbox: MailboxId) -> u32 {
     store.status(mailbox).await.unwrap().uid_next.get()
