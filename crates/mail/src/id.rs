@@ -29,6 +29,11 @@ numeric_id!(
     ThreadId
 );
 
+numeric_id!(
+    /// A session of a browser or an app password.
+    TokenId
+);
+
 /// A change's place in an account's one order of changes (RFC 7162 mod-sequence). Starts at 1; 63 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ModSeq(pub u64);

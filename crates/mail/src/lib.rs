@@ -24,7 +24,7 @@ pub use address::{Address, Domain, InvalidAddress, ReversePath};
 pub use durable::Durable;
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, Recipient};
 pub use flags::{Flags, Keyword};
-pub use id::{AccountId, BodyId, InvalidId, MailboxId, ModSeq, QueueId, ThreadId, Uid, UidValidity};
+pub use id::{AccountId, BodyId, InvalidId, MailboxId, ModSeq, QueueId, ThreadId, TokenId, Uid, UidValidity};
 pub use reply::{EnhancedCode, Reply, ReplyCode};
 pub use rights::Rights;
 pub use time::Timestamp;

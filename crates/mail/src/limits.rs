@@ -115,6 +115,16 @@ limits! {
     STOP_TIMEOUT: Duration = Duration::from_secs(6);
     /// A request's header must arrive in this time, also the next one on a connection that is kept.
     HTTP_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Octets of a request's line and header fields together (RFC 9110 §15.5.15: 431 beyond).
+    HTTP_HEADER_LEN: usize = 32 * KIB;
+    /// Header fields of a request.
+    HTTP_HEADERS: usize = 64;
+    /// Octets of a request's JSON where log-ins are managed.
+    HTTP_JSON_LEN: usize = 16 * KIB;
+    /// Wait for the next piece of a request's body.
+    HTTP_PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+    /// A request's JSON must arrive whole in this time.
+    HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
     /// Certificate files are looked at for changes this often.
     CERTIFICATE_CHECK: Duration = Duration::from_secs(60);
     /// Old journeys are forgotten and space is given back this often.
@@ -141,6 +151,23 @@ limits! {
     SCRAM_ITERATIONS: u32 = 10_000;
     /// Hashes of passwords at once: each takes 19 MiB.
     PASSWORD_HASHES: usize = 4;
+
+    /// A browser's session that is not used for so long is over.
+    SESSION_IDLE: Duration = Duration::from_secs(14 * 86_400);
+    /// No session lasts longer, however it is used.
+    SESSION_LIFETIME: Duration = Duration::from_secs(90 * 86_400);
+    /// Sessions of one account; a further one ends that which was unused the longest.
+    SESSIONS_PER_ACCOUNT: usize = 50;
+    /// App passwords of one account.
+    APP_PASSWORDS_PER_ACCOUNT: usize = 100;
+    /// Characters of an app password's name, and of what a browser says that it is.
+    TOKEN_NAME_LEN: usize = 200;
+    /// A token that is used again within this time, from the same address, is not noted again.
+    TOKEN_USE_NOTED: Duration = Duration::from_secs(60);
+    /// Wrong codes of one account, in `LOGIN_FAILURE_WINDOW`, before its second factor waits (RFC 4226 §7.3).
+    TOTP_FAILURES: usize = 10;
+    /// Recovery codes that an account with a second factor gets, each good for one log-in.
+    RECOVERY_CODES: usize = 10;
 
     // POP3 and IMAP.
     /// Octets of a POP3 command line (RFC 2449 §4 says 255; AUTH needs more).

@@ -113,6 +113,11 @@ const RULES: &[(&str, &str)] = &[
         "SELECT m.uid, m.mailbox, m.body FROM messages_now m WHERE NOT EXISTS (SELECT 1 FROM bodies b WHERE b.id = m.body)",
     ),
     (
+        "a session, app password or second factor is of account {}, which does not exist",
+        "SELECT account FROM (SELECT account FROM tokens UNION SELECT account FROM totp UNION
+           SELECT account FROM recovery_codes) WHERE account NOT IN (SELECT id FROM accounts)",
+    ),
+    (
         "queued message {}: there are no bytes for it (body {})",
         "SELECT q.id, q.body FROM queue q WHERE NOT EXISTS (SELECT 1 FROM bodies b WHERE b.id = q.body)",
     ),

@@ -3,7 +3,7 @@
 use mail::{AccountId, Address, BodyType, Domain, DsnReturn, Envelope, Notify, Recipient, ReversePath, Timestamp};
 use serde_json::{Value, json};
 use store::{
-    Account, AccountState, Attempt, Event, PasswordHash, QueueState, ScramKeys, StoreError, StoreResult, What,
+    Account, AccountState, Attempt, Event, PasswordHash, QueueState, ScramKeys, StoreError, StoreResult, Totp, What,
 };
 
 fn bad(what: &str) -> StoreError {
@@ -173,12 +173,18 @@ fn scram(text: &str) -> StoreResult<ScramKeys> {
 }
 
 /// Reads what [`account`] needs; a condition may follow.
-pub(crate) const ACCOUNT_SELECT: &str = "SELECT id, address, password, scram, state, quota, created FROM accounts";
+pub(crate) const ACCOUNT_SELECT: &str =
+    "SELECT id, address, password, scram, state, quota, created, secret, confirmed, last_step,
+            (SELECT count(*) FROM recovery_codes r WHERE r.account = id)
+     FROM accounts LEFT JOIN totp ON totp.account = id";
 
 /// An account from the columns of [`ACCOUNT_SELECT`]; its use is counted elsewhere.
 pub(crate) fn account(row: &rusqlite::Row<'_>) -> StoreResult<Account> {
     let text = |column: usize| row.get::<_, Option<String>>(column).map_err(crate::error::db);
     let disabled = row.get::<_, i64>(4).map_err(crate::error::db)? != 0;
+    let secret = row.get::<_, Option<Vec<u8>>>(7).map_err(crate::error::db)?;
+    let totp =
+        |secret| Ok(Totp { secret, confirmed: row.get(8)?, last_step: row.get(9)?, recovery_codes: row.get(10)? });
     Ok(Account {
         id: AccountId(row.get(0).map_err(crate::error::db)?),
         address: address(&text(1)?.unwrap_or_default())?,
@@ -189,6 +195,7 @@ pub(crate) fn account(row: &rusqlite::Row<'_>) -> StoreResult<Account> {
         used: 0,
         messages: 0,
         created: Timestamp::from_millis(row.get(6).map_err(crate::error::db)?),
+        totp: secret.map(totp).transpose().map_err(crate::error::db)?,
     })
 }
 

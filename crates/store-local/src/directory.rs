@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
-use mail::{AccountId, Address, Domain};
+use mail::{AccountId, Address, Domain, Timestamp, TokenId};
 use rusqlite::Connection;
-use store::{Account, Alias, DirectoryEntry, DomainRecord, StoreResult};
+use store::{Account, Alias, DirectoryEntry, DomainRecord, StoreResult, Token, TokenHash, TokenKind};
 
 use crate::codec;
 use crate::error::db;
+use crate::truth::{TOKEN_SELECT, token};
 
 /// What a commit changed.
 pub(crate) enum DirectoryChange {
@@ -20,6 +21,10 @@ pub(crate) enum DirectoryChange {
     AccountRemoved(AccountId),
     /// An alias is new or changed; without targets: gone.
     Alias(Alias),
+    /// A token is new.
+    Token(Token),
+    /// A token is gone.
+    TokenGone(TokenId),
 }
 
 /// The directory as of the last commit.
@@ -29,6 +34,9 @@ pub(crate) struct Directory {
     accounts: HashMap<AccountId, Account>,
     by_address: BTreeMap<Address, AccountId>,
     aliases: BTreeMap<Address, Alias>,
+    tokens: HashMap<TokenId, Token>,
+    token_hashes: HashMap<TokenHash, TokenId>,
+    tokens_of: BTreeSet<(AccountId, TokenId)>,
 }
 
 impl Directory {
@@ -60,6 +68,10 @@ impl Directory {
             let alias = Alias { address: codec::address(&address)?, targets: codec::addresses(&targets)? };
             directory.apply(DirectoryChange::Alias(alias));
         }
+        let mut statement = conn.prepare(TOKEN_SELECT).map_err(db)?;
+        for token in statement.query_map([], token).map_err(db)? {
+            directory.apply(DirectoryChange::Token(token.map_err(db)?));
+        }
         Ok(directory)
     }
 
@@ -81,6 +93,17 @@ impl Directory {
             }
             DirectoryChange::Alias(alias) if alias.targets.is_empty() => drop(self.aliases.remove(&alias.address)),
             DirectoryChange::Alias(alias) => drop(self.aliases.insert(alias.address.clone(), alias)),
+            DirectoryChange::Token(token) => {
+                self.token_hashes.insert(token.hash, token.id);
+                self.tokens_of.insert((token.account, token.id));
+                self.tokens.insert(token.id, token);
+            }
+            DirectoryChange::TokenGone(id) => {
+                if let Some(token) = self.tokens.remove(&id) {
+                    self.token_hashes.remove(&token.hash);
+                    self.tokens_of.remove(&(token.account, id));
+                }
+            }
         }
     }
 
@@ -107,6 +130,22 @@ impl Directory {
             return Some(DirectoryEntry::Account(Box::new(account.clone())));
         }
         self.aliases.get(address).cloned().map(DirectoryEntry::Alias)
+    }
+
+    pub(crate) fn token(&self, hash: &TokenHash) -> Option<Token> {
+        self.token_hashes.get(hash).and_then(|id| self.tokens.get(id)).cloned()
+    }
+
+    pub(crate) fn tokens(&self, account: AccountId, kind: TokenKind) -> Vec<Token> {
+        let ids = self.tokens_of.range((account, TokenId(0))..=(account, TokenId(u64::MAX)));
+        ids.filter_map(|(_, id)| self.tokens.get(id)).filter(|token| token.kind == kind).cloned().collect()
+    }
+
+    /// A token was used; false: there is none such.
+    pub(crate) fn token_used(&mut self, id: TokenId, now: Timestamp, from: &str) -> bool {
+        let Some(token) = self.tokens.get_mut(&id) else { return false };
+        token.used = Some((now, from.to_owned()));
+        true
     }
 
     pub(crate) fn accounts(&self, after: Option<&Address>, limit: usize) -> Vec<Account> {

@@ -1,5 +1,6 @@
 //! Opening and closing a store.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
@@ -7,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use mail::{AccountId, limits};
+use mail::{AccountId, Timestamp, TokenId, limits};
 use rusqlite::{Connection, OpenFlags};
 use store::StoreError;
 
@@ -41,6 +42,8 @@ pub struct LocalStore {
     pub(crate) queue_id: AtomicU64,
     pub(crate) maildrops: Arc<Mutex<std::collections::HashSet<AccountId>>>,
     pub(crate) refusals: Mutex<Vec<String>>,
+    /// When tokens were used last, and from where: not yet written.
+    pub(crate) uses: Mutex<HashMap<TokenId, (Timestamp, String)>>,
     pub(crate) space: Mutex<(Option<Instant>, bool)>,
     pub(crate) reclaiming: tokio::sync::Mutex<()>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -127,6 +130,7 @@ impl LocalStore {
             queue_id: AtomicU64::new(queue_id),
             maildrops: Arc::default(),
             refusals: Mutex::default(),
+            uses: Mutex::default(),
             space: Mutex::default(),
             reclaiming: tokio::sync::Mutex::default(),
             threads: Mutex::new(threads.map_err(|error| failed(error.to_string()))?),

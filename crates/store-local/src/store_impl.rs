@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, limits};
+use mail::{
+    AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid, limits,
+};
 use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, Balance, Body, CheckFinding, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry, DomainRecord,
     Event, FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
-    MaildropLock, MessageStep, NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork,
-    ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Survey,
-    Undigested, UrlKey,
+    MaildropLock, MessageStep, NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState,
+    QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
+    Survey, Token, TokenHash, TokenKind, Undigested, UrlKey,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -98,6 +100,16 @@ impl LocalStore {
 
     fn directory(&self) -> std::sync::RwLockReadGuard<'_, crate::directory::Directory> {
         self.published.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Writes when tokens were used last, where that is not written yet.
+    async fn write_uses(&self) -> StoreResult<()> {
+        let waiting = std::mem::take(&mut *self.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let uses: Vec<_> = waiting.into_iter().map(|(id, (at, from))| (id, at, from)).collect();
+        self.change(move |truth, _| truth.note_uses(&uses)).await.map(drop)
     }
 
     /// Writes the refusals that wait, where there are any.
@@ -189,6 +201,57 @@ impl Store for LocalStore {
 
     async fn aliases(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Alias>> {
         Ok(self.directory().aliases(after, limit))
+    }
+
+    async fn add_token(&self, token: NewToken, now: Timestamp) -> StoreResult<Durable<TokenId>> {
+        // Which one was unused the longest is asked of the rows.
+        self.write_uses().await?;
+        self.change(move |truth, _| truth.add_token(&token, now)).await
+    }
+
+    async fn token(&self, hash: &TokenHash) -> StoreResult<Option<Token>> {
+        Ok(self.directory().token(hash))
+    }
+
+    async fn tokens(&self, account: AccountId, kind: TokenKind) -> StoreResult<Vec<Token>> {
+        Ok(self.directory().tokens(account, kind))
+    }
+
+    async fn remove_token(&self, account: AccountId, kind: TokenKind, id: TokenId) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.remove_token(account, kind, id)).await
+    }
+
+    fn note_use(&self, id: TokenId, now: Timestamp, from: &str) {
+        let mut directory = self.published.directory.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if directory.token_used(id, now, from) {
+            let mut uses = self.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            uses.insert(id, (now, from.to_owned()));
+        }
+    }
+
+    async fn forget_tokens(&self, now: Timestamp) -> StoreResult<u64> {
+        self.write_uses().await?;
+        self.change(move |truth, _| truth.forget_tokens(now)).await.map(Durable::into_inner)
+    }
+
+    async fn begin_totp(&self, account: AccountId, secret: Vec<u8>) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.begin_totp(account, &secret)).await
+    }
+
+    async fn confirm_totp(&self, account: AccountId, step: u64, recovery: Vec<TokenHash>) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.confirm_totp(account, step, &recovery)).await
+    }
+
+    async fn use_totp(&self, account: AccountId, step: u64) -> StoreResult<Durable<bool>> {
+        self.change(move |truth, _| truth.use_totp(account, step)).await
+    }
+
+    async fn use_recovery_code(&self, account: AccountId, code: TokenHash) -> StoreResult<Durable<bool>> {
+        self.change(move |truth, _| truth.use_recovery_code(account, code)).await
+    }
+
+    async fn remove_totp(&self, account: AccountId) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.remove_totp(account)).await
     }
 
     async fn stage(&self, expected: Option<u64>) -> StoreResult<Box<dyn Stage>> {
@@ -614,6 +677,7 @@ impl Store for LocalStore {
 
     async fn reclaim(&self) -> StoreResult<u64> {
         self.write_refusals().await?;
+        self.write_uses().await?;
         self.reclaim_segments().await
     }
 
@@ -624,6 +688,7 @@ impl Store for LocalStore {
     async fn close(&self) {
         // What fails here was never promised.
         let _ = self.write_refusals().await;
+        let _ = self.write_uses().await;
         let threads = self.stop_taking();
         let fault = tokio::task::spawn_blocking(move || join(threads)).await;
         self.stopped(fault.unwrap_or(true));

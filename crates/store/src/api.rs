@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
+use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid};
 
 use crate::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, Balance, Body, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry, DomainRecord, Event,
     FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MessageStep,
-    NewAccount, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement,
-    SharedMailbox, SpecialUse, Stage, StoreOutcome, StoreResult, Survey, Undigested, UrlKey,
+    NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
+    Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome, StoreResult, Survey, Token, TokenHash, TokenKind,
+    Undigested, UrlKey,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -52,14 +53,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Makes an account with INBOX and the special-use mailboxes, all subscribed.
     async fn add_account(&self, account: NewAccount, now: Timestamp) -> StoreResult<Durable<AccountId>>;
-    /// Sets the password; `scram` replaces the kept keys.
+    /// Sets the password; `scram` replaces the kept keys. Ends the account's sessions.
     async fn set_password(
         &self,
         account: AccountId,
         password: PasswordHash,
         scram: Option<ScramKeys>,
     ) -> StoreResult<Durable<()>>;
-    /// Disables or enables.
+    /// Disables or enables. A disabled account's sessions are over.
     async fn set_account_state(&self, account: AccountId, state: AccountState) -> StoreResult<Durable<()>>;
     /// Sets or lifts the quota.
     async fn set_quota(&self, account: AccountId, quota: Option<u64>) -> StoreResult<Durable<()>>;
@@ -77,6 +78,33 @@ pub trait Store: Send + Sync + 'static {
     async fn set_alias(&self, alias: Alias) -> StoreResult<Durable<()>>;
     /// Aliases in order of address, after `after`, at most `limit`.
     async fn aliases(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Alias>>;
+
+    // ---- Credentials ----------------------------------------------------------------------
+
+    /// Keeps a token of an active account. Where there are as many sessions as may be, the one that was unused the longest
+    /// makes room; app passwords are the owner's to take away (`Limit`). Those that are over don't count.
+    async fn add_token(&self, token: NewToken, now: Timestamp) -> StoreResult<Durable<TokenId>>;
+    /// The token with this hash, whether it is over or not. Answered from memory.
+    async fn token(&self, hash: &TokenHash) -> StoreResult<Option<Token>>;
+    /// An account's tokens of a kind, oldest first. Answered from memory.
+    async fn tokens(&self, account: AccountId, kind: TokenKind) -> StoreResult<Vec<Token>>;
+    /// Takes a token of the account away.
+    async fn remove_token(&self, account: AccountId, kind: TokenKind, id: TokenId) -> StoreResult<Durable<()>>;
+    /// Notes that a token was used, from this address: told at once, written later; a crash may forget it.
+    fn note_use(&self, id: TokenId, now: Timestamp, from: &str);
+    /// Forgets tokens that are over; returns how many.
+    async fn forget_tokens(&self, now: Timestamp) -> StoreResult<u64>;
+
+    /// Begins a second factor, in the place of one that was only begun. `Exists`: there is one.
+    async fn begin_totp(&self, account: AccountId, secret: Vec<u8>) -> StoreResult<Durable<()>>;
+    /// From now on it is asked for: the code of `step` was right. With the hashes of recovery codes, each good once.
+    async fn confirm_totp(&self, account: AccountId, step: u64, recovery: Vec<TokenHash>) -> StoreResult<Durable<()>>;
+    /// Uses the code of a step up, and those of earlier ones; false: it was used up already.
+    async fn use_totp(&self, account: AccountId, step: u64) -> StoreResult<Durable<bool>>;
+    /// Uses a recovery code up; false: there is none such.
+    async fn use_recovery_code(&self, account: AccountId, code: TokenHash) -> StoreResult<Durable<bool>>;
+    /// Takes the second factor away, with its recovery codes.
+    async fn remove_totp(&self, account: AccountId) -> StoreResult<Durable<()>>;
 
     // ---- Messages in ----------------------------------------------------------------------
 

@@ -2,6 +2,8 @@
 
 use mail::{AccountId, Address, Domain, Timestamp};
 
+use crate::Totp;
+
 /// An encoded password hash in PHC format (`$argon2id$v=19$...`). Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(pub String);
@@ -74,6 +76,8 @@ pub struct Account {
     pub messages: u64,
     /// When it was made.
     pub created: Timestamp,
+    /// The second factor, where one was begun.
+    pub totp: Option<Totp>,
 }
 
 /// A domain that is ours.

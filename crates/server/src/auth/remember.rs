@@ -61,6 +61,7 @@ mod tests {
             used: 0,
             messages: 0,
             created: Timestamp::default(),
+            totp: None,
         }
     }
 

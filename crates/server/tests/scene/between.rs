@@ -5,13 +5,13 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid};
+use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid};
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant,
-    GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount,
+    GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, NewToken,
     PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox,
-    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, UrlKey,
+    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Token, TokenHash, TokenKind, UrlKey,
 };
 use store_local::LocalStore;
 
@@ -110,6 +110,50 @@ impl Store for Between {
 
     async fn aliases(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Alias>> {
         self.call("aliases", self.store.aliases(after, limit)).await
+    }
+
+    async fn add_token(&self, token: NewToken, now: Timestamp) -> StoreResult<Durable<TokenId>> {
+        self.call("add_token", self.store.add_token(token, now)).await
+    }
+
+    async fn token(&self, hash: &TokenHash) -> StoreResult<Option<Token>> {
+        self.call("token", self.store.token(hash)).await
+    }
+
+    async fn tokens(&self, account: AccountId, kind: TokenKind) -> StoreResult<Vec<Token>> {
+        self.call("tokens", self.store.tokens(account, kind)).await
+    }
+
+    async fn remove_token(&self, account: AccountId, kind: TokenKind, id: TokenId) -> StoreResult<Durable<()>> {
+        self.call("remove_token", self.store.remove_token(account, kind, id)).await
+    }
+
+    fn note_use(&self, id: TokenId, now: Timestamp, from: &str) {
+        self.store.note_use(id, now, from);
+    }
+
+    async fn forget_tokens(&self, now: Timestamp) -> StoreResult<u64> {
+        self.call("forget_tokens", self.store.forget_tokens(now)).await
+    }
+
+    async fn begin_totp(&self, account: AccountId, secret: Vec<u8>) -> StoreResult<Durable<()>> {
+        self.call("begin_totp", self.store.begin_totp(account, secret)).await
+    }
+
+    async fn confirm_totp(&self, account: AccountId, step: u64, recovery: Vec<TokenHash>) -> StoreResult<Durable<()>> {
+        self.call("confirm_totp", self.store.confirm_totp(account, step, recovery)).await
+    }
+
+    async fn use_totp(&self, account: AccountId, step: u64) -> StoreResult<Durable<bool>> {
+        self.call("use_totp", self.store.use_totp(account, step)).await
+    }
+
+    async fn use_recovery_code(&self, account: AccountId, code: TokenHash) -> StoreResult<Durable<bool>> {
+        self.call("use_recovery_code", self.store.use_recovery_code(account, code)).await
+    }
+
+    async fn remove_totp(&self, account: AccountId) -> StoreResult<Durable<()>> {
+        self.call("remove_totp", self.store.remove_totp(account)).await
     }
 
     async fn stage(&self, expected: Option<u64>) -> StoreResult<Box<dyn Stage>> {

@@ -10,7 +10,7 @@ use crate::codec;
 use crate::directory::DirectoryChange;
 
 impl Truth {
-    fn announce(&mut self, change: DirectoryChange) {
+    pub(super) fn announce(&mut self, change: DirectoryChange) {
         self.effects.push(Effect::Directory(Box::new(change)));
     }
 
@@ -88,7 +88,7 @@ impl Truth {
     }
 
     /// The account as the directory keeps it; its use is published apart.
-    fn announce_account(&mut self, id: AccountId) -> StoreResult<()> {
+    pub(super) fn announce_account(&mut self, id: AccountId) -> StoreResult<()> {
         let account =
             self.one(&format!("{} WHERE id = ?1", codec::ACCOUNT_SELECT), [id.0], |row| Ok(codec::account(row)))?;
         let account: Account = account.ok_or_else(|| StoreError::NotFound("the account".into()))??;
@@ -114,6 +114,7 @@ impl Truth {
     ) -> StoreResult<()> {
         let sql = "UPDATE accounts SET password = ?2, scram = ?3 WHERE id = ?1";
         self.change_account(id, sql, params![id.0, password.0, scram.map(codec::scram_text)])?;
+        self.end_sessions(id)?;
         self.announce_account(id)
     }
 
@@ -122,6 +123,9 @@ impl Truth {
         self.change_account(id, sql, params![id.0, i64::from(state == AccountState::Disabled)])?;
         if let Some(cell) = self.account(id)? {
             cell.active = state == AccountState::Active;
+        }
+        if state == AccountState::Disabled {
+            self.end_sessions(id)?;
         }
         self.announce_account(id)
     }
@@ -146,6 +150,7 @@ impl Truth {
         self.exec("DELETE FROM annotations WHERE account = ?1", [id.0])?;
         self.drop_history(id)?;
         self.drop_grants_of(id)?;
+        self.drop_credentials(id)?;
         self.exec("DELETE FROM names WHERE account = ?1", [id.0])?;
         self.exec("DELETE FROM accounts WHERE id = ?1", [id.0])?;
         self.accounts.remove(&id);

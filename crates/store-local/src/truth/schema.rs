@@ -134,6 +134,16 @@ const STEPS: &[&str] = &[
        PRIMARY KEY(mailbox, modseq, uid)) WITHOUT ROWID;
      CREATE TABLE uploads(body INTEGER PRIMARY KEY, account INTEGER NOT NULL, kept_at INTEGER NOT NULL);
      CREATE INDEX uploads_account ON uploads(account);",
+    // To 8. Sessions of browsers (`kind` 0) and app passwords (1), of which only hashes are kept; an id is never used again.
+    // The second factor, and the hashes of its recovery codes.
+    "CREATE TABLE tokens(
+       id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, kind INTEGER NOT NULL, hash BLOB NOT NULL UNIQUE,
+       name TEXT NOT NULL, scopes INTEGER NOT NULL, created INTEGER NOT NULL, expires INTEGER, used INTEGER,
+       used_from TEXT NOT NULL);
+     CREATE INDEX tokens_by_account ON tokens(account);
+     CREATE TABLE totp(
+       account INTEGER PRIMARY KEY, secret BLOB NOT NULL, confirmed INTEGER NOT NULL, last_step INTEGER NOT NULL);
+     CREATE TABLE recovery_codes(account INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(account, hash)) WITHOUT ROWID;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite of tests: its failures are panics")]
 
 pub mod annotations;
+pub mod credentials;
 pub mod directory;
 pub mod history;
 pub mod mail;
@@ -40,6 +41,9 @@ macro_rules! conformance_suite {
         $crate::conformance_suite! { $fresh;
             directory::accounts_come_with_their_mailboxes, directory::domains_guard_their_addresses,
             directory::aliases_are_listed_in_order, directory::a_removed_account_leaves_nothing,
+            credentials::tokens_are_found_and_go, credentials::tokens_are_bounded,
+            credentials::tokens_that_are_over_are_forgotten, credentials::sessions_end_with_what_they_stand_on,
+            credentials::a_code_is_used_once,
             mail::a_delivery_is_read_back, mail::all_recipients_or_none, mail::quota_is_kept,
             mail::large_messages_are_read_back, mail::append_gives_consecutive_uids, mail::replace_is_one_change,
             mail::deleted_bodies_stay_readable,
