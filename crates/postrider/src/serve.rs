@@ -126,6 +126,9 @@ async fn care(shared: Arc<Shared>, interval: Duration) {
         if let Err(error) = shared.store.forget_journeys(before).await {
             warn!(%error, "old journeys can't be forgotten");
         }
+        if let Err(error) = shared.store.forget_tokens(shared.clock.now()).await {
+            warn!(%error, "sessions that are over can't be forgotten");
+        }
         match shared.store.reclaim().await {
             Ok(0) => {}
             Ok(octets) => info!(octets, "space given back"),

@@ -191,6 +191,48 @@ fn commands_do_the_same_with_a_server_and_without_one() {
 }
 
 #[test]
+fn app_passwords_are_shown_once_and_log_in() {
+    let home = Home::new();
+    let (pop3, _) = home.listen_on_free_ports();
+    home.must(&["account", "add", "alice@red.example", "--password-stdin"]);
+    let add = ["account", "app-password", "add", "alice@red.example"];
+    let alone = home.must(&[&add[..], &["Phone", "--scope", "imap", "--scope", "pop3"]].concat());
+    let server = home.serve();
+    let beside = home.must(&[&add[..], &["Tablet", "--days", "30", "--json"]].concat());
+    let made: serde_json::Value = serde_json::from_str(&beside).unwrap();
+    let log_in = |password: &str| {
+        let mut pop3 = BufReader::new(TcpStream::connect(("127.0.0.1", pop3)).unwrap());
+        pop3.get_mut().write_all(format!("USER alice@red.example\r\nPASS {password}\r\nQUIT\r\n").as_bytes()).unwrap();
+        let mut said = String::new();
+        pop3.read_to_string(&mut said).unwrap();
+        said.lines().nth(2).unwrap().starts_with("+OK")
+    };
+    assert!(log_in(alone.trim()) && log_in(made["password"].as_str().unwrap()) && !log_in("something else"));
+    let list = ["account", "app-password", "list", "alice@red.example"];
+    let shown = home.must(&[&list[..], &["--json"]].concat());
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown[0]["name"], "Phone");
+    assert_eq!(shown[0]["scopes"], serde_json::json!(["imap", "pop3"]));
+    assert_eq!((&shown[0]["used_from"], shown[0]["expires"].is_null()), (&"127.0.0.1".into(), true));
+    assert!(shown[1]["expires"].is_number());
+    let id = made["id"].to_string();
+    home.must(&["account", "app-password", "remove", "alice@red.example", &id]);
+    assert!(!log_in(made["password"].as_str().unwrap()));
+    server.stop();
+
+    // What was used is still known after a stop.
+    let text = home.must(&list);
+    assert!(text.contains("imap,pop3") && text.contains("127.0.0.1  Phone") && !text.contains("Tablet"), "{text}");
+    let gone = home.fails(&["account", "app-password", "remove", "alice@red.example", &id]);
+    assert!(gone.contains("does not exist"), "{gone}");
+    let unknown = home.fails(&[&add[..], &["Fridge", "--scope", "web"]].concat());
+    assert!(unknown.contains("a scope is imap, pop3, smtp or jmap"), "{unknown}");
+    let none = home.fails(&["account", "totp", "remove", "alice@red.example"]);
+    assert!(none.contains("a second factor does not exist"), "{none}");
+    assert!(home.must(&["account", "show", "alice@red.example"]).contains("TOTP:      off"));
+}
+
+#[test]
 fn init_takes_only_an_empty_folder_and_makes_roles() {
     let home = Home::new();
     let again = postrider(

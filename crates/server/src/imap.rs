@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::imap::{End, Host, Identity, Input, LoginRefused, Patience, Security, Session};
 use async_trait::async_trait;
 use mail::{Timestamp, limits};
-use store::{Account, ScramKeys};
+use store::{Account, Scopes, ScramKeys};
 use wire::sasl::ChannelBinding;
 use wire::sasl::scram::Keys;
 
@@ -190,7 +190,7 @@ impl Host for Pump {
 
     async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused> {
         let (ip, most) = (self.connection.peer().ip(), self.settings.limits.login_failures);
-        match self.shared.auth.password(ip, user, password.as_bytes(), most).await {
+        match self.shared.auth.password(ip, user, password.as_bytes(), Scopes::IMAP, most).await {
             Ok(account) => Ok(self.known(&account)),
             Err(error) => Err(self.refusal(user, &error)),
         }

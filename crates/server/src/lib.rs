@@ -30,7 +30,7 @@ pub mod shared;
 pub mod smtp;
 pub mod tls;
 
-pub use auth::{Auth, LoginError};
+pub use auth::{Auth, LoginError, is_weak};
 pub use clock::SystemClock;
 pub use conn::{Connection, TlsInfo};
 pub use settings::Settings;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ::pop3::{Maildrop, OpenError, ReadError};
 use mail::{AccountId, Uid, limits};
-use store::ScramKeys;
+use store::{Scopes, ScramKeys};
 use wire::pop3::{Answer, Engine, LoginFailure, Question, Step};
 use wire::sasl::scram::Keys;
 
@@ -169,7 +169,7 @@ impl Session {
 
     async fn log_in(&self, user: &str, password: &str) -> Result<AccountId, LoginFailure> {
         let most = self.settings.limits.login_failures;
-        match self.shared.auth.password(self.ip, user, password.as_bytes(), most).await {
+        match self.shared.auth.password(self.ip, user, password.as_bytes(), Scopes::POP3, most).await {
             Ok(account) => {
                 self.note(user, "ok");
                 Ok(account.id)

@@ -10,7 +10,7 @@ use mail::{Address, Domain, limits};
 use mta::queue::Schedule;
 use mta::route::FixedRoute;
 
-use crate::listen::IpNetwork;
+use crate::listen::{IpNetwork, Service};
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Settings {
     pub routes: Vec<FixedRoute>,
     /// HTTP.
     pub http: HttpSettings,
+    /// Which services listen where, for those who ask how to reach them.
+    pub listening: Vec<(Service, SocketAddr)>,
     /// How long journeys are kept.
     pub journey_lifetime: Duration,
     /// Only in the small internet of `local`.
@@ -50,6 +52,7 @@ impl Settings {
             relay: RelaySettings::default(),
             routes: Vec::new(),
             http: HttpSettings::default(),
+            listening: Vec::new(),
             journey_lifetime: limits::JOURNEY_LIFETIME,
             local: LocalSettings::default(),
         }

@@ -2,6 +2,7 @@
 
 mod account;
 mod alias;
+mod app_password;
 pub(crate) mod ask;
 mod check;
 mod completions;

@@ -150,6 +150,7 @@ impl Config {
                 relay: relay.settings(&dns),
                 routes,
                 http: HttpSettings { metrics_from: http.metrics_from, page: None },
+                listening: listen.all(),
                 journey_lifetime: journey.lifetime,
                 local: local.settings(),
             },

@@ -10,12 +10,14 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use mail::{Timestamp, limits};
+use mail::{AccountId, Timestamp, limits};
 
 #[derive(Default)]
 pub(crate) struct Failures {
     networks: Mutex<HashMap<IpAddr, Count>>,
     accounts: Mutex<HashMap<String, Count>>,
+    /// Wrong codes of second factors, behind a right password.
+    codes: Mutex<HashMap<AccountId, Count>>,
 }
 
 /// What somebody may do who wants to log in.
@@ -55,6 +57,21 @@ impl Failures {
             add(&self.accounts, who.to_owned(), now);
         }
         add(&self.networks, network, now);
+    }
+
+    /// How many wrong codes there were for an account.
+    pub(crate) fn codes(&self, account: AccountId, now: Timestamp) -> usize {
+        count(&self.codes, &account, now)
+    }
+
+    /// A wrong code.
+    pub(crate) fn note_code(&self, account: AccountId, now: Timestamp) {
+        add(&self.codes, account, now);
+    }
+
+    /// A right code: the wrong ones before it were slips.
+    pub(crate) fn forget_codes(&self, account: AccountId) {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner).remove(&account);
     }
 
     pub(crate) fn forgive(&self, network: IpAddr) {

@@ -2,25 +2,34 @@
 //!
 //! Does: look the account up, verify its password with Argon2id on a bounded pool ([`hash`]), remember verified
 //! log-ins for a short time ([`remember`]), and make addresses and accounts that fail too often wait
-//! ([`failures`]). Does not: speak SASL (`wire` does), or decide what an account may do.
+//! ([`failures`]). App passwords ([`secret`]) log in everywhere but at the web, where the account's own password does, with
+//! the second factor ([`totp`]) where there is one ([`web`]). Does not: speak SASL (`wire` does), or decide what an account may do.
 //!
 //! Passwords come in as bytes from the engines and are kept nowhere.
 
 mod failures;
 pub mod hash;
 mod remember;
+mod secret;
+mod strength;
+mod totp;
+mod web;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use mail::{Address, Timestamp, limits};
 use mta::world::Clock;
-use store::{Account, AccountState, DirectoryEntry, PasswordHash, Store, StoreError};
+use store::{Account, AccountState, DirectoryEntry, PasswordHash, Scopes, Store, StoreError};
 
 use crate::listen::network_of;
 use failures::{Failures, Leave};
 use hash::Hasher;
 use remember::Remembered;
+
+pub use strength::is_weak;
+pub use web::{WebLogin, add_app_password};
 
 /// Why somebody is not logged in. The engines answer each with its own code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,18 +75,18 @@ impl Auth {
         }
     }
 
-    /// Checks name and password of a client at `peer`. `most_failures`: `limits.login_failures` of the settings.
+    /// Checks name and password of a client at `peer` that wants to use `scope`. `most_failures`: `limits.login_failures` of
+    /// the settings. An app password will do; with a second factor nothing else does.
     pub async fn password(
         &self,
         peer: IpAddr,
         login: &str,
         password: &[u8],
+        scope: Scopes,
         most_failures: usize,
     ) -> Result<Account, LoginError> {
         let now = self.clock.now();
-        // RFC 4616 §2, RFC 4013: the same preparation as when it was set, so that another keyboard's form fits.
-        let prepared = std::str::from_utf8(password).map(wire::sasl::prepare);
-        let password = prepared.as_ref().map_or(password, |prepared| prepared.as_bytes());
+        let password = &*prepared(password);
         let name = login_address(login);
         let account = match &name {
             Some(name) => self.active(name).await?,
@@ -87,7 +96,8 @@ impl Auth {
         let leave = self.leave(peer, &who, most_failures, now);
         if let Some(account) = &account
             && leave != Leave::None
-            && self.remembered.knows(account, password, now)
+            && (self.is_app_password(account, password, scope, peer).await?
+                || !needs_more(account) && self.remembered.knows(account, password, now))
         {
             return Ok(account.clone());
         }
@@ -98,12 +108,16 @@ impl Auth {
         let known = account.as_ref().map(|account| account.password.clone());
         let right = self.hasher.verify(known, password.to_vec()).await;
         match account {
-            Some(account) if right => {
+            Some(account) if right && !needs_more(&account) => {
                 self.remembered.note(&account, password, now);
                 self.failures.forgive(network_of(peer));
                 Ok(account)
             }
             _ => {
+                if right {
+                    // Not told to the client: it would tell a stranger that the password is right.
+                    tracing::info!(user = who, "this account has a second factor: its clients need app passwords");
+                }
                 self.failed(peer, &who, most_failures, now);
                 Err(LoginError::Refused)
             }
@@ -122,7 +136,9 @@ impl Auth {
             Some(name) => self.active(name).await?,
             None => None,
         };
-        let kept = account.and_then(|account| account.scram.clone().map(|keys| (account, keys)));
+        let kept = account
+            .filter(|account| !needs_more(account))
+            .and_then(|account| account.scram.clone().map(|keys| (account, keys)));
         Ok(match kept {
             Some((account, keys)) => ScramOffer { account: Some(Box::new(account)), keys },
             None => ScramOffer { account: None, keys: hash::made_up_keys(&self.secret, &who) },
@@ -144,6 +160,18 @@ impl Auth {
         self.hasher.hash(password.to_vec()).await
     }
 
+    async fn is_app_password(
+        &self,
+        account: &Account,
+        password: &[u8],
+        scope: Scopes,
+        peer: IpAddr,
+    ) -> Result<bool, LoginError> {
+        let Ok(password) = std::str::from_utf8(password) else { return Ok(false) };
+        let found = self.bearer(password, scope, peer).await.map_err(LoginError::Store)?;
+        Ok(found.is_some_and(|(owner, _)| owner.id == account.id))
+    }
+
     fn leave(&self, peer: IpAddr, who: &str, most: usize, now: Timestamp) -> Leave {
         if peer.to_canonical().is_loopback() {
             return Leave::Full;
@@ -163,6 +191,19 @@ impl Auth {
             _ => Ok(None),
         }
     }
+}
+
+/// RFC 4616 §2, RFC 4013: the same preparation as when it was set, so that another keyboard's form fits.
+fn prepared(password: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(password).map(wire::sasl::prepare) {
+        Ok(prepared) => Cow::Owned(prepared.into_bytes()),
+        Err(_) => Cow::Borrowed(password),
+    }
+}
+
+/// Whether its own password is not enough.
+fn needs_more(account: &Account) -> bool {
+    account.totp.as_ref().is_some_and(|totp| totp.confirmed)
 }
 
 /// A log-in name as an address: the log-in name is the address, in any case.
@@ -200,7 +241,8 @@ mod tests {
         let account = NewAccount { address, password, scram: None, quota: None };
         let _ = store.add_account(account, auth.clock.now()).await.unwrap();
         let [home, bad]: [IpAddr; 2] = ["192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap()];
-        let say = |peer, password: &'static [u8]| auth.password(peer, "alice@red.example", password, MOST);
+        let say =
+            |peer, password: &'static [u8]| auth.password(peer, "alice@red.example", password, Scopes::IMAP, MOST);
 
         assert!(say(home, b"secret").await.is_ok());
         for _ in 0..MOST {

@@ -1,18 +1,22 @@
 //! Doing what an operator asks, on a store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use mail::{Address, Domain, QueueId, limits};
+use mail::{Address, Domain, QueueId, TokenId, limits};
 use mta::bounce::Reporter;
 use mta::world::{Clock, World};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Account, AccountState, Alias, DirectoryEntry, JourneyQuery, NewAccount, QueueMessage, Store, StoreError};
+use store::{
+    Account, AccountState, Alias, DirectoryEntry, JourneyQuery, NewAccount, QueueMessage, Scopes, Store, StoreError,
+    TokenKind,
+};
 
 use super::rehearse::rehearse;
-use super::view::{AccountView, AliasView, CheckView, QueueView};
-use super::{QueueAction, Request};
-use crate::auth::hash;
+use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, QueueView};
+use super::{QueueAction, Request, Secret};
+use crate::auth::{add_app_password, hash};
 use crate::connect::{Network, SystemRandom};
 use crate::dns::Resolver;
 use crate::outbound;
@@ -116,6 +120,18 @@ async fn run(context: &Context, request: Request) -> Answer {
             let account = account(context, &address).await?;
             done(store.remove_account(account.id).await)
         }
+        Request::AppPasswordAdd { address, name, scopes, days } => {
+            app_password_add(context, &address, &name, &scopes, days).await
+        }
+        Request::AppPasswordList { address } => {
+            let tokens = store.tokens(account(context, &address).await?.id, TokenKind::AppPassword).await?;
+            answer(&tokens.into_iter().map(AppPasswordView::from).collect::<Vec<_>>())
+        }
+        Request::AppPasswordRemove { address, id } => {
+            let account = account(context, &address).await?;
+            done(store.remove_token(account.id, TokenKind::AppPassword, TokenId(id)).await)
+        }
+        Request::TotpRemove { address } => done(store.remove_totp(account(context, &address).await?.id).await),
         Request::AliasAdd { alias, targets } => alias_add(context, alias, targets).await,
         Request::AliasList => answer(&all_aliases(context).await?.into_iter().map(AliasView::from).collect::<Vec<_>>()),
         Request::AliasRemove { alias, targets } => alias_remove(context, alias, targets).await,
@@ -221,6 +237,22 @@ async fn account(context: &Context, address: &Address) -> Result<Account, Failur
         }
         _ => Err(StoreError::NotFound(format!("the account {address}")).into()),
     }
+}
+
+async fn app_password_add(
+    context: &Context,
+    address: &Address,
+    name: &str,
+    scopes: &[String],
+    days: Option<u32>,
+) -> Answer {
+    let account = account(context, address).await?;
+    let unknown = || Failure::Words("a scope is imap, pop3, smtp or jmap; mail is all of them".into());
+    let scopes = Scopes::from_names(scopes.iter().map(String::as_str)).ok_or_else(unknown)?;
+    let now = context.clock.now();
+    let expires = days.map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400)));
+    let (id, secret) = add_app_password(&*context.store, account.id, name, scopes, expires, now).await?;
+    answer(&AppPasswordMade { id: id.0, password: Secret(secret) })
 }
 
 async fn all_accounts(context: &Context) -> Result<Vec<Account>, StoreError> {

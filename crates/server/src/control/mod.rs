@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 
 pub use execute::{Context, execute};
 pub use socket::{ControlSocket, ask, serve};
-pub use view::{AccountView, AliasView, AttemptView, CheckView, QueueRecipientView, QueueView, RouteView, StepView};
+pub use view::{
+    AccountView, AliasView, AppPasswordMade, AppPasswordView, AttemptView, CheckView, QueueRecipientView, QueueView,
+    RouteView, StepView,
+};
 
 /// What an operator asks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -83,6 +86,38 @@ pub enum Request {
     },
     /// Removes an account with all its mail. Answers null.
     AccountRemove {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+    },
+    /// Makes an app password. Answers an [`AppPasswordMade`].
+    AppPasswordAdd {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// For its owner to know it again.
+        name: String,
+        /// `imap`, `pop3`, `smtp`, `jmap`; `mail` is all of them.
+        scopes: Vec<String>,
+        /// It is over after so many; none: never.
+        days: Option<u32>,
+    },
+    /// Answers a list of [`AppPasswordView`].
+    AppPasswordList {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+    },
+    /// Takes an app password away. Answers null.
+    AppPasswordRemove {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// Which.
+        id: u64,
+    },
+    /// Takes the second factor away, for who has lost it. Answers null.
+    TotpRemove {
         /// Whose.
         #[serde(with = "view::text")]
         address: Address,

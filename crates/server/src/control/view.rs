@@ -2,7 +2,9 @@
 
 use mail::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::{Account, AccountState, Alias, Attempt, CheckFinding, QueueMessage, QueueRecipient, QueueState};
+use store::{Account, AccountState, Alias, Attempt, CheckFinding, QueueMessage, QueueRecipient, QueueState, Token};
+
+use super::Secret;
 
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,51 @@ pub struct AccountView {
     pub created: i64,
     /// Whether SCRAM keys are kept.
     pub scram: bool,
+    /// Whether it has a second factor.
+    pub second_factor: bool,
+}
+
+/// An app password that was just made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AppPasswordMade {
+    /// Its number.
+    pub id: u64,
+    /// Seen this once.
+    pub password: Secret,
+}
+
+/// An app password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppPasswordView {
+    /// Its number.
+    pub id: u64,
+    /// What its owner called it.
+    pub name: String,
+    /// Where it may be used.
+    pub scopes: Vec<String>,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// When it is over; null: never.
+    pub expires: Option<i64>,
+    /// When it was used last; null: never.
+    pub used: Option<i64>,
+    /// From which address that was.
+    pub used_from: Option<String>,
+}
+
+impl From<Token> for AppPasswordView {
+    fn from(token: Token) -> Self {
+        let (used, used_from) = token.used.map(|(at, from)| (at.millis(), from)).unzip();
+        Self {
+            id: token.id.0,
+            name: token.name,
+            scopes: token.scopes.names().into_iter().map(str::to_owned).collect(),
+            created: token.created.millis(),
+            expires: token.expires.map(Timestamp::millis),
+            used,
+            used_from,
+        }
+    }
 }
 
 impl From<Account> for AccountView {
@@ -37,6 +84,7 @@ impl From<Account> for AccountView {
             messages: account.messages,
             created: account.created.millis(),
             scram: account.scram.is_some(),
+            second_factor: account.totp.is_some_and(|totp| totp.confirmed),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use imap::Astray;
 use mail::{Durable, Envelope, QueueId, Reply};
 use mta::accept::{Client, Desk, Ending, Identity, Incoming, Transaction};
-use store::{Account, ScramKeys};
+use store::{Account, Scopes, ScramKeys};
 use wire::dot::LineEnds;
 use wire::sasl::scram::Keys;
 use wire::smtp::server::{Answer, Config, Fetched, Question, Role, ScramAnswer, too_big};
@@ -202,7 +202,7 @@ impl Clerk {
 
     async fn log_in(&mut self, authorize_as: Option<&str>, user: &str, password: &str) -> Result<String, Reply> {
         let most = self.settings.limits.login_failures;
-        match self.shared.auth.password(self.client.ip, user, password.as_bytes(), most).await {
+        match self.shared.auth.password(self.client.ip, user, password.as_bytes(), Scopes::SMTP, most).await {
             Ok(account) => self.logged_in(&account, authorize_as, user),
             Err(error) => Err(self.not_logged_in(&error, user)),
         }

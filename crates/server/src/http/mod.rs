@@ -1,0 +1,127 @@
+//! HTTP: health and metrics for machines, log-in and its management for people and programs, settings for mail clients.
+//!
+//! Does: speak HTTP ([`serve`]), find the page ([`routes`]), see that a request may have it (over what it came:
+//! [`door`]; from whom: [`access`]; from which site: [`origin`]), bound what it brings ([`request`]), and put the same
+//! headers on every answer ([`reply`]). What can't be answered is a [`problem`]. docs/http.md describes the interface.
+//!
+//! Does not: read a file: no path of a request reaches the file system.
+//!
+//! A new page is a variant of [`routes::Page`] with its path and methods, and an arm of [`answer`]. One for accounts gets
+//! who is logged in from [`access`], whatever the credential was; a large body comes piece by piece
+//! ([`request::Pieces`]), a large answer goes so ([`reply::Body`]).
+
+mod access;
+mod app_passwords;
+mod autoconfig;
+mod cookie;
+mod door;
+mod origin;
+mod pages;
+mod patience;
+mod problem;
+mod reply;
+mod request;
+mod routes;
+mod second_factor;
+mod session;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use mail::limits;
+
+use crate::conn::Connection;
+use crate::shared::Shared;
+use access::Access;
+use door::Door;
+use patience::Patience;
+use problem::Problem;
+use reply::Response;
+use request::{Peer, Request};
+use routes::Page;
+
+/// Octets that are read before they are understood: more than a header may have, so that one which is too long is told so by
+/// us, at the same length however the network cuts it.
+const BUFFER: usize = 2 * limits::HTTP_HEADER_LEN;
+
+/// Serves one HTTP connection to its end.
+pub async fn serve(connection: Connection, shared: Arc<Shared>) {
+    let peer = Peer { ip: connection.peer().ip(), tls: connection.tls().is_some() };
+    let answering = shared.clone();
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let request = Request::new(request, peer, answering.clone());
+        async move { Ok::<_, Infallible>(respond(request).await) }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HTTP_TIMEOUT)
+        .max_buf_size(BUFFER)
+        .max_headers(limits::HTTP_HEADERS)
+        .serve_connection(TokioIo::new(Patience::new(connection)), service);
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        result = &mut serving => {
+            if let Err(error) = result {
+                tracing::debug!(peer = %peer.ip, %error, "HTTP connection ended early");
+            }
+            return;
+        }
+        () = shared.shutdown.wait() => serving.as_mut().graceful_shutdown(),
+    }
+    let _ = serving.await;
+}
+
+/// The answer to one request, with what every answer has.
+async fn respond(mut request: Request) -> Response {
+    let (peer, named) = (request.peer, request.names_a_host());
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let answered = answer(&mut request).await;
+    let mut response = answered.unwrap_or_else(Problem::into_response);
+    if !request.read_off().await {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    reply::guard(&mut response, peer.tls && named);
+    tracing::debug!(peer = %peer.ip, %method, path, status = response.status().as_u16(), "HTTP request");
+    response
+}
+
+async fn answer(request: &mut Request) -> Result<Response, Problem> {
+    request.check()?;
+    let page = Page::find(request.path()).ok_or_else(Problem::not_found)?;
+    if !page.methods().contains(request.method()) {
+        return Err(Problem::method(page.methods()));
+    }
+    let access = page.access();
+    // Passwords or mail go over every page that is not for all: never in clear through a network.
+    if let Some(elsewhere) = Door::of(request).keeps_out(request, access != Access::All)? {
+        return Ok(elsewhere);
+    }
+    let visitor = access.admit(request).await?;
+    match (page, visitor) {
+        (Page::Health, _) => pages::health(request).await,
+        (Page::Metrics, _) => pages::metrics(request),
+        (Page::Front, _) => Ok(pages::front(request)),
+        (Page::LogIn, _) => session::log_in(request).await,
+        (Page::Thunderbird, _) => autoconfig::thunderbird(request).await,
+        (Page::Outlook, _) => autoconfig::outlook(request).await,
+        (Page::Apple, _) => autoconfig::apple(request).await,
+        (Page::ChangePassword, _) => Ok(pages::change_password()),
+        (Page::LogOut, Some(visitor)) => session::log_out(request, &visitor).await,
+        (Page::Session, Some(visitor)) => Ok(session::show(&visitor)),
+        (Page::Sessions, Some(visitor)) => session::all(request, &visitor).await,
+        (Page::OneSession(id), Some(visitor)) => session::remove(request, &visitor, id).await,
+        (Page::Password, Some(visitor)) => session::change_password(request, &visitor).await,
+        (Page::AppPasswords, Some(visitor)) => app_passwords::all(request, &visitor).await,
+        (Page::OneAppPassword(id), Some(visitor)) => app_passwords::remove(request, &visitor, id).await,
+        (Page::Totp, Some(visitor)) => second_factor::show_or_begin(request, &visitor).await,
+        (Page::ConfirmTotp, Some(visitor)) => second_factor::confirm(request, &visitor).await,
+        (Page::RemoveTotp, Some(visitor)) => second_factor::remove(request, &visitor).await,
+        // A page for accounts that somebody came to without one: `Page::access` and this table don't agree.
+        (_, None) => Err(Problem::log_in(request, "this needs a log-in")),
+    }
+}

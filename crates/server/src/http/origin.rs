@@ -1,0 +1,40 @@
+//! From which site a request comes that changes something. No other site's page may act for somebody who is logged in here.
+//!
+//! A browser sends the cookie with requests from this site's pages alone (`SameSite=Strict`), where "site" is the whole
+//! registered domain; so for a request that changes something it must also say, where it says anything, that it comes
+//! from this very origin (`Sec-Fetch-Site`, `Origin`), and a POST must be of a kind that no form can send. For the last a
+//! browser asks first (CORS), and here nobody answers that.
+
+use hyper::Method;
+use hyper::header::{CONTENT_TYPE, HeaderName, ORIGIN};
+
+use super::problem::Problem;
+use super::request::{Request, is_json};
+
+/// What a POST that is no JSON has, from a page of ours or a program.
+const MARK: HeaderName = HeaderName::from_static("postrider-request");
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Refuses what another site's page might have sent.
+pub(super) fn check(request: &Request) -> Result<(), Problem> {
+    if [Method::GET, Method::HEAD].contains(request.method()) {
+        return Ok(());
+    }
+    let foreign = || Problem::forbidden("another site's page can't do this").code("origin");
+    if request.headers().contains_key(SITE) && request.header(SITE) != Some("same-origin") {
+        return Err(foreign());
+    }
+    if request.headers().contains_key(ORIGIN) {
+        let scheme = if request.peer.tls { "https" } else { "http" };
+        let ours = request.authority().map(|authority| format!("{scheme}://{authority}"));
+        if !ours.is_some_and(|ours| request.header(ORIGIN).is_some_and(|origin| origin.eq_ignore_ascii_case(&ours))) {
+            return Err(foreign());
+        }
+    }
+    let json = request.header(CONTENT_TYPE).is_some_and(is_json);
+    if request.method() == Method::POST && !json && !request.headers().contains_key(MARK) {
+        let detail = "a POST must be application/json, or have the field Postrider-Request";
+        return Err(Problem::forbidden(detail).code("origin"));
+    }
+    Ok(())
+}

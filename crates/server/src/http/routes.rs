@@ -1,0 +1,143 @@
+//! Which page a path is, what may be done with it, and by whom.
+
+use hyper::Method;
+use mail::TokenId;
+use store::Scopes;
+
+use super::access::Access;
+
+/// A page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// `/healthz`
+    Health,
+    /// `/metrics`
+    Metrics,
+    /// `/`
+    Front,
+    /// `/.well-known/autoconfig/mail/config-v1.1.xml`, `/mail/config-v1.1.xml`
+    Thunderbird,
+    /// `/autodiscover/autodiscover.xml`, in any case
+    Outlook,
+    /// `/mobileconfig`
+    Apple,
+    /// `/.well-known/change-password`
+    ChangePassword,
+    /// `/auth/login`
+    LogIn,
+    /// `/auth/logout`
+    LogOut,
+    /// `/auth/session`
+    Session,
+    /// `/auth/sessions`
+    Sessions,
+    /// `/auth/sessions/ID`
+    OneSession(TokenId),
+    /// `/auth/password`
+    Password,
+    /// `/auth/app-passwords`
+    AppPasswords,
+    /// `/auth/app-passwords/ID`
+    OneAppPassword(TokenId),
+    /// `/auth/totp`
+    Totp,
+    /// `/auth/totp/confirm`
+    ConfirmTotp,
+    /// `/auth/totp/remove`
+    RemoveTotp,
+}
+
+const READ: &[Method] = &[Method::GET, Method::HEAD];
+const POST: &[Method] = &[Method::POST];
+const DELETE: &[Method] = &[Method::DELETE];
+
+impl Page {
+    /// By the path of a request; it is taken as it stands, without decoding: no page has another name.
+    pub(super) fn find(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.strip_prefix('/')?.splitn(8, '/').collect();
+        Some(match parts[..] {
+            [""] => Self::Front,
+            ["healthz"] => Self::Health,
+            ["metrics"] => Self::Metrics,
+            [".well-known", "autoconfig", "mail", "config-v1.1.xml"] | ["mail", "config-v1.1.xml"] => Self::Thunderbird,
+            [folder, file]
+                if folder.eq_ignore_ascii_case("autodiscover") && file.eq_ignore_ascii_case("autodiscover.xml") =>
+            {
+                Self::Outlook
+            }
+            ["mobileconfig"] => Self::Apple,
+            [".well-known", "change-password"] => Self::ChangePassword,
+            ["auth", "login"] => Self::LogIn,
+            ["auth", "logout"] => Self::LogOut,
+            ["auth", "session"] => Self::Session,
+            ["auth", "sessions"] => Self::Sessions,
+            ["auth", "sessions", id] => Self::OneSession(TokenId(id.parse().ok()?)),
+            ["auth", "password"] => Self::Password,
+            ["auth", "app-passwords"] => Self::AppPasswords,
+            ["auth", "app-passwords", id] => Self::OneAppPassword(TokenId(id.parse().ok()?)),
+            ["auth", "totp"] => Self::Totp,
+            ["auth", "totp", "confirm"] => Self::ConfirmTotp,
+            ["auth", "totp", "remove"] => Self::RemoveTotp,
+            _ => return None,
+        })
+    }
+
+    /// What may be done with it.
+    pub(super) const fn methods(&self) -> &'static [Method] {
+        match self {
+            Self::Health
+            | Self::Metrics
+            | Self::Front
+            | Self::Session
+            | Self::Thunderbird
+            | Self::Apple
+            | Self::ChangePassword => READ,
+            Self::Outlook | Self::LogIn | Self::LogOut | Self::Password | Self::ConfirmTotp | Self::RemoveTotp => POST,
+            Self::Sessions => &[Method::GET, Method::HEAD, Method::DELETE],
+            Self::AppPasswords | Self::Totp => &[Method::GET, Method::HEAD, Method::POST],
+            Self::OneSession(_) | Self::OneAppPassword(_) => DELETE,
+        }
+    }
+
+    /// Who may have it.
+    pub(super) const fn access(&self) -> Access {
+        match self {
+            Self::Health
+            | Self::Metrics
+            | Self::Front
+            | Self::Thunderbird
+            | Self::Outlook
+            | Self::Apple
+            | Self::ChangePassword => Access::All,
+            Self::LogIn => Access::OwnPages,
+            Self::Session => Access::Account(Scopes::JMAP),
+            Self::LogOut
+            | Self::Sessions
+            | Self::OneSession(_)
+            | Self::Password
+            | Self::AppPasswords
+            | Self::OneAppPassword(_)
+            | Self::Totp
+            | Self::ConfirmTotp
+            | Self::RemoveTotp => Access::Session,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_taken_as_they_stand() {
+        assert_eq!(Page::find("/auth/sessions/12"), Some(Page::OneSession(TokenId(12))));
+        assert_eq!(Page::find("/"), Some(Page::Front));
+        for nowhere in
+            ["", "*", "//", "/auth", "/auth/login/", "/auth//login", "/AUTH/login", "/%61uth/login", "/auth/sessions/x"]
+        {
+            assert_eq!(Page::find(nowhere), None, "{nowhere}");
+        }
+        let deep = "/a".repeat(10_000);
+        assert_eq!(Page::find(&deep), None);
+    }
+}
