@@ -119,6 +119,8 @@ limits! {
     HTTP_HEADER_LEN: usize = 32 * KIB;
     /// Header fields of a request.
     HTTP_HEADERS: usize = 64;
+    /// Requests at once on one connection of HTTP/2 (RFC 9113 §6.5.2 recommends at least 100).
+    HTTP_STREAMS: u32 = 100;
     /// Octets of a request's JSON where log-ins are managed.
     HTTP_JSON_LEN: usize = 16 * KIB;
     /// Wait for the next piece of a request's body.

@@ -32,6 +32,8 @@ pub struct TlsInfo {
     pub cipher: String,
     /// The name that the client asked for.
     pub sni: Option<String>,
+    /// What both sides chose to speak (RFC 7301), where they chose.
+    pub alpn: Option<Vec<u8>>,
     /// Channel binding `tls-exporter` (RFC 9266 §2). Only on TLS 1.3: before, it needs the extended master secret
     /// (RFC 9266 §4.2), which rustls does not tell about.
     pub exporter: Option<[u8; 32]>,

@@ -99,6 +99,7 @@ impl Acceptor {
             exporter,
             server_end_point: self.sites.choose(sni.as_deref()).and_then(|site| site.end_point.clone()),
             sni,
+            alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
         };
         Ok((stream, info))
     }

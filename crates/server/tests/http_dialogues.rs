@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use store::conformance::address;
 use store::{DirectoryEntry, Store, TokenHash};
 use testkit::socket::Socket;
-use testkit::transcript::{Scene, Subject, Transcript, run_folder};
+use testkit::transcript::{Scene, Subject, Transcript, run_those};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts/http")
@@ -100,7 +100,18 @@ impl Scene for Web {
     }
 }
 
+/// Those whose name has its first letter in the range, beside the others.
+fn dialogues(letters: std::ops::RangeInclusive<char>) {
+    let is_here = |transcript: &Transcript| transcript.name.starts_with(|first: char| letters.contains(&first));
+    run_those(folder(), is_here, |transcript| -> Box<dyn Scene> { Box::new(Web::new(transcript)) });
+}
+
 #[test]
-fn dialogues() {
-    run_folder(folder(), |transcript| -> Box<dyn Scene> { Box::new(Web::new(transcript)) });
+fn a_to_l() {
+    dialogues('a'..='l');
+}
+
+#[test]
+fn m_to_z() {
+    dialogues('m'..='z');
 }

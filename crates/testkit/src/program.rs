@@ -22,7 +22,7 @@ use crate::socket::Socket;
 /// How long a start or an end may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Services in the order of their ports.
-const SERVICES: [&str; 7] = ["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps"];
+const SERVICES: [&str; 8] = ["smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps", "https"];
 
 /// A running `postrider serve`.
 pub struct Program {
@@ -105,7 +105,7 @@ impl Program {
     pub fn connect(&self, service: &str) -> std::io::Result<Socket> {
         let tls = (Arc::clone(&self.tls), "localhost");
         match service {
-            "submissions" | "pop3s" | "imaps" => Socket::connect_tls(self.address(service), tls),
+            "submissions" | "pop3s" | "imaps" | "https" => Socket::connect_tls(self.address(service), tls),
             _ => Socket::connect(self.address(service), Some(tls)),
         }
     }

@@ -1,4 +1,4 @@
-//! Every refusal of SMTP, POP3 and IMAP that stands in the sources stands in a dialogue of `tests/transcripts`, in its words.
+//! Every refusal of SMTP, POP3, IMAP and HTTP that stands in the sources stands in a dialogue of `tests/transcripts`, in its words.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod house;
@@ -65,6 +65,16 @@ const NOT_IN_A_DIALOGUE: &[(&str, &str)] = &[
     ("A message was not expected here", "crates/imap/src/session.rs"),
     ("The command is broken", "crates/imap/src/append.rs"),
     ("That is not for this state", "crates/imap/src/session.rs"),
+    // HTTP: time has to pass, a header or a count is long, the store fails, the client is elsewhere, there is no listener.
+    ("the body came too slowly", "crates/server/src/http/request.rs"),
+    ("the header is too long", "crates/server/tests/http_limits.rs"),
+    ("too many log-ins failed, try again later", "crates/server/tests/http_limits.rs"),
+    ("the server can't do this now, try again later", "crates/server/src/http/problem.rs"),
+    ("not from your address", "crates/server/src/http/pages.rs"),
+    ("this server has no domain", "crates/server/src/http/autoconfig.rs"),
+    ("there is nothing that a mail client could use", "crates/server/src/http/autoconfig.rs"),
+    // Only a fault of the program makes it say so.
+    ("the code is missing", "crates/server/src/http/second_factor.rs"),
     // Two lines in the source, told line by line in small-commands.txt.
     (
         "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH See RFC 5321",
@@ -170,6 +180,27 @@ fn of_imap() {
     refusals.extend(words(&["crates/store-local/src/truth", "crates/store/src"], &["BadMailboxName("]));
     refusals.extend(coded);
     every_refusal_is_said("imap", &refusals);
+}
+
+#[test]
+fn of_http() {
+    let statuses = [
+        "NOT_FOUND",
+        "METHOD_NOT_ALLOWED",
+        "REQUEST_TIMEOUT",
+        "PAYLOAD_TOO_LARGE",
+        "UNSUPPORTED_MEDIA_TYPE",
+        "UNPROCESSABLE_ENTITY",
+        "REQUEST_HEADER_FIELDS_TOO_LARGE",
+        "SERVICE_UNAVAILABLE",
+    ];
+    let mut before: Vec<String> = statuses.iter().map(|status| format!("StatusCode::{status}, ")).collect();
+    before.extend(
+        ["Problem::bad(", "Problem::forbidden(", "Problem::log_in(request, ", "unfit(", "let detail = "]
+            .map(Into::into),
+    );
+    let before: Vec<&str> = before.iter().map(String::as_str).collect();
+    every_refusal_is_said("http", &words(&["crates/server/src/http/"], &before));
 }
 
 #[test]

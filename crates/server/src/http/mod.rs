@@ -1,6 +1,6 @@
 //! HTTP: health and metrics for machines, log-in and its management for people and programs, settings for mail clients.
 //!
-//! Does: speak HTTP ([`serve`]), find the page ([`routes`]), see that a request may have it (over what it came:
+//! Does: speak HTTP/1.1 and HTTP/2 ([`serve`]), find the page ([`routes`]), see that a request may have it (over what it came:
 //! [`door`]; from whom: [`access`]; from which site: [`origin`]), bound what it brings ([`request`]), and put the same
 //! headers on every answer ([`reply`]). What can't be answered is a [`problem`]. docs/http.md describes the interface.
 //!
@@ -13,6 +13,7 @@
 mod access;
 mod app_passwords;
 mod autoconfig;
+mod connection;
 mod cookie;
 mod door;
 mod origin;
@@ -25,56 +26,16 @@ mod routes;
 mod second_factor;
 mod session;
 
-use std::convert::Infallible;
-use std::sync::Arc;
-
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use mail::limits;
 
-use crate::conn::Connection;
-use crate::shared::Shared;
 use access::Access;
 use door::Door;
-use patience::Patience;
 use problem::Problem;
 use reply::Response;
-use request::{Peer, Request};
+use request::Request;
 use routes::Page;
 
-/// Octets that are read before they are understood: more than a header may have, so that one which is too long is told so by
-/// us, at the same length however the network cuts it.
-const BUFFER: usize = 2 * limits::HTTP_HEADER_LEN;
-
-/// Serves one HTTP connection to its end.
-pub async fn serve(connection: Connection, shared: Arc<Shared>) {
-    let peer = Peer { ip: connection.peer().ip(), tls: connection.tls().is_some() };
-    let answering = shared.clone();
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let request = Request::new(request, peer, answering.clone());
-        async move { Ok::<_, Infallible>(respond(request).await) }
-    });
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HTTP_TIMEOUT)
-        .max_buf_size(BUFFER)
-        .max_headers(limits::HTTP_HEADERS)
-        .serve_connection(TokioIo::new(Patience::new(connection)), service);
-    let mut serving = std::pin::pin!(serving);
-    tokio::select! {
-        result = &mut serving => {
-            if let Err(error) = result {
-                tracing::debug!(peer = %peer.ip, %error, "HTTP connection ended early");
-            }
-            return;
-        }
-        () = shared.shutdown.wait() => serving.as_mut().graceful_shutdown(),
-    }
-    let _ = serving.await;
-}
+pub use connection::serve;
 
 /// The answer to one request, with what every answer has.
 async fn respond(mut request: Request) -> Response {

@@ -237,7 +237,7 @@ fn begin(
         if service.implicit_tls() {
             let Some(acceptor) = shared.acceptor() else { return };
             let acceptor =
-                if service == Service::Https { acceptor.with_alpn(&[b"http/1.1"]) } else { (*acceptor).clone() };
+                if service == Service::Https { acceptor.with_alpn(&[b"h2", b"http/1.1"]) } else { (*acceptor).clone() };
             let handshake = tokio::select! {
                 handshake = connection.start_tls(&acceptor) => handshake,
                 () = shared.shutdown.wait() => return,
