@@ -41,9 +41,11 @@ pub(crate) async fn append(
     };
     let commit = put(service.clone(), target, messages, io.host.now());
     if selected == Some(target) {
-        return Ok(commit.await);
+        let (reply, uids) = commit.await;
+        io.own = uids;
+        return Ok(reply);
     }
-    io.commit_meanwhile(tag, commit).await;
+    io.commit_meanwhile(tag, async { commit.await.0 }).await;
     Ok(Reply::ok(""))
 }
 
@@ -193,15 +195,15 @@ async fn fill(
     }
 }
 
-async fn put(service: Arc<Service>, target: MailboxId, messages: Vec<Staged>, now: Timestamp) -> Reply {
+async fn put(service: Arc<Service>, target: MailboxId, messages: Vec<Staged>, now: Timestamp) -> (Reply, Vec<Uid>) {
     match service.store.append(target, messages, now).await {
         // RFC 4315 §3
         Ok(appended) => {
             let Appended { uid_validity, uids } = appended.into_inner();
-            let set = SequenceSet::of(uids.into_iter().map(Uid::get));
-            Reply::ok("Appended").with_code(format!("APPENDUID {} {set}", uid_validity.0))
+            let set = SequenceSet::of(uids.iter().map(|uid| uid.get()));
+            (Reply::ok("Appended").with_code(format!("APPENDUID {} {set}", uid_validity.0)), uids)
         }
-        Err(error) => target_refusal(&error),
+        Err(error) => (target_refusal(&error), Vec::new()),
     }
 }
 

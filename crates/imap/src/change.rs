@@ -146,6 +146,13 @@ async fn strip(service: &Service, to: &Found, outcome: &CopyOutcome) {
     }
 }
 
+/// The client knows of what it puts where it is.
+fn note_own(io: &mut Io<'_>, view: &View, to: &Found, outcome: &CopyOutcome) {
+    if to.id == view.mailbox {
+        io.own = outcome.uids.iter().map(|(_, to)| *to).collect();
+    }
+}
+
 /// RFC 4315 §3: `COPYUID uidvalidity source destination`
 fn copy_uid(outcome: &CopyOutcome) -> String {
     let from = SequenceSet::of(outcome.uids.iter().map(|(from, _)| from.get()));
@@ -154,7 +161,13 @@ fn copy_uid(outcome: &CopyOutcome) -> String {
 }
 
 /// COPY and UID COPY.
-pub(crate) async fn copy(service: &Service, io: &Io<'_>, view: &View, account: AccountId, command: &Transfer) -> Reply {
+pub(crate) async fn copy(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &View,
+    account: AccountId,
+    command: &Transfer,
+) -> Reply {
     let to = match target(service, account, &command.mailbox).await {
         Ok(to) => to,
         Err(reply) => return reply,
@@ -168,6 +181,7 @@ pub(crate) async fn copy(service: &Service, io: &Io<'_>, view: &View, account: A
         Ok(outcome) => {
             let outcome = outcome.into_inner();
             strip(service, &to, &outcome).await;
+            note_own(io, view, &to, &outcome);
             if outcome.uids.is_empty() { gone(command.uid) } else { Reply::ok("Copied").with_code(copy_uid(&outcome)) }
         }
     }
@@ -203,6 +217,7 @@ pub(crate) async fn move_messages(
         Ok(outcome) => {
             let outcome = outcome.into_inner();
             strip(service, &to, &outcome).await;
+            note_own(io, view, &to, &outcome);
             if outcome.uids.is_empty() {
                 gone(command.uid)
             } else {

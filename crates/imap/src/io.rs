@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::task::Poll;
 
-use mail::limits;
+use mail::{Uid, limits};
 use tokio::task::{JoinError, JoinHandle};
 use wire::imap::frame::{Framed, Limits, Reader};
 use wire::imap::reply::{Code, Reply, condition};
@@ -22,6 +22,8 @@ pub(crate) struct Io<'h> {
     pub(crate) out: Vec<u8>,
     /// The tag of the command under way, for answers that repeat it (ESEARCH).
     pub(crate) tag: String,
+    /// UIDs of messages that the command under way put into the selected mailbox; they ascend.
+    pub(crate) own: Vec<Uid>,
     /// What the client has enabled.
     pub(crate) enabled: Enabled,
     /// APPENDs that are being committed while the client's next ones are read: their tags, and what will be said.
@@ -37,6 +39,7 @@ impl<'h> Io<'h> {
             reader: Reader::default(),
             out: Vec::new(),
             tag: String::new(),
+            own: Vec::new(),
             enabled: Enabled::default(),
             committing: VecDeque::new(),
         }

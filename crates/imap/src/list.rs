@@ -1,6 +1,6 @@
 //! LIST and LSUB with their extensions (RFC 3501 §6.3.8, RFC 5258, RFC 5819, RFC 6154).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use mail::{AccountId, Rights};
 use store::{MailboxInfo, SpecialUse, StoreError, StoreResult, canonical_name};
@@ -160,7 +160,7 @@ fn write_entry(
     out.extend_from_slice(b"\r\n");
 }
 
-fn word_of(special_use: SpecialUse) -> Option<&'static str> {
+pub(crate) fn word_of(special_use: SpecialUse) -> Option<&'static str> {
     SpecialUse::ALL.iter().find(|(this, _, _)| *this == special_use).map(|(_, word, _)| *word)
 }
 
@@ -202,10 +202,10 @@ pub(crate) async fn lsub(service: &Service, io: &mut Io<'_>, account: AccountId,
 }
 
 /// The mailboxes of an account and which of them have something below.
-struct Names(Vec<MailboxInfo>, HashSet<String>);
+pub(crate) struct Names(Vec<MailboxInfo>, HashSet<String>);
 
 impl Names {
-    fn new(names: Vec<MailboxInfo>) -> Self {
+    pub(crate) fn new(names: Vec<MailboxInfo>) -> Self {
         let existing = names.iter().filter(|info| info.id.is_some());
         let parents = existing.flat_map(|info| info.name.match_indices('/').map(|(at, _)| info.name[..at].to_owned()));
         let parents = parents.collect();
@@ -214,5 +214,10 @@ impl Names {
 
     fn has_children(&self, at: usize) -> bool {
         self.1.contains(&self.0[at].name)
+    }
+
+    /// All by name, and the names that have something below, which need not be mailboxes.
+    pub(crate) fn by_name(self) -> (HashMap<String, MailboxInfo>, HashSet<String>) {
+        (self.0.into_iter().map(|info| (info.name.clone(), info)).collect(), self.1)
     }
 }

@@ -1,7 +1,7 @@
 //! SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE and STATUS (RFC 3501 §6.3).
 
 use mail::{AccountId, Flags, MailboxId, Rights, limits};
-use store::{MailboxStatus, SpecialUse, StoreError, StoreResult};
+use store::{AccountNews, MailboxStatus, SpecialUse, StoreError, StoreResult, canonical_name};
 use wire::imap::mailbox::{Create, Select, StatusItem};
 use wire::imap::reply::{Code, Reply, condition, untagged_ok};
 use wire::imap::write;
@@ -10,6 +10,7 @@ use crate::access::{Access, Found, Place, find, flags_of, free_place, is_others,
 use crate::host::End;
 use crate::io::Io;
 use crate::list;
+use crate::notify::names::note_own;
 use crate::qresync;
 use crate::quota;
 use crate::refusal::refusal;
@@ -105,7 +106,8 @@ fn object_id(mailbox: MailboxId) -> String {
 }
 
 /// CREATE (RFC 3501 §6.3.3, RFC 6154 §3, RFC 8474 §4.1).
-pub(crate) async fn create(service: &Service, io: &mut Io<'_>, account: AccountId, create: Create) -> Reply {
+pub(crate) async fn create(service: &Service, io: &mut Io<'_>, user: &mut User, create: Create) -> Reply {
+    let account = user.identity.account;
     let special_use = match create.special_use.as_slice() {
         [] => None,
         [name] => match SpecialUse::ALL.iter().find(|(_, word, _)| word.eq_ignore_ascii_case(name)) {
@@ -120,7 +122,8 @@ pub(crate) async fn create(service: &Service, io: &mut Io<'_>, account: AccountI
     };
     match made.await {
         Ok(id) => {
-            if io.enabled.rev2 && store::canonical_name(&create.mailbox) != create.mailbox {
+            note_own(user, AccountNews::Created(canonical_name(&create.mailbox).into_owned()));
+            if io.enabled.rev2 && canonical_name(&create.mailbox) != create.mailbox {
                 list::write_name(&mut io.out, &create.mailbox, io.enabled.names());
             }
             Reply::ok("Created").with_code(format!("MAILBOXID ({})", object_id(id.into_inner())))
@@ -130,7 +133,8 @@ pub(crate) async fn create(service: &Service, io: &mut Io<'_>, account: AccountI
 }
 
 /// DELETE (RFC 3501 §6.3.4).
-pub(crate) async fn delete(service: &Service, account: AccountId, given: &str) -> Reply {
+pub(crate) async fn delete(service: &Service, user: &mut User, given: &str) -> Reply {
+    let account = user.identity.account;
     let deleted = async {
         let Place { owner, name, is_own } = place(service, account, given).await?;
         if !is_own {
@@ -139,13 +143,17 @@ pub(crate) async fn delete(service: &Service, account: AccountId, given: &str) -
         service.store.delete_mailbox(owner, &name).await
     };
     match deleted.await {
-        Ok(_) => Reply::ok("Deleted"),
+        Ok(_) => {
+            note_own(user, AccountNews::Deleted(canonical_name(given).into_owned()));
+            Reply::ok("Deleted")
+        }
         Err(error) => refusal(&error),
     }
 }
 
 /// RENAME (RFC 3501 §6.3.5).
-pub(crate) async fn rename(service: &Service, io: &Io<'_>, account: AccountId, from: &str, to: &str) -> Reply {
+pub(crate) async fn rename(service: &Service, io: &Io<'_>, user: &mut User, from: &str, to: &str) -> Reply {
+    let account = user.identity.account;
     let to = to.strip_suffix('/').unwrap_or(to);
     let renamed = async {
         let (source, target) = (place(service, account, from).await?, free_place(service, account, to).await?);
@@ -158,13 +166,20 @@ pub(crate) async fn rename(service: &Service, io: &Io<'_>, account: AccountId, f
         service.store.rename_mailbox(source.owner, &source.name, &target.name, io.host.now()).await
     };
     match renamed.await {
-        Ok(_) => Reply::ok("Renamed"),
+        Ok(_) => {
+            let (from, to) = (canonical_name(from).into_owned(), canonical_name(to).into_owned());
+            // INBOX stays, and its messages go to a new mailbox.
+            let is_new = from == "INBOX";
+            note_own(user, if is_new { AccountNews::Created(to) } else { AccountNews::Renamed { from, to } });
+            Reply::ok("Renamed")
+        }
         Err(error) => refusal(&error),
     }
 }
 
 /// SUBSCRIBE and UNSUBSCRIBE (RFC 3501 §6.3.6).
-pub(crate) async fn subscribe(service: &Service, account: AccountId, name: &str, on: bool) -> Reply {
+pub(crate) async fn subscribe(service: &Service, user: &mut User, name: &str, on: bool) -> Reply {
+    let account = user.identity.account;
     let subscribed = async {
         if on && is_others(name) {
             find(service, account, name, Rights::LOOKUP).await?;
@@ -172,7 +187,10 @@ pub(crate) async fn subscribe(service: &Service, account: AccountId, name: &str,
         service.store.subscribe(account, name, on).await
     };
     match subscribed.await {
-        Ok(_) => Reply::ok(if on { "Subscribed" } else { "Unsubscribed" }),
+        Ok(_) => {
+            note_own(user, AccountNews::Subscribed(canonical_name(name).into_owned(), on));
+            Reply::ok(if on { "Subscribed" } else { "Unsubscribed" })
+        }
         Err(error) => refusal(&error),
     }
 }

@@ -170,7 +170,7 @@ pub(crate) async fn set(service: &Service, user: &mut User, command: SetMetadata
     match service.store.annotate(owner, mailbox.as_deref(), changes).await {
         Ok(modseq) => {
             if let Some(news) = user.news.as_mut().filter(|_| owner == account) {
-                news.own.extend(modseq.into_inner());
+                news.own.annotated = modseq.into_inner();
             }
             Reply::ok("Noted")
         }

@@ -76,16 +76,18 @@ pub(crate) async fn multisearch(
             let modseq = if has_modseq(&command.key) { found.iter().map(|hit| hit.modseq).max() } else { None };
             let uids: Vec<u32> = found.iter().map(|hit| hit.uid.get()).collect();
             let scope = Scope { tag: None, uid: true, mailbox: Some((&name, view.told.uid_validity)) };
-            extended(io, scope, command.wanted, &uids, &found, modseq);
+            extended(io, scope, &command.wanted, &uids, &found, modseq);
             io.relieve().await?;
         }
         // RFC 7377 §2.2: UPDATE is about the selected mailbox alone.
         if command.wanted.update && here == Some(id) {
             let (charset, key) = (command.charset.as_deref(), &command.key);
-            context::begin(io, view, Asked { uid: true, mailbox: Some(&name), charset, key, criteria: &[] }, &found);
+            let items = &command.wanted.items;
+            let asked = Asked { uid: true, mailbox: Some(&name), charset, key, criteria: &[], items };
+            context::begin(io, view, asked, &found);
         }
         if command.wanted.save {
-            return Ok(keep(view, command.wanted, &found));
+            return Ok(keep(view, &command.wanted, &found));
         }
     }
     Ok(Reply::ok("Searched"))

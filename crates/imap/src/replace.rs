@@ -51,7 +51,11 @@ pub(crate) async fn replace(
     match service.store.replace(view.mailbox, old, to.id, staged, io.host.now()).await {
         Ok(uid) => {
             // RFC 8508 §3.3: as with MOVE, APPENDUID comes in an untagged OK before the EXPUNGE.
-            let code = format!("* OK [APPENDUID {uid_validity} {}] Replaced\r\n", uid.into_inner());
+            let uid = uid.into_inner();
+            if to.id == view.mailbox {
+                io.own = vec![uid];
+            }
+            let code = format!("* OK [APPENDUID {uid_validity} {uid}] Replaced\r\n");
             io.out.extend_from_slice(code.as_bytes());
             Ok(Reply::ok("Replaced"))
         }

@@ -308,12 +308,12 @@ pub(crate) async fn search(
     view: &mut View,
     command: &Search,
 ) -> Result<Reply, End> {
-    let save = command.wanted.is_some_and(|wanted| wanted.save);
-    let update = command.wanted.is_some_and(|wanted| wanted.update);
-    if update && view.contexts.has(&io.tag) {
+    let save = command.wanted.as_ref().is_some_and(|wanted| wanted.save);
+    let update = command.wanted.as_ref().filter(|wanted| wanted.update);
+    if update.is_some() && view.contexts.has(&io.tag) {
         return Ok(context::tag_reuse());
     }
-    if command.wanted.is_some_and(|wanted| wanted.relevancy) && !has_fuzzy(&command.key) {
+    if command.wanted.as_ref().is_some_and(|wanted| wanted.relevancy) && !has_fuzzy(&command.key) {
         // RFC 6203 §4
         return Ok(Reply::bad("RELEVANCY is for FUZZY"));
     }
@@ -330,23 +330,24 @@ pub(crate) async fn search(
     let modseq = if has_modseq(&command.key) { found.iter().map(|hit| hit.modseq).max() } else { None };
     let numbers: Vec<u32> = found.iter().map(|hit| if command.uid { hit.uid.get() } else { hit.n }).collect();
     // RFC 9051 §6.4.4: in IMAP4rev2 the answer is always ESEARCH.
-    let wanted = command.wanted.or(io.enabled.rev2.then(Return::everything));
-    match wanted {
+    let wanted = command.wanted.clone().or(io.enabled.rev2.then(Return::everything));
+    match &wanted {
         Some(wanted) => extended(io, Scope::of(command.uid), wanted, &numbers, &found, modseq),
         None => plain(io, "SEARCH", &numbers, modseq).await?,
     }
-    if update {
+    if let Some(Return { items, .. }) = update {
         let (charset, key) = (command.charset.as_deref(), &command.key);
-        context::begin(io, view, Asked { uid: command.uid, mailbox: None, charset, key, criteria: &[] }, &found);
+        let asked = Asked { uid: command.uid, mailbox: None, charset, key, criteria: &[], items };
+        context::begin(io, view, asked, &found);
     }
     Ok(match wanted {
-        Some(wanted) if wanted.save => keep(view, wanted, &found),
+        Some(wanted) if wanted.save => keep(view, &wanted, &found),
         _ => Reply::ok("Searched"),
     })
 }
 
 /// Keeps for `$` what RFC 5182 §2.4 says.
-pub(crate) fn keep(view: &mut View, wanted: Return, found: &[Hit]) -> Reply {
+pub(crate) fn keep(view: &mut View, wanted: &Return, found: &[Hit]) -> Reply {
     let first_and_last = (wanted.min || wanted.max) && !wanted.all && !wanted.count;
     let uids: Vec<u32> = match wanted.partial {
         // RFC 9394 §3.1
@@ -512,13 +513,13 @@ impl Scope<'_> {
 pub(crate) fn extended(
     io: &mut Io<'_>,
     scope: Scope<'_>,
-    wanted: Return,
+    wanted: &Return,
     found: &[u32],
     hits: &[Hit],
     modseq: Option<u64>,
 ) {
     // RFC 5182 §2.1: SAVE alone is answered with nothing.
-    if wanted == (Return { save: true, ..Return::default() }) {
+    if *wanted == (Return { save: true, ..Return::default() }) {
         return;
     }
     scope.write(io);

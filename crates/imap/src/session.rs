@@ -312,7 +312,12 @@ impl Session {
                         let mut wish = user.wish();
                         // What the client did itself is told, whatever else it wants.
                         wish.messages |= telling == Telling::Own;
-                        view.tell(&self.service, io, &wish, telling != Telling::NoExpunge).await?
+                        if telling == Telling::Noop && reply.status == Status::Ok {
+                            (wish.messages, wish.flags) = (true, true);
+                        }
+                        let told = view.tell(&self.service, io, &wish, telling != Telling::NoExpunge).await?;
+                        io.own.clear();
+                        told
                     }
                 };
                 if let Told::Gone(why) = told {
@@ -391,10 +396,10 @@ impl Session {
         }
         let account = user.identity.account;
         let reply = match command {
-            Command::Create(create) => mailbox::create(service, io, account, create).await,
-            Command::Delete(name) => mailbox::delete(service, account, &name).await,
-            Command::Rename(from, to) => mailbox::rename(service, io, account, &from, &to).await,
-            Command::Subscribe(name, on) => mailbox::subscribe(service, account, &name, on).await,
+            Command::Create(create) => mailbox::create(service, io, &mut user, create).await,
+            Command::Delete(name) => mailbox::delete(service, &mut user, &name).await,
+            Command::Rename(from, to) => mailbox::rename(service, io, &mut user, &from, &to).await,
+            Command::Subscribe(name, on) => mailbox::subscribe(service, &mut user, &name, on).await,
             // Made of URLs alone: no literal was announced.
             Command::Append(append) => {
                 let selected = view.as_ref().map(|view| view.mailbox);
@@ -505,6 +510,8 @@ enum Telling {
     All,
     /// All, and whoever wants to hear of nothing hears of this: the client removed messages.
     Own,
+    /// All, whoever wants to hear of what from then on.
+    Noop,
 }
 
 /// RFC 3501 §7.4.1: no EXPUNGE "while responding to a FETCH, STORE, or SEARCH command. … UID FETCH, UID STORE, and UID
@@ -518,6 +525,8 @@ const fn told_after(command: &Command) -> Telling {
         | Command::Thread(wire::imap::sort::Thread { uid: false, .. }) => Telling::NoExpunge,
         Command::Select(_) => Telling::Nothing,
         Command::Expunge(_) | Command::Move(_) | Command::Replace(_) => Telling::Own,
+        // RFC 5465 §3.1: "a successful NOTIFY SET command implies an implicit NOOP command".
+        Command::Notify(wire::imap::notify::Notify::Set { .. }) => Telling::Noop,
         _ => Telling::All,
     }
 }

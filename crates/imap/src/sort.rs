@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use mail::Uid;
 use store::MessageRow;
 use wire::imap::reply::Reply;
+use wire::imap::search::Return;
 use wire::imap::sort::{Criterion, Sort};
 
 use crate::context::{self, Asked};
@@ -18,8 +19,8 @@ use crate::view::View;
 
 /// SORT and UID SORT.
 pub(crate) async fn sort(service: &Service, io: &mut Io<'_>, view: &mut View, command: &Sort) -> Result<Reply, End> {
-    let update = command.wanted.is_some_and(|wanted| wanted.update);
-    if update && view.contexts.has(&io.tag) {
+    let update = command.wanted.as_ref().filter(|wanted| wanted.update);
+    if update.is_some() && view.contexts.has(&io.tag) {
         return Ok(context::tag_reuse());
     }
     let found = match find(service, io, view, Some(&command.charset), &command.key).await? {
@@ -32,15 +33,16 @@ pub(crate) async fn sort(service: &Service, io: &mut Io<'_>, view: &mut View, co
         Err(reply) => return Ok(reply),
     };
     let numbers: Vec<u32> = sorted.iter().map(|hit| if command.uid { hit.uid.get() } else { hit.n }).collect();
-    match command.wanted {
+    match &command.wanted {
         Some(wanted) => extended(io, Scope::of(command.uid), wanted, &numbers, &sorted, modseq),
         None => plain(io, "SORT", &numbers, modseq).await?,
     }
-    if update {
+    if let Some(Return { items, .. }) = update {
         let Sort { uid, charset, key, criteria, .. } = command;
-        context::begin(io, view, Asked { uid: *uid, mailbox: None, charset: Some(charset), key, criteria }, &sorted);
+        let asked = Asked { uid: *uid, mailbox: None, charset: Some(charset), key, criteria, items };
+        context::begin(io, view, asked, &sorted);
     }
-    Ok(match command.wanted {
+    Ok(match &command.wanted {
         Some(wanted) if wanted.save => keep(view, wanted, &sorted),
         _ => Reply::ok("Sorted"),
     })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mail::{MailboxId, ModSeq, Rights, Uid, limits};
 use store::{MailboxWatch, MessageRow, Snapshot, StoreError};
-use wire::imap::fetch::Fetch;
+use wire::imap::fetch::{Fetch, Item};
 use wire::imap::reply::{Code, Reply};
 use wire::imap::write;
 use wire::imap::{MessageSet, SequenceSet};
@@ -38,6 +38,8 @@ pub(crate) struct View {
     pub(crate) saved: Vec<RangeInclusive<u32>>,
     /// The last change up to which the client was told all, removals too.
     complete: ModSeq,
+    /// The client wants to hear of messages and not of their flags (RFC 5465): messages with the flags that it was told.
+    withheld: Option<Arc<Snapshot>>,
     /// Results that are kept current (RFC 5267).
     pub(crate) contexts: Contexts,
 }
@@ -71,6 +73,7 @@ impl View {
             keywords,
             saved: Vec::new(),
             complete,
+            withheld: None,
             contexts: Contexts::default(),
         })
     }
@@ -226,8 +229,8 @@ impl View {
         if !(wish.messages || wish.flags) {
             return Ok(Told::All { removed: false });
         }
-        if Arc::ptr_eq(&newest, &self.told) {
-            context::update(service, io, self, &newest).await?;
+        if Arc::ptr_eq(&newest, &self.told) && (self.withheld.is_none() || !wish.flags) {
+            context::update(service, io, self, &newest, (&[], &[])).await?;
             return Ok(Told::All { removed: false });
         }
         self.tell_keywords(&mut io.out, &newest);
@@ -253,8 +256,22 @@ impl View {
         // RFC 5267 §4.3.4: before the EXPUNGE, so that numbers are still those that the client knows.
         context::gone(io, self, &gone).await?;
         let before = std::mem::replace(&mut self.told, newest.clone());
+        if wish.flags {
+            // RFC 5465 §3.1: "any accumulated changes".
+            if let Some(before) = self.withheld.take() {
+                let both = before.differences(&newest).filter_map(|(old, now)| old.and(now));
+                changed = both.map(|row| row.uid).collect();
+            }
+        } else if !changed.is_empty() || self.withheld.is_some() {
+            let new: Vec<_> = rows.iter().filter(|row| fresh.binary_search(&row.uid.get()).is_ok()).copied().collect();
+            let known = self.withheld.as_ref().unwrap_or(&before);
+            self.withheld = Some(Arc::new(known.apply(&new, &[])));
+        }
         let outcome = if expunge || gone.is_empty() {
-            self.complete = newest.highest_modseq;
+            // Whoever comes back to what was withheld is told it then.
+            if self.withheld.is_none() {
+                self.complete = newest.highest_modseq;
+            }
             removals(io, &before, &gone).await?;
             Told::All { removed: !gone.is_empty() }
         } else {
@@ -284,17 +301,24 @@ impl View {
                 io.relieve().await?;
             }
         }
-        // RFC 5465 §5.2: what the client wants to know of new messages.
-        if !wish.items.is_empty() && !fresh.is_empty() {
-            let set = MessageSet::Numbers(SequenceSet::of(fresh));
-            let items = wish.items.clone();
-            let command = Fetch { uid: true, set, items, changed_since: None, vanished: false, partial: None };
-            // One that went meanwhile is passed over, and told of next.
-            fetch::fetch(service, io, self, command).await?;
-        }
-        // RFC 5267 §4.3.3, RFC 5465 §5.1: after EXISTS and FETCH.
-        context::update(service, io, self, &newest).await?;
+        // RFC 5465 §5.2: of its own messages the client knows.
+        fresh.retain(|uid| io.own.binary_search_by_key(uid, |own| own.get()).is_err());
+        // RFC 5267 §4.3.3, RFC 5465 §7: after EXISTS.
+        context::update(service, io, self, &newest, (&fresh, &wish.items)).await?;
         Ok(outcome)
+    }
+
+    /// Tells of messages what the client wants to know of new ones; those that went meanwhile are passed over.
+    pub(crate) async fn show(
+        &mut self,
+        service: &Service,
+        io: &mut Io<'_>,
+        uids: impl Iterator<Item = u32>,
+        items: Vec<Item>,
+    ) -> Result<(), End> {
+        let set = MessageSet::Numbers(SequenceSet::of(uids));
+        let command = Fetch { uid: true, set, items, changed_since: None, vanished: false, partial: None };
+        fetch::fetch(service, io, self, command).await.map(drop)
     }
 }
 

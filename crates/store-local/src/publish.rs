@@ -170,7 +170,8 @@ impl Published {
         }
         // A mailbox has another name, or none any more.
         let is_renamed = |news: &AccountNews| matches!(news, AccountNews::Renamed { .. });
-        if !news.gone.is_empty() || news.accounts.iter().any(|(_, news)| is_renamed(news)) {
+        let names_changed = !news.gone.is_empty() || news.accounts.iter().any(|(_, news)| is_renamed(news));
+        if names_changed {
             self.names.forget();
         }
         if news.granted {
@@ -178,6 +179,9 @@ impl Published {
         }
         for (account, change) in news.accounts {
             self.listeners.tell(account, &change);
+        }
+        if names_changed || news.granted {
+            self.listeners.tell_shared();
         }
         for (id, update) in news.updates {
             self.views.publish(id, update);

@@ -54,6 +54,8 @@ pub struct Interest {
     pub names: bool,
     /// Of messages in these mailboxes, whosoever they are.
     pub mailboxes: HashSet<MailboxId>,
+    /// That others share more or less with the account, or what they share has another name.
+    pub shared: bool,
 }
 
 /// What waited for a listener.
@@ -63,6 +65,8 @@ pub struct Heard {
     pub news: Vec<Arc<AccountNews>>,
     /// By mailbox, however many commits.
     pub messages: BTreeMap<MailboxId, MessageNews>,
+    /// What others share may be another than before.
+    pub shared: bool,
     /// More happened than waits for anybody (`limits::ACCOUNT_NEWS`): not all of `news` is there.
     pub lost: bool,
 }
@@ -71,6 +75,7 @@ pub struct Heard {
 struct Waiting {
     news: VecDeque<Arc<AccountNews>>,
     messages: BTreeMap<MailboxId, MessageNews>,
+    shared: bool,
     lost: bool,
 }
 
@@ -84,7 +89,7 @@ struct Listener {
 impl Listener {
     fn has_news(&self) -> bool {
         let waiting = locked(&self.waiting);
-        waiting.lost || !waiting.news.is_empty() || !waiting.messages.is_empty()
+        waiting.lost || waiting.shared || !waiting.news.is_empty() || !waiting.messages.is_empty()
     }
 }
 
@@ -140,6 +145,17 @@ impl Listeners {
         }
     }
 
+    /// Tells that grants changed, or names of mailboxes that may be granted: to all who want to hear of what others share.
+    pub fn tell_shared(&self) {
+        let registry = locked(&self.0);
+        for listener in registry.accounts.values().flatten() {
+            if locked(&listener.interest).shared {
+                locked(&listener.waiting).shared = true;
+                listener.wake.notify_one();
+            }
+        }
+    }
+
     /// Tells what happened to messages of a mailbox.
     pub fn tell_messages(&self, mailbox: MailboxId, what: MessageNews) {
         let registry = locked(&self.0);
@@ -187,8 +203,8 @@ impl AccountWatch {
 
     /// Takes what waits.
     pub fn take(&self) -> Heard {
-        let Waiting { news, messages, lost } = std::mem::take(&mut *locked(&self.listener.waiting));
-        Heard { news: news.into(), messages, lost }
+        let Waiting { news, messages, shared, lost } = std::mem::take(&mut *locked(&self.listener.waiting));
+        Heard { news: news.into(), messages, shared, lost }
     }
 
     /// Returns when something waits.

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use mail::{Timestamp, Uid, limits};
 use store::{MessageRow, Snapshot};
 use wire::imap::SequenceSet;
+use wire::imap::fetch::Item;
 use wire::imap::reply::{Code, Reply, condition};
 use wire::imap::search::Key;
 use wire::imap::sort::Criterion;
@@ -36,6 +37,8 @@ pub(crate) struct Asked<'c> {
     pub(crate) key: &'c Key,
     /// None: the mailbox's order.
     pub(crate) criteria: &'c [(Criterion, bool)],
+    /// What of messages that come anew (RFC 5465 §7).
+    pub(crate) items: &'c [Item],
 }
 
 /// A result that is kept current.
@@ -47,10 +50,20 @@ struct Context {
     /// Without message numbers and `$`: these are what they stood for when the command came (RFC 5267 §4.3).
     key: Key,
     criteria: Vec<(Criterion, bool)>,
+    items: Vec<Item>,
     found: Found,
     /// What of the mailbox has been looked at, and when.
     seen: Arc<Snapshot>,
     looked: Timestamp,
+}
+
+/// What became of messages that changed.
+#[derive(Default)]
+struct Tested {
+    /// UIDs that no longer belong to the result.
+    lost: Vec<u32>,
+    /// What belongs to it now, in the mailbox's order.
+    new: Vec<Hit>,
 }
 
 /// Those of a selected mailbox.
@@ -96,6 +109,7 @@ pub(crate) fn begin(io: &mut Io<'_>, view: &mut View, asked: Asked<'_>, hits: &[
         charset: asked.charset.unwrap_or(CHARSET).to_vec(),
         key: frozen(view, asked.key),
         criteria: asked.criteria.to_vec(),
+        items: asked.items.to_vec(),
         found,
         seen: view.told.clone(),
         looked: io.host.now(),
@@ -171,12 +185,46 @@ pub(crate) async fn gone(io: &mut Io<'_>, view: &mut View, gone: &[Uid]) -> Resu
     Ok(())
 }
 
-/// Tells what changed in the results by what the view tells otherwise.
-pub(crate) async fn update(service: &Service, io: &mut Io<'_>, view: &mut View, newest: &Snapshot) -> Result<(), End> {
-    let contexts = std::mem::take(&mut view.contexts);
+/// Tells what changed in the results by what the view tells otherwise, and of new messages first what of them is wanted.
+pub(crate) async fn update(
+    service: &Service,
+    io: &mut Io<'_>,
+    view: &mut View,
+    newest: &Snapshot,
+    (fresh, items): (&[u32], &[Item]),
+) -> Result<(), End> {
+    let mut contexts = std::mem::take(&mut view.contexts);
+    let mut tested = Vec::with_capacity(contexts.0.len());
+    for context in &mut contexts.0 {
+        tested.push(context.test(service, io, view, newest).await?);
+    }
+    let mut wanted: Vec<(u32, Vec<Item>)> = Vec::new();
+    if !items.is_empty() || contexts.0.iter().any(|context| !context.items.is_empty()) {
+        wanted = fresh.iter().map(|uid| (*uid, items.to_vec())).collect();
+    }
+    for (context, tested) in contexts.0.iter().zip(&tested) {
+        let Ok(Tested { new, .. }) = tested else { continue };
+        // RFC 5465 §5.2: all that is wanted of a message is in one FETCH.
+        for (uid, all) in wanted.iter_mut().filter(|_| !context.items.is_empty()) {
+            if new.binary_search_by_key(uid, |hit| hit.uid.get()).is_ok() {
+                let more: Vec<Item> = context.items.iter().filter(|item| !all.contains(item)).cloned().collect();
+                all.extend(more);
+            }
+        }
+    }
+    wanted.retain(|(_, items)| !items.is_empty());
+    for run in wanted.chunk_by(|(_, one), (_, other)| one == other) {
+        let uids: Vec<u32> = run.iter().map(|(uid, _)| *uid).collect();
+        if let Some((_, items)) = run.first() {
+            view.show(service, io, uids.into_iter(), items.clone()).await?;
+        }
+    }
     let (mut kept, mut entries) = (Vec::with_capacity(contexts.0.len()), 0);
-    for mut context in contexts.0 {
-        let current = context.follow(service, io, view, newest).await?;
+    for (mut context, tested) in contexts.0.into_iter().zip(tested) {
+        let current = match tested {
+            Ok(tested) => context.follow(service, io, view, tested).await?,
+            Err(reply) => Err(reply),
+        };
         entries += context.entries();
         match current {
             Ok(()) if entries <= limits::IMAP_CONTEXT_ENTRIES => kept.push(context),
@@ -197,21 +245,22 @@ impl Context {
     fn entries(&self) -> usize {
         let mut keys = 0;
         each(&self.key, &mut |key| keys += if let Key::Uid(set) = key { set.0.len() } else { 1 });
-        keys + self.found.entries()
+        keys + self.items.len() + self.found.entries()
     }
 
-    async fn follow(
+    /// What of the messages that changed belongs to the result.
+    async fn test(
         &mut self,
         service: &Service,
         io: &mut Io<'_>,
         view: &View,
         newest: &Snapshot,
-    ) -> Result<Result<(), Reply>, End> {
+    ) -> Result<Result<Tested, Reply>, End> {
         let now = io.host.now();
         let rows = self.to_test(view, newest, now);
         (self.seen, self.looked) = (view.told.clone(), now);
         if rows.is_empty() {
-            return Ok(Ok(()));
+            return Ok(Ok(Tested::default()));
         }
         let uids: Vec<u32> = rows.iter().map(|(_, row)| row.uid.get()).collect();
         let hits = match among(service, io, view, &self.charset, &self.key, rows.into_iter()).await? {
@@ -221,8 +270,18 @@ impl Context {
         let were = self.found.among(&uids);
         let is_hit = |uid: &u32| hits.binary_search_by_key(uid, |hit| hit.uid.get()).is_ok();
         let lost: Vec<u32> = were.iter().copied().filter(|uid| !is_hit(uid)).collect();
-        self.remove(io, view, &lost).await?;
         let new = hits.into_iter().filter(|hit| were.binary_search(&hit.uid.get()).is_err()).collect();
+        Ok(Ok(Tested { lost, new }))
+    }
+
+    async fn follow(
+        &mut self,
+        service: &Service,
+        io: &mut Io<'_>,
+        view: &View,
+        Tested { lost, new }: Tested,
+    ) -> Result<Result<(), Reply>, End> {
+        self.remove(io, view, &lost).await?;
         self.add(service, io, view, new).await
     }
 

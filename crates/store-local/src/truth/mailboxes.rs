@@ -188,6 +188,8 @@ impl Truth {
         }
         self.note_name(account, &to)?;
         self.note_below(account, &to)?;
+        // RFC 5465 §5.4: what is below goes with it, and is not told by itself.
+        self.tell(account, AccountNews::Renamed { from: from.to_string(), to: to.to_string() });
         for (old, _) in moves.iter().rev() {
             self.drop_name(account, old)?;
         }
@@ -220,7 +222,6 @@ impl Truth {
             "UPDATE names SET mailbox = NULL, special_use = NULL WHERE account = ?1 AND name = ?2",
             params![account.0, old],
         )?;
-        self.tell(account, AccountNews::Renamed { from: old.to_owned(), to: new.to_owned() });
         Ok(())
     }
 
@@ -313,13 +314,11 @@ impl Truth {
             return Err(StoreError::Limit("MAILBOXES_PER_ACCOUNT"));
         }
         let sql = "INSERT INTO names(account, name, mailbox, special_use, subscribed) VALUES (?1, ?2, NULL, NULL, 1)
-                   ON CONFLICT DO UPDATE SET subscribed = 1";
-        let is_new = self.name(account, &name)?.is_none_or(|row| !row.subscribed);
-        self.exec(sql, params![account.0, name])?;
-        if is_new {
+                   ON CONFLICT DO UPDATE SET subscribed = 1 WHERE subscribed = 0";
+        if self.exec(sql, params![account.0, name])? > 0 {
             self.note_name(account, &name)?;
+            self.tell(account, AccountNews::Subscribed(name.into_owned(), true));
         }
-        self.tell(account, AccountNews::Subscribed(name.into_owned(), true));
         Ok(())
     }
 

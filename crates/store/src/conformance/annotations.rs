@@ -6,8 +6,8 @@ use mail::{AccountId, limits};
 
 use super::{NOW, account};
 use crate::{
-    AccountNews, Annotation, AnnotationChange, FlagChange, FlagOperation, Interest, MessageNews, SPECIAL_USE_ENTRY,
-    SpecialUse, Store, StoreError, StoreResult,
+    AccountNews, Annotation, AnnotationChange, FlagChange, FlagOperation, GrantChange, GrantOperation, Interest,
+    MessageNews, SPECIAL_USE_ENTRY, SpecialUse, Store, StoreError, StoreResult,
 };
 
 fn change(entry: &str, value: Option<&[u8]>) -> AnnotationChange {
@@ -182,6 +182,7 @@ pub async fn changes_of_names_are_told(store: Arc<impl Store>) {
     store.create_mailbox(a, "a/b", None).await.unwrap().into_inner();
     store.rename_mailbox(a, "a", "c", super::NOW).await.unwrap().into_inner();
     store.subscribe(a, "c", true).await.unwrap().into_inner();
+    store.subscribe(a, "c", true).await.unwrap().into_inner();
     store.subscribe(a, "c", false).await.unwrap().into_inner();
     store.subscribe(a, "c", false).await.unwrap().into_inner();
     store.delete_mailbox(a, "c/b").await.unwrap().into_inner();
@@ -195,12 +196,35 @@ pub async fn changes_of_names_are_told(store: Arc<impl Store>) {
             AccountNews::Created(name("a")),
             AccountNews::Created(name("a/b")),
             renamed("a", "c"),
-            renamed("a/b", "c/b"),
             AccountNews::Subscribed(name("c"), true),
             AccountNews::Subscribed(name("c"), false),
             AccountNews::Deleted(name("c/b")),
         ]
     );
+}
+
+/// Who listens to what others share hears that something of it changed, whoever did it.
+pub async fn changes_of_what_is_shared_are_told(store: Arc<impl Store>) {
+    let store = &*store;
+    let (a, b) = (account(store, "a@x.example").await, account(store, "b@x.example").await);
+    let watch = store.listen(b);
+    let read = mail::Rights::LOOKUP.with(mail::Rights::READ);
+    let (operation, negative) = (GrantOperation::Set, false);
+    let grant = GrantChange { grantee: Some(b), negative, operation, rights: read };
+    let id = store.create_mailbox(a, "a", None).await.unwrap().into_inner();
+    store.grant(id, grant).await.unwrap().into_inner();
+    assert!(!watch.take().shared);
+    watch.set_interest(Interest { shared: true, ..Interest::default() });
+    store.grant(id, GrantChange { rights: mail::Rights::LOOKUP, ..grant }).await.unwrap().into_inner();
+    assert!(watch.take().shared && !watch.take().shared);
+    store.create_mailbox(a, "a/b", None).await.unwrap().into_inner();
+    assert!(watch.take().shared);
+    store.rename_mailbox(a, "a", "c", super::NOW).await.unwrap().into_inner();
+    assert!(watch.take().shared);
+    store.subscribe(a, "c", true).await.unwrap().into_inner();
+    assert!(!watch.take().shared);
+    store.delete_mailbox(a, "c/b").await.unwrap().into_inner();
+    assert!(watch.take().shared);
 }
 
 /// Who listens to mailboxes hears that messages came, went and changed there, and of no others.

@@ -54,6 +54,7 @@ macro_rules! conformance_suite {
             annotations::annotations_go_with_their_mailbox, annotations::the_special_use_is_an_annotation,
             annotations::annotations_are_bounded, annotations::changes_of_annotations_are_told,
             annotations::changes_of_names_are_told, annotations::changes_of_messages_are_told,
+            annotations::changes_of_what_is_shared_are_told,
             sharing::grants_add_up, sharing::what_is_shared_is_found, sharing::a_new_mailbox_is_shared_like_the_one_above,
             sharing::nothing_is_left_of_who_is_gone, sharing::grants_are_bounded,
             history::a_survey_tells_what_changed, history::what_departed_is_told, history::steps_are_one_change,

@@ -59,6 +59,21 @@ pub struct Events {
     pub server_metadata: bool,
 }
 
+impl Events {
+    /// What is in either.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self {
+            messages: self.messages || other.messages,
+            flags: self.flags || other.flags,
+            names: self.names || other.names,
+            subscriptions: self.subscriptions || other.subscriptions,
+            mailbox_metadata: self.mailbox_metadata || other.mailbox_metadata,
+            server_metadata: self.server_metadata || other.server_metadata,
+        }
+    }
+}
+
 /// All events that are offered, as BADEVENT names them (RFC 5465 §5).
 pub const EVENTS: &str = "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange MailboxMetadataChange \
                           ServerMetadataChange";
@@ -122,6 +137,12 @@ impl Cursor<'_> {
         Ok(Notify::Set { status, selected, groups, unknown })
     }
 
+    /// `"(" fetch-att *(SP fetch-att) ")"`
+    pub(super) fn fetch_atts(&mut self) -> Result<Vec<Item>, Bad> {
+        let items = self.list(Self::fetch_att)?;
+        if items.is_empty() { Err(Bad("FETCH items are missing")) } else { Ok(items) }
+    }
+
     /// `events = ("(" event *(SP event) ")") / "NONE"`
     fn events(&mut self) -> Result<Read, Bad> {
         let mut read = Read::default();
@@ -138,7 +159,7 @@ impl Cursor<'_> {
                     read.new = true;
                     if matches!(cursor.rest(), [b' ', b'(', ..]) {
                         cursor.sp()?;
-                        read.items = cursor.list(Self::fetch_att)?;
+                        read.items = cursor.fetch_atts()?;
                     }
                 }
                 "MESSAGEEXPUNGE" => read.expunge = true,
@@ -223,6 +244,11 @@ mod tests {
             "NOTIFY SET (personal (MessageExpunge))",
             "NOTIFY SET (personal (FlagChange))",
             "NOTIFY SET (personal (MessageNew (UID) MessageExpunge))",
+            "NOTIFY SET (selected (MessageNew () MessageExpunge))",
+            "NOTIFY SET (selected (MessageNew (FAST) MessageExpunge))",
+            "NOTIFY SET (selected (MessageNew (XYZ) MessageExpunge))",
+            "NOTIFY SET (selected (MessageNew UID MessageExpunge))",
+            "NOTIFY SET (selected (MessageNew MessageExpunge (UID)))",
             "NOTIFY SET (selected (MailboxName))",
             "NOTIFY SET (selected NONE) (selected-delayed NONE)",
             "NOTIFY SET (personal NONE",

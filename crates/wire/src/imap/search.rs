@@ -3,6 +3,7 @@
 use mail::{Flags, Keyword, limits};
 
 use super::cursor::{Bad, Cursor};
+use super::fetch::Item;
 use super::sequence::{MessageSet, Partial, SequenceSet};
 
 /// SEARCH.
@@ -19,7 +20,7 @@ pub struct Search {
 }
 
 /// RETURN's options. None given is ALL.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Return {
     /// MIN
     pub min: bool,
@@ -37,6 +38,8 @@ pub struct Return {
     pub relevancy: bool,
     /// UPDATE: what changes in the result is told later on (RFC 5267 §4.3)
     pub update: bool,
+    /// UPDATE (…): what of new messages that come to it (RFC 5465 §7)
+    pub items: Vec<Item>,
     /// CONTEXT: the same will be asked again (RFC 5267 §4.2)
     pub context: bool,
 }
@@ -181,7 +184,14 @@ impl Cursor<'_> {
                 "COUNT" => wanted.count = true,
                 "SAVE" => wanted.save = true,
                 "RELEVANCY" => wanted.relevancy = true,
-                "UPDATE" => wanted.update = true,
+                // RFC 5465 §8: `modifier-update = "UPDATE" [SP "(" fetch-att *(SP fetch-att) ")"]`
+                "UPDATE" => {
+                    wanted.update = true;
+                    if matches!(cursor.rest(), [b' ', b'(', ..]) {
+                        cursor.sp()?;
+                        wanted.items = cursor.fetch_atts()?;
+                    }
+                }
                 "CONTEXT" => wanted.context = true,
                 "PARTIAL" if wanted.partial.is_none() => {
                     cursor.sp()?;

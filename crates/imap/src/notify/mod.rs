@@ -1,21 +1,22 @@
 //! NOTIFY (RFC 5465): the client is told of what it asked for, without asking again; and what others change in annotations
 //! (RFC 5464 §4.4), which an ENABLE asks for too.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+pub(crate) mod names;
 
-use mail::{AccountId, MailboxId, ModSeq, Rights, limits};
-use store::{AccountNews, AccountWatch, Interest, MailboxInfo, StoreError, StoreResult, canonical_name};
+use std::collections::{HashMap, HashSet};
+
+use mail::{AccountId, MailboxId, Rights, limits};
+use store::{AccountWatch, Heard, Interest, MailboxInfo, StoreError, StoreResult};
 use wire::imap::fetch::Item;
 use wire::imap::mailbox::StatusItem;
+use wire::imap::multisearch::Source;
 use wire::imap::notify::{EVENTS, Events, Group, Notify, Selected};
 use wire::imap::reply::{Code, Reply, condition};
-use wire::imap::write;
 
-use crate::access::{find, is_others, mailboxes};
+use crate::access::{find, is_others, mailboxes, name_of};
 use crate::host::End;
 use crate::io::Io;
 use crate::mailbox::write_status;
-use crate::metadata::write_entries;
 use crate::multisearch::holds;
 use crate::refusal::refusal;
 use crate::session::{Service, User};
@@ -62,8 +63,8 @@ pub(crate) const TOO_MUCH: &str = "More annotations changed than can wait for yo
 pub(crate) struct News {
     account: AccountId,
     watch: AccountWatch,
-    /// Changes of annotations that this session made: it is told of those of a "third-party".
-    pub(crate) own: VecDeque<ModSeq>,
+    /// What the command under way did: the client is told of what others do.
+    pub(crate) own: names::Own,
     /// ENABLE METADATA
     metadata: bool,
     /// Of the selected mailbox.
@@ -71,6 +72,8 @@ pub(crate) struct News {
     groups: Vec<Group>,
     /// Mailboxes whose messages are heard of, by the names that the client knows.
     watched: HashMap<MailboxId, (String, Events)>,
+    /// What others share, by the names that the client knows, and whether it may be read.
+    shared: HashMap<MailboxId, (String, bool)>,
 }
 
 /// Why a NOTIFY is refused.
@@ -90,11 +93,12 @@ impl News {
         Self {
             account,
             watch: service.store.listen(account),
-            own: VecDeque::new(),
+            own: names::Own::default(),
             metadata: false,
             wish: Wish::usual(),
             groups: Vec::new(),
             watched: HashMap::new(),
+            shared: HashMap::new(),
         }
     }
 
@@ -108,28 +112,40 @@ impl News {
         self.wish.at_once || !self.groups.is_empty()
     }
 
-    /// Finds the mailboxes that are meant.
-    async fn resolve(&mut self, service: &Service) -> Result<(), Refused> {
+    /// Finds the mailboxes that are meant, and says which were not watched before.
+    async fn resolve(&mut self, service: &Service) -> Result<Vec<MailboxId>, Refused> {
+        let hears_of_shared = self.groups.iter().any(|group| reaches_others(&group.source));
+        let mut shared = HashMap::new();
+        if hears_of_shared {
+            for mailbox in service.store.shared_with(self.account).await? {
+                if mailbox.rights.contains(Rights::LOOKUP) {
+                    shared.insert(mailbox.id, (name_of(&mailbox), mailbox.rights.contains(Rights::READ)));
+                }
+            }
+        }
         let mut watched = HashMap::new();
         if self.groups.iter().any(|group| group.events.messages) {
             for info in mailboxes(service, self.account).await? {
-                if let (Some(id), Some(events)) = (info.id, events(&self.groups, &info))
-                    && events.messages
-                {
+                let Some(id) = info.id else { continue };
+                let events = events(&self.groups, &info);
+                // RFC 5465 §5: all events of messages take the right `r`, too.
+                if events.messages && shared.get(&id).is_none_or(|(_, readable)| *readable) {
                     watched.insert(id, (info.name, events));
                 }
             }
         }
         room(watched.len())?;
-        self.watched = watched;
+        let new: Vec<_> = watched.keys().copied().filter(|id| !self.watched.contains_key(id)).collect();
+        (self.watched, self.shared) = (watched, shared);
         let of_metadata = |group: &Group| group.events.mailbox_metadata || group.events.server_metadata;
         self.watch.set_interest(Interest {
             annotations: self.metadata || self.groups.iter().any(of_metadata),
             // Also to know which mailboxes are meant.
             names: !self.groups.is_empty(),
             mailboxes: self.watched.keys().copied().collect::<HashSet<_>>(),
+            shared: hears_of_shared,
         });
-        Ok(())
+        Ok(new)
     }
 
     /// Tells all that was heard; of the selected mailbox nothing.
@@ -146,20 +162,54 @@ impl News {
             }
             return self.give_up(service, io).await.map(Ok);
         }
-        let mut names_changed = false;
-        for news in &heard.news {
-            names_changed |= self.account_news(io, news);
-            io.relieve().await?;
+        if !heard.news.is_empty() || heard.shared {
+            let told = self.tell_names(service, io, &heard, selected).await?;
+            if told.is_err() {
+                return self.give_up(service, io).await.map(Ok);
+            }
         }
-        if names_changed && self.resolve(service).await.is_err() {
-            return self.give_up(service, io).await.map(Ok);
-        }
+        // What a command did was heard before its reply.
+        self.own = names::Own::default();
         for (id, what) in heard.messages {
             let Some((name, events)) = self.watched.get(&id) else { continue };
             let is_wanted = what.arrived || what.expunged || what.flags && events.flags;
             if is_wanted && selected != Some(id) {
-                let (name, events) = (name.clone(), *events);
-                self.status(service, io, id, &name, events).await;
+                self.status(service, io, id, name, *events, false).await;
+                io.relieve().await?;
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// What happened to names and annotations, and which mailboxes are meant since.
+    async fn tell_names(
+        &mut self,
+        service: &Service,
+        io: &mut Io<'_>,
+        heard: &Heard,
+        selected: Option<MailboxId>,
+    ) -> Result<Result<(), Refused>, End> {
+        let names = match mailboxes(service, self.account).await {
+            Ok(names) => names::Now::of(names),
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let names_changed = self.account_news(io, &names, &heard.news).await?;
+        if !names_changed && !heard.shared {
+            return Ok(Ok(()));
+        }
+        let shared = self.shared.clone();
+        let new = match self.resolve(service).await {
+            Ok(new) => new,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        self.shared_news(io, &names, &shared).await?;
+        let mut new: Vec<_> = new.iter().filter_map(|id| Some((self.watched.get(id)?, *id))).collect();
+        new.sort_unstable_by_key(|((name, _), _)| name);
+        for ((name, events), id) in new {
+            if selected != Some(id) {
+                // What came before it was listened to is not told otherwise; and RFC 5465 §5.1: who asks for flags is
+                // told that a name has another UIDVALIDITY.
+                self.status(service, io, id, name, *events, !events.flags).await;
                 io.relieve().await?;
             }
         }
@@ -175,58 +225,16 @@ impl News {
         io.relieve().await
     }
 
-    /// What happened to names and annotations; whether other mailboxes may be meant than before.
-    fn account_news(&mut self, io: &mut Io<'_>, news: &AccountNews) -> bool {
-        let names = io.enabled.names();
-        match news {
-            AccountNews::Annotated { modseq, mailbox, entries } => {
-                if self.own.front() == Some(modseq) {
-                    self.own.pop_front();
-                } else if self.metadata || self.wants_metadata(mailbox.as_deref()) {
-                    write_entries(io, mailbox.as_deref().unwrap_or_default(), entries);
-                }
-                return false;
-            }
-            // RFC 5465 §5.4, §5.5
-            AccountNews::Created(name) => {
-                if self.wants(name, |events| events.names) {
-                    entry(&mut io.out, "", name, None, names);
-                }
-            }
-            AccountNews::Deleted(name) => {
-                if self.wants(name, |events| events.names) {
-                    entry(&mut io.out, "\\NonExistent", name, None, names);
-                }
-            }
-            AccountNews::Renamed { from, to } => {
-                if self.wants(from, |events| events.names) || self.wants(to, |events| events.names) {
-                    entry(&mut io.out, "", to, Some(from), names);
-                }
-            }
-            AccountNews::Subscribed(name, on) => {
-                if self.wants(name, |events| events.subscriptions) {
-                    entry(&mut io.out, if *on { "\\Subscribed" } else { "" }, name, None, names);
-                }
-            }
-        }
-        true
-    }
-
-    fn wants(&self, name: &str, what: impl Fn(&Events) -> bool) -> bool {
-        // Whoever hears of subscriptions hears of names that are no longer subscribed to.
-        let info = MailboxInfo { id: None, name: name.to_owned(), special_use: None, subscribed: true };
-        events(&self.groups, &info).is_some_and(|events| what(&events))
-    }
-
-    fn wants_metadata(&self, mailbox: Option<&str>) -> bool {
-        match mailbox {
-            Some(name) => self.wants(name, |events| events.mailbox_metadata),
-            None => self.groups.iter().any(|group| group.events.server_metadata),
-        }
-    }
-
-    /// RFC 5465 §5.1 to §5.3: what a STATUS of a mailbox says that is not selected.
-    async fn status(&self, service: &Service, io: &mut Io<'_>, id: MailboxId, name: &str, events: Events) {
+    /// RFC 5465 §5.1 to §5.3: what a STATUS of a mailbox says that is not selected; `unless_empty`: and not empty.
+    async fn status(
+        &self,
+        service: &Service,
+        io: &mut Io<'_>,
+        id: MailboxId,
+        name: &str,
+        events: Events,
+        unless_empty: bool,
+    ) {
         let told = async {
             if is_others(name) {
                 find(service, self.account, name, Rights::READ).await?;
@@ -236,6 +244,9 @@ impl News {
                 items.push(StatusItem::HighestModSeq);
             }
             let status = service.store.status(id).await?;
+            if unless_empty && status.messages == 0 {
+                return Ok(());
+            }
             write_status(service, io, name, &status, &items).await
         };
         let told: StoreResult<()> = told.await;
@@ -251,22 +262,21 @@ const fn room(mailboxes: usize) -> Result<(), Refused> {
     if mailboxes > limits::IMAP_NOTIFY_MAILBOXES { Err(Refused::TooMany) } else { Ok(()) }
 }
 
-/// What of a mailbox is told: the first group that names it counts (RFC 5465 §3).
-fn events(groups: &[Group], info: &MailboxInfo) -> Option<Events> {
-    groups.iter().find(|group| holds(&group.source, info, false)).map(|group| group.events)
+/// What of a mailbox is told: what any group asks for that means it (RFC 5465 §6).
+fn events(groups: &[Group], info: &MailboxInfo) -> Events {
+    let meant = groups.iter().filter(|group| holds(&group.source, info, false));
+    meant.fold(Events::default(), |all, group| all.with(group.events))
 }
 
-/// `* LIST (…) "/" name`
-fn entry(out: &mut Vec<u8>, attribute: &str, name: &str, old: Option<&str>, names: wire::imap::Names) {
-    out.extend_from_slice(format!("* LIST ({attribute}) \"/\" ").as_bytes());
-    write::mailbox(out, &canonical_name(name), names);
-    if let Some(old) = old {
-        // RFC 9051 §6.3.9.7
-        out.extend_from_slice(b" (\"OLDNAME\" (");
-        write::mailbox(out, old, names);
-        out.extend_from_slice(b"))");
+/// Whether there may be mailboxes of others among those that are named.
+fn reaches_others(source: &Source) -> bool {
+    match source {
+        Source::Subscribed => true,
+        Source::Subtree(names) | Source::SubtreeOne(names) | Source::Mailboxes(names) => {
+            names.iter().any(|name| is_others(name))
+        }
+        Source::Selected | Source::Inboxes | Source::Personal => false,
     }
-    out.extend_from_slice(b"\r\n");
 }
 
 /// NOTIFY.
@@ -289,7 +299,7 @@ pub(crate) async fn notify(
     let news = user.news.get_or_insert_with(|| News::of(service, account));
     let before = std::mem::replace(&mut news.groups, groups);
     match news.resolve(service).await {
-        Ok(()) => news.wish = wish,
+        Ok(_) => news.wish = wish,
         Err(refused) => {
             news.groups = before;
             return Ok(match refused {
@@ -300,13 +310,14 @@ pub(crate) async fn notify(
             });
         }
     }
+    news.tell_no_access(service, io).await?;
     if status {
         // RFC 5465 §4: how all are that are listened to, so that nothing is missed in between.
         let mut watched: Vec<_> = news.watched.iter().map(|(id, (name, events))| (name, *id, *events)).collect();
         watched.sort_unstable_by_key(|(name, ..)| *name);
         for (name, id, events) in watched {
             if selected != Some(id) {
-                news.status(service, io, id, name, events).await;
+                news.status(service, io, id, name, events, false).await;
                 io.relieve().await?;
             }
         }
