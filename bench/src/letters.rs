@@ -79,7 +79,9 @@ impl Letters {
     /// three of five answer an earlier one.
     pub fn message(&self, n: u32) -> Letter {
         let mut random = Random(u64::from(n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        (0..4).for_each(|_| drop(random.number()));
+        for _ in 0..4 {
+            random.number();
+        }
         let date = Timestamp::from_millis(START + STEP * i64::from(n) + random.below(7_200_000) as i64);
         let (who, to) = (random.below(200), random.below(200));
         let answers = (random.below(5) < 3).then(|| n.saturating_sub(1 + random.below(50) as u32)).filter(|_| n > 0);

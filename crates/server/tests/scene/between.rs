@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use mail::{AccountId, Address, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid};
+use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid};
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, Balance, Body, CheckFinding, CopyOutcome, DirectoryEntry, DomainRecord, Event, FlagChange, Grant,
-    GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, NewAccount, NewToken,
-    PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox,
-    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Token, TokenHash, TokenKind, UrlKey,
+    Appended, Balance, Body, CheckFinding, CopyOutcome, Departed, DirectoryEntry, DomainRecord, Event, FlagChange,
+    Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep,
+    NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
+    Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Survey, Token,
+    TokenHash, TokenKind, UrlKey,
 };
 use store_local::LocalStore;
 
@@ -114,6 +115,40 @@ impl Store for Between {
 
     async fn add_token(&self, token: NewToken, now: Timestamp) -> StoreResult<Durable<TokenId>> {
         self.call("add_token", self.store.add_token(token, now)).await
+    }
+
+    async fn append_to_all(
+        &self,
+        mailboxes: &[MailboxId],
+        message: (Box<dyn Stage>, AppendMessage),
+        now: Timestamp,
+    ) -> StoreResult<Durable<BodyId>> {
+        self.call("append_to_all", self.store.append_to_all(mailboxes, message, now)).await
+    }
+
+    async fn change_messages(&self, steps: Vec<MessageStep>, now: Timestamp) -> StoreResult<Durable<()>> {
+        self.call("change_messages", self.store.change_messages(steps, now)).await
+    }
+
+    async fn survey(&self, account: AccountId) -> StoreResult<Survey> {
+        self.call("survey", self.store.survey(account)).await
+    }
+
+    async fn departed(&self, account: AccountId, since: ModSeq) -> StoreResult<Option<Departed>> {
+        self.call("departed", self.store.departed(account, since)).await
+    }
+
+    async fn keep_upload(
+        &self,
+        account: AccountId,
+        octets: Box<dyn Stage>,
+        now: Timestamp,
+    ) -> StoreResult<Durable<BodyId>> {
+        self.call("keep_upload", self.store.keep_upload(account, octets, now)).await
+    }
+
+    async fn upload(&self, account: AccountId, id: BodyId) -> StoreResult<Option<Arc<dyn Body>>> {
+        self.call("upload", self.store.upload(account, id)).await
     }
 
     async fn token(&self, hash: &TokenHash) -> StoreResult<Option<Token>> {
