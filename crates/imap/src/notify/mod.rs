@@ -13,7 +13,7 @@ use wire::imap::multisearch::Source;
 use wire::imap::notify::{EVENTS, Events, Group, Notify, Selected};
 use wire::imap::reply::{Code, Reply, condition};
 
-use crate::access::{find, is_others, mailboxes, name_of};
+use crate::access::{find, is_others, mailboxes};
 use crate::host::End;
 use crate::io::Io;
 use crate::mailbox::write_status;
@@ -119,7 +119,7 @@ impl News {
         if hears_of_shared {
             for mailbox in service.store.shared_with(self.account).await? {
                 if mailbox.rights.contains(Rights::LOOKUP) {
-                    shared.insert(mailbox.id, (name_of(&mailbox), mailbox.rights.contains(Rights::READ)));
+                    shared.insert(mailbox.id, (mailbox.name_for_others(), mailbox.rights.contains(Rights::READ)));
                 }
             }
         }
