@@ -58,7 +58,7 @@ impl AppPassword {
                 Ok(())
             }
             Self::List { who: Who { address, server }, json } => {
-                let (found, _) = ask_server(&server.load()?, Request::AppPasswordList { address }).await?;
+                let (found, _) = ask_server::<Vec<AppPasswordView>>(&server.load()?, Request::AppPasswordList { address }).await?;
                 if json {
                     return print_json(&found);
                 }
