@@ -296,6 +296,8 @@ limits! {
     BODIES_IN_MEMORY: usize = 64 * MIB;
     /// Small bodies stay in memory all the same; with so much of them no further message is begun (451).
     BODIES_IN_MEMORY_MOST: usize = 256 * MIB;
+    /// Octets of the indexes of mailboxes that stay in memory though nobody looks into them: about 40 for each message.
+    INDEXES_KEPT: usize = 32 * MIB;
     /// One read of a body.
     READ_CHUNK: usize = 256 * KIB;
     /// Octets of a segment of the message log.

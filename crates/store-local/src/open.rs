@@ -83,7 +83,7 @@ impl LocalStore {
         let digests = Arc::new(digests);
         let published = Arc::new(Published {
             directory: RwLock::new(directory),
-            views: Views::default(),
+            views: Views::new(limits::INDEXES_KEPT),
             names: Names::default(),
             feed: Mutex::default(),
             listeners: Arc::default(),

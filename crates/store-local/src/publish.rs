@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use mail::{AccountId, MailboxId};
+use mail::{AccountId, MailboxId, Uid};
 use store::{AccountNews, Listeners, MessageNews, QueueNews};
 use tokio::sync::{mpsc, watch};
 
@@ -15,7 +15,7 @@ use crate::finder::Index;
 use crate::log::{BLOBS, Log};
 use crate::names::Names;
 use crate::truth::{Effect, Stable, Truth};
-use crate::views::{After, Update, Views};
+use crate::views::{After, Change, Update, Views};
 
 /// The reason of a store that was closed: no error.
 pub(crate) const CLOSED: &str = "it was closed";
@@ -101,7 +101,7 @@ impl Published {
     /// What the transaction that was just committed did. The writer's memory is that of this moment only now.
     pub(crate) fn gather(&self, truth: &mut Truth) -> News {
         let mut news = News { journeys: std::mem::take(&mut truth.journeys), ..News::default() };
-        let (watched, heard) = (self.views.any(), self.listeners.any_of_messages());
+        let heard = self.listeners.any_of_messages();
         for effect in std::mem::take(&mut truth.effects) {
             let note = |list: &mut Vec<MailboxId>, id| {
                 if list.last() != Some(&id) {
@@ -109,7 +109,7 @@ impl Published {
                 }
             };
             match &effect {
-                Effect::Row(id, row) if row.modseq == row.created => note(&mut news.came, *id),
+                Effect::Came(id, _) => note(&mut news.came, *id),
                 Effect::Gone(id, _) => note(&mut news.left, *id),
                 Effect::Deleted(id) => note(&mut news.gone, *id),
                 _ => {}
@@ -118,18 +118,18 @@ impl Published {
                 if heard {
                     effect.add_to(news.messages.entry(id).or_default());
                 }
-                if !watched || !(news.updates.contains_key(&id) || self.views.has(id)) {
+                if matches!(&effect, Effect::Came(_, rows) if rows.first().is_some_and(|row| row.uid == Uid::FIRST)) {
+                    self.views.begin(id);
+                }
+                if !(news.updates.contains_key(&id) || self.views.has(id)) {
                     continue;
                 }
-                let update = news.updates.entry(id).or_insert_with(|| Update {
-                    rows: BTreeMap::new(),
-                    after: None,
-                    rekeyed: false,
-                });
+                let update = news.updates.entry(id).or_default();
                 match effect {
                     Effect::Rekeyed(_) => update.rekeyed = true,
-                    Effect::Row(_, row) => drop(update.rows.insert(row.uid, Some(row))),
-                    Effect::Gone(_, uid) => drop(update.rows.insert(uid, None)),
+                    Effect::Came(_, rows) => update.add(Change::Came(rows)),
+                    Effect::Flags(_, modseq, rows) => update.add(Change::Flags(modseq, rows)),
+                    Effect::Gone(_, uids) => update.add(Change::Gone(uids)),
                     _ => {}
                 }
                 continue;
@@ -210,5 +210,6 @@ impl Published {
 fn after(truth: &mut Truth, id: MailboxId) -> Option<After> {
     let keywords = truth.keywords(id).ok()?;
     let cell = truth.mailbox(id).ok()?;
-    Some(After { uid_next: cell.uid_next, modseq: cell.modseq, recent_from: cell.recent_from, keywords })
+    let (uid_validity, uid_next) = (cell.uid_validity, cell.uid_next);
+    Some(After { uid_validity, uid_next, modseq: cell.modseq, recent_from: cell.recent_from, keywords })
 }

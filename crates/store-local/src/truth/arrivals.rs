@@ -104,7 +104,7 @@ impl Truth {
             account.used += octets;
             account.messages += rows.len() as u64;
         }
-        self.effects.extend(rows.into_iter().map(|row| Effect::Row(mailbox, row)));
+        self.effects.push(Effect::Came(mailbox, rows));
         Ok(())
     }
 

@@ -272,7 +272,7 @@ impl Truth {
         let (owner, size, messages) = (cell.account, cell.size, cell.messages);
         // Read before the rows go, or what they counted would be taken off twice.
         self.account(owner)?;
-        let sql = "SELECT body, count(*) FROM messages WHERE mailbox = ?1 GROUP BY body";
+        let sql = "SELECT body, count(*) FROM messages WHERE mailbox = ?1 GROUP BY body ORDER BY body";
         let bodies: Vec<(u64, u64)> = self.all(sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         self.release_bodies(bodies)?;
         // The account's order of changes goes on above what the mailbox had.

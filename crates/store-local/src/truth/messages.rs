@@ -26,6 +26,48 @@ pub(crate) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<MessageRow> 
 /// A row's columns, in the order of [`read_row`].
 pub(crate) const ROW: &str = "uid, flags, keywords, modseq, created, size, internal_date, saved, body, thread";
 
+/// Of a row what a change of its flags asks.
+struct Marked {
+    uid: Uid,
+    flags: Flags,
+    keywords: u64,
+    modseq: ModSeq,
+}
+
+impl Marked {
+    const COLUMNS: &str = "uid, flags, keywords, modseq";
+
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            uid: Uid::new(row.get(0)?).unwrap_or(Uid::FIRST),
+            flags: Flags::from_bits(row.get(1)?),
+            keywords: row.get::<_, i64>(2)?.cast_unsigned(),
+            modseq: ModSeq(row.get(3)?),
+        })
+    }
+}
+
+/// Of a row what its removal asks.
+struct Counted {
+    uid: Uid,
+    flags: Flags,
+    size: u32,
+    body: BodyId,
+}
+
+impl Counted {
+    const COLUMNS: &str = "uid, flags, size, body";
+
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            uid: Uid::new(row.get(0)?).unwrap_or(Uid::FIRST),
+            flags: Flags::from_bits(row.get(1)?),
+            size: row.get(2)?,
+            body: BodyId(row.get(3)?),
+        })
+    }
+}
+
 /// UIDs in order, each once.
 fn ascending(uids: &[Uid]) -> Vec<Uid> {
     let mut uids = uids.to_vec();
@@ -84,15 +126,21 @@ impl Truth {
         Ok(bits)
     }
 
-    /// The rows of these UIDs that are there, ascending.
-    fn rows(&self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<MessageRow>> {
-        let sql = format!("SELECT {ROW} FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid");
+    /// What `read` makes of these columns of the rows with these UIDs, as far as they are there; ascending.
+    fn look_up<T>(
+        &self,
+        columns: &str,
+        mailbox: MailboxId,
+        uids: &[Uid],
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> StoreResult<Vec<T>> {
+        let sql = format!("SELECT {columns} FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3 ORDER BY uid");
         let mut statement = self.conn.prepare_cached(&sql).map_err(db)?;
         let mut found = Vec::with_capacity(uids.len());
         for (first, last) in runs(uids.iter().copied()) {
-            let rows = statement.query_map(params![mailbox.0, first, last], read_row).map_err(db)?;
-            for row in rows {
-                found.push(row.map_err(db)?);
+            let mut rows = statement.query(params![mailbox.0, first, last]).map_err(db)?;
+            while let Some(row) = rows.next().map_err(db)? {
+                found.push(read(row).map_err(db)?);
             }
         }
         Ok(found)
@@ -110,8 +158,8 @@ impl Truth {
         let bits = self.keyword_bits(mailbox, &change.keywords, change.operation != FlagOperation::Remove)?;
         let ((keep, add), (keep_keywords, add_keywords)) = masks(change.operation, change.flags, bits);
         let mut outcome = StoreOutcome::default();
-        let mut changed = Vec::new();
-        for row in self.rows(mailbox, &ascending(uids))? {
+        let (mut changed, mut unseen, mut deleted) = (Vec::new(), 0, 0);
+        for row in self.look_up(Marked::COLUMNS, mailbox, &ascending(uids), Marked::read)? {
             // RFC 7162 §3.1.3: only messages that changed after the given mod-sequence are left alone.
             if change.unchanged_since.is_some_and(|since| row.modseq > since) {
                 outcome.modified.push(row.uid);
@@ -121,7 +169,11 @@ impl Truth {
             let flags = Flags::from_bits(row.flags.bits() & keep | add);
             let keywords = row.keywords & keep_keywords | add_keywords;
             if (flags, keywords) != (row.flags, row.keywords) {
-                changed.push((row, flags, keywords));
+                let count = |flags: Flags| (flags.contains(Flags::SEEN), flags.contains(Flags::DELETED));
+                let ((was_seen, was_deleted), (is_seen, is_deleted)) = (count(row.flags), count(flags));
+                unseen += i64::from(was_seen) - i64::from(is_seen);
+                deleted += i64::from(is_deleted) - i64::from(was_deleted);
+                changed.push((row.uid, flags, keywords));
             }
         }
         if changed.is_empty() {
@@ -130,7 +182,7 @@ impl Truth {
         let modseq = self.next_modseq(mailbox)?;
         let sql = "UPDATE messages SET flags = (flags & ?4) | ?5, keywords = (keywords & ?6) | ?7, modseq = ?8
                    WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
-        let runs = runs(changed.iter().map(|(row, ..)| row.uid));
+        let runs = runs(changed.iter().map(|(uid, ..)| *uid));
         let (keep_keywords, add_keywords) = (keep_keywords.cast_signed(), add_keywords.cast_signed());
         self.exec_each(sql, runs, |(first, last)| {
             (mailbox.0, first, last, keep, add, keep_keywords, add_keywords, modseq.0)
@@ -142,14 +194,9 @@ impl Truth {
         let sql = "INSERT INTO restored(mailbox, modseq, uid) VALUES (?1, ?2, ?3)";
         self.exec_each(sql, restored, |uid| (mailbox.0, modseq.0, uid))?;
         let cell = self.mailbox_mut(mailbox)?;
-        let count = |flags: Flags| (u32::from(!flags.contains(Flags::SEEN)), u32::from(flags.contains(Flags::DELETED)));
-        for (row, flags, _) in &changed {
-            let (old, new) = (count(row.flags), count(*flags));
-            cell.unseen = cell.unseen.saturating_sub(old.0) + new.0;
-            cell.deleted = cell.deleted.saturating_sub(old.1) + new.1;
-        }
-        let rows = changed.into_iter().map(|(row, flags, keywords)| MessageRow { flags, keywords, modseq, ..row });
-        self.effects.extend(rows.map(|row| Effect::Row(mailbox, row)));
+        let by = |count: u32, by: i64| u32::try_from((i64::from(count) + by).max(0)).unwrap_or(u32::MAX);
+        (cell.unseen, cell.deleted) = (by(cell.unseen, unseen), by(cell.deleted, deleted));
+        self.effects.push(Effect::Flags(mailbox, modseq, changed));
         Ok(outcome)
     }
 
@@ -165,7 +212,7 @@ impl Truth {
         self.settle_mailbox(from)?;
         let target = self.mailbox(to)?;
         let (account, uid_validity) = (target.account, target.uid_validity);
-        let rows = self.rows(from, &ascending(uids))?;
+        let rows = self.look_up(ROW, from, &ascending(uids), read_row)?;
         let more: u64 = rows.iter().map(|row| u64::from(row.size)).sum();
         let cell = self.account(account)?.ok_or(StoreError::MailboxGone(to))?;
         if cell.quota.is_some_and(|quota| cell.used + more > quota) {
@@ -192,8 +239,8 @@ impl Truth {
             (old.uid, MessageRow { uid, keywords, modseq, created: modseq, saved: now, ..old })
         };
         let copies: Vec<_> = rows.into_iter().zip((next..).filter_map(Uid::new)).map(moved).collect();
-        let refs = bodies(copies.iter().map(|(_, row)| row));
-        self.exec_each("UPDATE bodies SET refs = refs + ?2 WHERE id = ?1", refs, |(body, count)| (body, count))?;
+        let refs = bodies(copies.iter().map(|(_, row)| row.body));
+        self.hold_bodies(&refs)?;
         let uids = copies.iter().map(|(old, row)| (*old, row.uid)).collect();
         self.put_copies(from, to, copies)?;
         Ok(CopyOutcome { uid_validity, uids })
@@ -227,7 +274,7 @@ impl Truth {
     pub(crate) fn expunge(&mut self, mailbox: MailboxId, uids: &[Uid]) -> StoreResult<Vec<Uid>> {
         self.mailbox(mailbox)?;
         self.settle_mailbox(mailbox)?;
-        let rows = self.rows(mailbox, &ascending(uids))?;
+        let rows = self.look_up(Counted::COLUMNS, mailbox, &ascending(uids), Counted::read)?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -241,13 +288,13 @@ impl Truth {
         let sql = "DELETE FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
         self.exec_each(sql, runs, |(first, last)| (mailbox.0, first, last))?;
         self.uncount(mailbox, &rows)?;
-        self.release_bodies(bodies(&rows))?;
-        self.effects.extend(gone.iter().map(|uid| Effect::Gone(mailbox, *uid)));
+        self.release_bodies(bodies(rows.iter().map(|row| row.body)))?;
+        self.effects.push(Effect::Gone(mailbox, gone.clone()));
         Ok(gone)
     }
 
     /// Takes messages out of the counts of their mailbox and account.
-    fn uncount(&mut self, mailbox: MailboxId, rows: &[MessageRow]) -> StoreResult<()> {
+    fn uncount(&mut self, mailbox: MailboxId, rows: &[Counted]) -> StoreResult<()> {
         let cell = self.mailbox_mut(mailbox)?;
         let mut octets = 0;
         for row in rows {
@@ -277,9 +324,9 @@ impl Truth {
     }
 }
 
-/// The bodies of rows, and how many of the rows each is of.
-fn bodies<'r>(rows: impl IntoIterator<Item = &'r MessageRow>) -> Vec<(u64, u64)> {
-    let mut all: Vec<u64> = rows.into_iter().map(|row| row.body.0).collect();
+/// Bodies by id, and how often each is among them.
+fn bodies(bodies: impl Iterator<Item = BodyId>) -> Vec<(u64, u64)> {
+    let mut all: Vec<u64> = bodies.map(|body| body.0).collect();
     all.sort_unstable();
     all.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect()
 }

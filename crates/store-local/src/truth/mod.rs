@@ -23,7 +23,7 @@ mod writer;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mail::{AccountId, Address, Keyword, MailboxId, ModSeq, Uid, UidValidity};
+use mail::{AccountId, Address, Flags, Keyword, MailboxId, ModSeq, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use store::{AccountNews, MessageRow, QueueNews, StoreError, StoreResult};
 
@@ -50,10 +50,12 @@ const CELLS: usize = 200_000;
 
 /// What is published after COMMIT.
 pub(crate) enum Effect {
-    /// A message is new or changed.
-    Row(MailboxId, MessageRow),
-    /// A message is gone.
-    Gone(MailboxId, Uid),
+    /// Messages are new.
+    Came(MailboxId, Vec<MessageRow>),
+    /// Messages have these flags and keywords now, with one modseq.
+    Flags(MailboxId, ModSeq, Vec<(Uid, Flags, u64)>),
+    /// Messages are gone.
+    Gone(MailboxId, Vec<Uid>),
     /// Something of the mailbox but its messages changed.
     Mailbox(MailboxId),
     /// URLs into the mailbox are signed with another key, or none.
@@ -389,26 +391,35 @@ impl Truth {
         self.release_bodies(vec![(id, by)])
     }
 
-    /// Takes from each body so many references; the last one frees it.
+    /// Takes from each body so many references, each body once, by id; the last one frees it.
     fn release_bodies(&mut self, bodies: Vec<(u64, u64)>) -> StoreResult<()> {
         self.wrote = true;
         let mut freed = Vec::new();
         {
-            let sql = "UPDATE bodies SET refs = refs - ?2 WHERE id = ?1 AND refs > ?2";
-            let mut release = self.conn.prepare_cached(sql).map_err(db)?;
-            let sql = "DELETE FROM bodies WHERE id = ?1 RETURNING segment, offset, length";
+            let sql = "DELETE FROM bodies WHERE id BETWEEN ?1 AND ?2 AND refs <= ?3 RETURNING segment, offset, length";
             let mut free = self.conn.prepare_cached(sql).map_err(db)?;
-            for (id, by) in bodies {
-                if release.execute([id, by]).map_err(db)? > 0 {
-                    continue;
-                }
+            let sql = "UPDATE bodies SET refs = refs - ?3 WHERE id BETWEEN ?1 AND ?2";
+            let mut release = self.conn.prepare_cached(sql).map_err(db)?;
+            for (run, first, last, by) in body_runs(&bodies) {
                 let place = |row: &rusqlite::Row<'_>| {
                     Ok(Place { segment: row.get(0)?, offset: row.get(1)?, length: row.get(2)? })
                 };
-                freed.extend(free.query_row([id], place).optional().map_err(db)?);
+                let before = freed.len();
+                for place in free.query_map([first, last, by], place).map_err(db)? {
+                    freed.push(place.map_err(db)?);
+                }
+                if freed.len() - before < run {
+                    release.execute([first, last, by]).map_err(db)?;
+                }
             }
         }
         freed.into_iter().try_for_each(|place| self.vacate(place))
+    }
+
+    /// Gives each body so many references more, each body once, by id.
+    fn hold_bodies(&mut self, bodies: &[(u64, u64)]) -> StoreResult<()> {
+        let sql = "UPDATE bodies SET refs = refs + ?3 WHERE id BETWEEN ?1 AND ?2";
+        self.exec_each(sql, body_runs(bodies), |(_, first, last, by)| (first, last, by))
     }
 
     /// No row points to this place any more.
@@ -534,6 +545,13 @@ impl Truth {
     pub(crate) fn account_use(&self, id: AccountId) -> Option<(u64, u64)> {
         self.accounts.get(&id).map(|cell| (cell.used, cell.messages))
     }
+}
+
+/// Ids that follow each other with the same number beside them, as how many there are, the first, the last, and the number:
+/// one statement does for them what it does for one.
+fn body_runs(bodies: &[(u64, u64)]) -> impl Iterator<Item = (usize, u64, u64, u64)> {
+    let runs = bodies.chunk_by(|(a, by), (b, also_by)| a + 1 == *b && by == also_by);
+    runs.filter_map(|run| Some((run.len(), run.first()?.0, run.last()?.0, run.first()?.1)))
 }
 
 /// The keywords of a mailbox, in the order of their numbers.

@@ -254,8 +254,8 @@ impl Effect {
     /// What it is to those who hear of messages.
     pub(crate) fn add_to(&self, news: &mut store::MessageNews) {
         match self {
-            Self::Row(_, row) if row.created == row.modseq => news.arrived = true,
-            Self::Row(..) => news.flags = true,
+            Self::Came(..) => news.arrived = true,
+            Self::Flags(..) => news.flags = true,
             Self::Gone(..) => news.expunged = true,
             _ => {}
         }
@@ -264,9 +264,12 @@ impl Effect {
     /// The mailbox that it is about.
     pub(crate) const fn mailbox(&self) -> Option<mail::MailboxId> {
         match self {
-            Self::Row(id, _) | Self::Gone(id, _) | Self::Mailbox(id) | Self::Rekeyed(id) | Self::Deleted(id) => {
-                Some(*id)
-            }
+            Self::Came(id, _)
+            | Self::Flags(id, ..)
+            | Self::Gone(id, _)
+            | Self::Mailbox(id)
+            | Self::Rekeyed(id)
+            | Self::Deleted(id) => Some(*id),
             Self::Queue(_) | Self::Directory(_) | Self::Account(..) | Self::Granted | Self::BlobGone(_) => None,
         }
     }

@@ -9,8 +9,8 @@ use super::MessageRow;
 pub(super) enum Chunk {
     /// As differences to the least of each column.
     Packed(Packed),
-    /// Rows that are too far apart for that.
-    Whole(Box<[MessageRow]>),
+    /// Rows that are too far apart for that, and how many of them lack \Seen.
+    Whole(Box<[MessageRow]>, u32),
 }
 
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Packed {
     rows: Box<[Row]>,
     /// Of each row; empty where no row has any.
     keywords: Box<[u64]>,
+    /// Rows without \Seen.
+    unseen: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,10 +84,16 @@ impl Packed {
             saved: rows.iter().map(|row| row.saved.millis()).min()?,
         };
         let some = rows.iter().any(|row| row.keywords != 0);
+        // Collected into an Option it would grow by doubling, and keep what it does not need.
+        let mut packed = Vec::with_capacity(rows.len());
+        for row in rows {
+            packed.push(Row::of(row, &least)?);
+        }
         Some(Self {
             least,
-            rows: rows.iter().map(|row| Row::of(row, &least)).collect::<Option<_>>()?,
+            rows: packed.into_boxed_slice(),
             keywords: if some { rows.iter().map(|row| row.keywords).collect() } else { Box::default() },
+            unseen: unseen(rows),
         })
     }
 
@@ -106,22 +114,43 @@ impl Packed {
     }
 }
 
+fn unseen(rows: &[MessageRow]) -> u32 {
+    let count = rows.iter().filter(|row| !row.flags.contains(Flags::SEEN)).count();
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
 impl Chunk {
     pub(super) fn new(rows: &[MessageRow]) -> Self {
-        Packed::of(rows).map_or_else(|| Self::Whole(rows.into()), Self::Packed)
+        Packed::of(rows).map_or_else(|| Self::Whole(rows.into(), unseen(rows)), Self::Packed)
+    }
+
+    /// How many rows lack \Seen.
+    pub(super) const fn unseen(&self) -> u32 {
+        match self {
+            Self::Packed(Packed { unseen, .. }) | Self::Whole(_, unseen) => *unseen,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Packed(packed) => packed.rows.len(),
-            Self::Whole(rows) => rows.len(),
+            Self::Whole(rows, _) => rows.len(),
         }
+    }
+
+    /// What it takes in memory.
+    pub(super) fn octets(&self) -> usize {
+        let rows = match self {
+            Self::Packed(packed) => size_of_val(&*packed.rows) + size_of_val(&*packed.keywords),
+            Self::Whole(rows, _) => size_of_val(&**rows),
+        };
+        size_of::<Self>() + rows
     }
 
     pub(super) fn get(&self, index: usize) -> Option<MessageRow> {
         match self {
             Self::Packed(packed) => packed.get(index),
-            Self::Whole(rows) => rows.get(index).copied(),
+            Self::Whole(rows, _) => rows.get(index).copied(),
         }
     }
 
@@ -129,7 +158,7 @@ impl Chunk {
     pub(super) fn last(&self) -> Uid {
         let last = match self {
             Self::Packed(packed) => packed.rows.last().and_then(|row| Uid::new(row.uid)),
-            Self::Whole(rows) => rows.last().map(|row| row.uid),
+            Self::Whole(rows, _) => rows.last().map(|row| row.uid),
         };
         last.unwrap_or(Uid::FIRST)
     }
@@ -138,7 +167,7 @@ impl Chunk {
     pub(super) fn find(&self, uid: Uid) -> Result<usize, usize> {
         match self {
             Self::Packed(packed) => packed.rows.binary_search_by_key(&uid.get(), |row| row.uid),
-            Self::Whole(rows) => rows.binary_search_by_key(&uid, |row| row.uid),
+            Self::Whole(rows, _) => rows.binary_search_by_key(&uid, |row| row.uid),
         }
     }
 
@@ -184,7 +213,7 @@ mod tests {
         let times =
             [0, (1 << 40) - 1, 1 << 40].map(|late| MessageRow { saved: Timestamp::from_millis(late), ..row(1, 1) });
         assert!(matches!(Chunk::new(&times[..2]), Chunk::Packed(_)));
-        assert!(matches!(Chunk::new(&times), Chunk::Whole(_)));
+        assert!(matches!(Chunk::new(&times), Chunk::Whole(..)));
     }
 
     /// A row takes 36 octets; what its chunk takes beside is less than one for each of 256.

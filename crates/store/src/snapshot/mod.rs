@@ -13,8 +13,9 @@ use std::sync::Arc;
 use chunk::Chunk;
 use mail::{BodyId, Flags, Keyword, MailboxId, ModSeq, ThreadId, Timestamp, Uid, UidValidity};
 
-/// Messages in a chunk at most; few in tests, so that small mailboxes have many.
-const CHUNK: usize = if cfg!(test) { 8 } else { 256 };
+/// Messages in a chunk at most; few in tests, so that small mailboxes have many. So many rows are 10 KiB, a size that
+/// allocators have: with 256 a tenth of each would lie idle.
+const CHUNK: usize = if cfg!(test) { 8 } else { 284 };
 
 /// Chunks in a block at most. A change copies the chunk that it is in and two lists of pointers: with a million
 /// messages some 60 blocks and the 64 chunks of one.
@@ -75,12 +76,16 @@ struct Block {
     /// `starts[i]`: how many rows of the block stand before chunk `i`.
     starts: Vec<u32>,
     len: u32,
+    octets: usize,
+    unseen: u32,
 }
 
 impl Block {
     fn new(chunks: &[Arc<Chunk>]) -> Arc<Self> {
         let (starts, len) = starts(chunks.iter().map(|chunk| chunk.len()));
-        Arc::new(Self { chunks: chunks.to_vec(), starts, len })
+        let octets = chunks.iter().map(|chunk| chunk.octets()).sum();
+        let unseen = chunks.iter().map(|chunk| chunk.unseen()).sum();
+        Arc::new(Self { chunks: chunks.to_vec(), starts, len, octets, unseen })
     }
 
     /// The highest UID.
@@ -106,6 +111,9 @@ fn starts(lengths: impl Iterator<Item = usize>) -> (Vec<u32>, u32) {
 }
 
 impl Snapshot {
+    /// For engines: rows that are kept together; see [`Self::push`].
+    pub const CHUNK: usize = CHUNK;
+
     /// An empty mailbox.
     pub fn empty(mailbox: MailboxId, uid_validity: UidValidity) -> Self {
         Self {
@@ -220,12 +228,46 @@ impl Snapshot {
         })
     }
 
+    /// The index of the first message without \Seen; what is seen before it is passed over many at once.
+    pub fn first_unseen(&self) -> Option<usize> {
+        let (block, start) = self.blocks.iter().zip(&self.starts).find(|(block, _)| block.unseen > 0)?;
+        let (chunk, more) = block.chunks.iter().zip(&block.starts).find(|(chunk, _)| chunk.unseen() > 0)?;
+        let at = chunk.rows(0).position(|row| !row.flags.contains(Flags::SEEN))?;
+        Some((start + more) as usize + at)
+    }
+
+    /// Octets that the rows take in memory, shared ones too.
+    pub fn octets(&self) -> usize {
+        self.blocks.iter().map(|block| block.octets).sum()
+    }
+
+    /// For engines: the snapshot after these messages, ascending, have got these flags and keywords with a change.
+    #[must_use]
+    pub fn with_flags(&self, modseq: ModSeq, flags: &[(Uid, Flags, u64)]) -> Self {
+        let mut changed = Vec::with_capacity(flags.len());
+        let mut rows = self.range(0..0).peekable();
+        for (uid, flags, keywords) in flags {
+            // Messages that follow each other are often changed together.
+            let mut row = rows.next_if(|row| row.uid == *uid);
+            if row.is_none()
+                && let Ok(at) = self.find(*uid)
+            {
+                rows = self.range(at..self.len()).peekable();
+                row = rows.next();
+            }
+            changed.extend(row.map(|row| MessageRow { flags: *flags, keywords: *keywords, modseq, ..row }));
+        }
+        self.apply(&changed, &[])
+    }
+
     /// For engines: puts rows behind the last, by UID; whole chunks at a time make whole chunks.
     pub fn push(&mut self, rows: &[MessageRow]) {
         for chunk in chunks(rows) {
             let len = u32::try_from(chunk.len()).unwrap_or(u32::MAX);
             match self.blocks.last_mut().and_then(Arc::get_mut) {
                 Some(block) if block.chunks.len() < BLOCK => {
+                    block.octets += chunk.octets();
+                    block.unseen += chunk.unseen();
                     block.chunks.push(chunk);
                     block.starts.push(block.len);
                     block.len += len;
@@ -462,12 +504,29 @@ mod tests {
             let changed: Vec<_> = changed.into_values().collect();
             let removed: Vec<_> = removed.into_iter().filter_map(Uid::new).collect();
             snapshot = snapshot.apply(&changed, &removed);
+            let mut flags = Vec::new();
+            for (uid, row) in &mut model {
+                if random(rare) > 1 {
+                    continue;
+                }
+                *row = MessageRow { flags: Flags::SEEN, keywords: modseq, modseq: ModSeq(modseq), ..*row };
+                flags.push((row.uid, row.flags, row.keywords));
+                // One that is not there is passed over.
+                if random(4) == 0 {
+                    flags.push((Uid::new(next_uid + uid).unwrap(), Flags::SEEN, 1));
+                }
+            }
+            flags.sort_unstable_by_key(|(uid, ..)| *uid);
+            snapshot = snapshot.with_flags(ModSeq(modseq), &flags);
+            let rows: usize = snapshot.blocks.iter().flat_map(|block| &block.chunks).map(|chunk| chunk.octets()).sum();
+            assert_eq!(snapshot.octets(), rows);
             assert_eq!(snapshot.iter().collect::<Vec<_>>(), model.values().cloned().collect::<Vec<_>>());
             for (index, (uid, row)) in model.iter().enumerate() {
                 assert_eq!(snapshot.get(index), Some(*row));
                 assert_eq!(snapshot.find(Uid::new(*uid).unwrap()), Ok(index));
             }
             assert_eq!(snapshot.get(model.len()), None);
+            assert_eq!(snapshot.first_unseen(), model.values().position(|row| !row.flags.contains(Flags::SEEN)));
             let mut pushed = Snapshot::empty(MailboxId(1), UidValidity(1));
             let rows: Vec<_> = model.values().cloned().collect();
             rows.chunks(CHUNK).for_each(|chunk| pushed.push(chunk));
