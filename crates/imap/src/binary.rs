@@ -8,7 +8,7 @@ use store::{StoreError, StoreResult};
 use wire::imap::fetch::{Binary, write_part};
 use wire::imap::write;
 
-use crate::fetch::{partial, stream};
+use crate::fetch::{Sending, partial, stream};
 use crate::host::End;
 use crate::io::Io;
 use crate::refusal::Unread;
@@ -111,7 +111,7 @@ pub(crate) async fn part(
     binary: &Binary,
     label: &[u8],
     message: &mut Message<'_>,
-    sent: &mut bool,
+    sending: &mut Sending,
 ) -> Result<Result<(), Unread>, End> {
     let (range, encoding) = match place(&binary.path, message).await {
         Ok(Some(found)) => found,
@@ -130,7 +130,7 @@ pub(crate) async fn part(
     io.out.push(b' ');
     let wanted = partial(binary.partial, 0..len);
     if encoding == Encoding::Identity && !nul {
-        return stream(io, range.start + wanted.start..range.start + wanted.end, message, sent).await;
+        return stream(io, range.start + wanted.start..range.start + wanted.end, message, sending).await;
     }
     if wanted.is_empty() {
         io.out.extend_from_slice(b"\"\"");
@@ -153,7 +153,7 @@ pub(crate) async fn part(
             Err(error) => return Ok(Err(error.into())),
         }
         if at < wanted.end {
-            *sent = true;
+            sending.begun = true;
             io.flush().await?;
         }
     }

@@ -273,6 +273,15 @@ async fn set_seen(
     changed
 }
 
+/// How an answer goes out while it is still being written.
+#[derive(Default)]
+pub(crate) struct Sending {
+    /// Some of it has been sent, so it can't be taken back.
+    pub(crate) begun: bool,
+    /// Behind what is written now nothing can fail.
+    pub(crate) is_sure: bool,
+}
+
 /// One message's answer. The inner error leaves nothing of it in the output.
 async fn one(
     io: &mut Io<'_>,
@@ -284,21 +293,22 @@ async fn one(
     message: &mut Message<'_>,
 ) -> Result<Result<(), Unread>, End> {
     let from = io.out.len();
-    let mut sent = false;
+    let mut sending = Sending::default();
     let enabled = io.enabled;
     View::begin(&mut io.out, n, row.uid, enabled);
     for (place, prepared) in items.iter().enumerate() {
         if place > 0 {
             io.out.push(b' ');
         }
+        sending.is_sure = !items[place + 1..].iter().any(|later| needs_message(later.item));
         let written = match prepared.item {
-            Item::Section(section) => self::section(io, section, &prepared.label, message, &mut sent).await?,
+            Item::Section(section) => self::section(io, section, &prepared.label, message, &mut sending).await?,
             Item::Envelope | Item::Body | Item::BodyStructure => described(&mut io.out, prepared.item, message).await,
             Item::Preview { .. } => preview(message).await.map_err(Unread::Store).map(|text| {
                 io.out.extend_from_slice(b"PREVIEW ");
                 write::string(&mut io.out, text.as_bytes());
             }),
-            Item::Binary(binary) => binary::part(io, binary, &prepared.label, message, &mut sent).await?,
+            Item::Binary(binary) => binary::part(io, binary, &prepared.label, message, &mut sending).await?,
             Item::BinarySize(path) => binary::size(&mut io.out, path, message).await,
             item => {
                 indexed(&mut io.out, view, row, &view.told, item, enabled);
@@ -306,7 +316,7 @@ async fn one(
             }
         };
         if let Err(error) = written {
-            if sent {
+            if sending.begun {
                 // Half of the answer is gone already: the client must not take what follows for the rest.
                 return Err(End::Failed);
             }
@@ -353,7 +363,7 @@ pub(crate) async fn section(
     section: &Section,
     label: &[u8],
     message: &mut Message<'_>,
-    sent: &mut bool,
+    sending: &mut Sending,
 ) -> Result<Result<(), Unread>, End> {
     io.out.extend_from_slice(label);
     io.out.push(b' ');
@@ -368,7 +378,7 @@ pub(crate) async fn section(
             literal(&mut io.out, &picked[place(wanted.start)..place(wanted.end)]);
             Ok(Ok(()))
         }
-        Ok(Place::Range(range)) => stream(io, partial(section.partial, range), message, sent).await,
+        Ok(Place::Range(range)) => stream(io, partial(section.partial, range), message, sending).await,
         Err(error) => Ok(Err(error.into())),
     }
 }
@@ -436,7 +446,7 @@ pub(crate) async fn stream(
     io: &mut Io<'_>,
     range: Range<u64>,
     message: &mut Message<'_>,
-    sent: &mut bool,
+    sending: &mut Sending,
 ) -> Result<Result<(), Unread>, End> {
     if range.is_empty() {
         io.out.extend_from_slice(b"\"\"");
@@ -453,10 +463,11 @@ pub(crate) async fn stream(
             write::literal(&mut io.out, range.end - range.start);
         }
         at += piece.len() as u64;
-        io.out.extend_from_slice(&piece);
-        if at < range.end {
-            *sent = true;
-            io.flush().await?;
+        if at < range.end || (sending.is_sure && io.out.len() + piece.len() >= limits::IMAP_OUTPUT) {
+            sending.begun = true;
+            io.send(&piece).await?;
+        } else {
+            io.out.extend_from_slice(&piece);
         }
     }
     Ok(Ok(()))

@@ -205,6 +205,15 @@ impl<'h> Io<'h> {
         Ok(())
     }
 
+    /// Sends what waits, and these octets behind it, from where they lie.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), End> {
+        if !self.out.is_empty() {
+            self.host.write(&self.out).await?;
+            self.out.clear();
+        }
+        self.host.write(bytes).await
+    }
+
     /// One line that is no command (AUTHENTICATE, IDLE), without its line end; `None`: it is too long, and dropped.
     pub(crate) async fn line(&mut self, most: usize, patience: Patience) -> Result<Option<Vec<u8>>, End> {
         let mut fits = true;

@@ -11,7 +11,7 @@ use wire::imap::write;
 
 use crate::binary;
 use crate::catenate::bad_url_code;
-use crate::fetch::{Place, place, section};
+use crate::fetch::{Place, Sending, place, section};
 use crate::host::End;
 use crate::io::Io;
 use crate::refusal::Unread;
@@ -129,12 +129,12 @@ pub(crate) async fn fetch(
         let mut label = b"* URLFETCH ".to_vec();
         write::string(&mut label, url);
         let from = io.out.len();
-        let mut sent = false;
+        let mut sending = Sending::default();
         let told = match follow(service, Who::Reader(account), io.host.now(), url).await {
             Ok(mut found) if wanted.is_empty() => {
-                section(io, &found.section, &label, &mut found.message, &mut sent).await?
+                section(io, &found.section, &label, &mut found.message, &mut sending).await?
             }
-            Ok(found) => items(io, found, &label, wanted, &mut sent).await?,
+            Ok(found) => items(io, found, &label, wanted, &mut sending).await?,
             Err(Astray::Store(error)) => Err(error.into()),
             Err(Astray::Url(_) | Astray::Elsewhere) => {
                 io.out.extend_from_slice(&label);
@@ -143,7 +143,7 @@ pub(crate) async fn fetch(
             }
         };
         if let Err(error) = told {
-            if sent {
+            if sending.begun {
                 // Half of it is gone already: the client must not take what follows for the rest.
                 return Err(End::Failed);
             }
@@ -168,7 +168,7 @@ async fn items(
     mut found: Found<'_>,
     label: &[u8],
     wanted: &[Wanted],
-    sent: &mut bool,
+    sending: &mut Sending,
 ) -> Result<Result<(), Unread>, End> {
     let Found { message, section: wanted_section } = &mut found;
     match place(wanted_section, message).await {
@@ -185,11 +185,11 @@ async fn items(
         io.out.push(b' ');
         let from = io.out.len();
         let told = match one {
-            Wanted::Body => section(io, wanted_section, b"(BODY", message, sent).await?,
+            Wanted::Body => section(io, wanted_section, b"(BODY", message, sending).await?,
             Wanted::Binary => match as_binary(wanted_section) {
-                Some(part) => binary::part(io, &part, b"(BINARY", message, sent).await?,
+                Some(part) => binary::part(io, &part, b"(BINARY", message, sending).await?,
                 // What is no whole part has no transfer encoding.
-                None => section(io, wanted_section, b"(BINARY", message, sent).await?,
+                None => section(io, wanted_section, b"(BINARY", message, sending).await?,
             },
             Wanted::BodyPartStructure => match message.structure().await {
                 Ok(structure) => {
