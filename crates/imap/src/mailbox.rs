@@ -1,6 +1,6 @@
 //! SELECT, EXAMINE, CREATE, DELETE, RENAME, SUBSCRIBE and STATUS (RFC 3501 §6.3).
 
-use mail::{AccountId, Flags, MailboxId, Rights, limits};
+use mail::{AccountId, MailboxId, Rights, limits};
 use store::{AccountNews, MailboxStatus, SpecialUse, StoreError, StoreResult, canonical_name};
 use wire::imap::mailbox::{Create, Select, StatusItem};
 use wire::imap::reply::{Code, Reply, condition, untagged_ok};
@@ -82,7 +82,7 @@ fn describe(io: &mut Io<'_>, view: &View, name: &str) {
         list::write_name(out, name, names);
     } else {
         write::counted(out, view.recent_count() as u64, "RECENT");
-        if let Some(first) = told.iter().position(|row| !row.flags.contains(Flags::SEEN)) {
+        if let Some(first) = told.first_unseen() {
             untagged_ok(out, "UNSEEN", first as u64 + 1, "The first unseen");
         }
     }

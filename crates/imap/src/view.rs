@@ -141,9 +141,19 @@ impl View {
         self.places(uid, set).into_iter().flat_map(|range| self.told.range(range)).map(|row| row.uid).collect()
     }
 
-    /// Takes rows as told: the caller has said what is new in them. No row is added or removed.
-    pub(crate) fn has_told(&mut self, newest: &Snapshot, rows: &[MessageRow]) {
+    /// Takes rows as told, ascending: the caller has said what is new in them, and which keywords there are. No row is added
+    /// or removed.
+    pub(crate) fn has_told(&mut self, newest: &Arc<Snapshot>, rows: &[MessageRow]) {
         if rows.is_empty() {
+            return;
+        }
+        let mut told = rows.iter();
+        let mut is_told = |uid: Uid| told.find(|row| row.uid >= uid).is_some_and(|row| row.uid == uid);
+        let is_all = newest.rekeyed == self.told.rekeyed
+            && self.told.differences(newest).all(|(old, new)| old.and(new).is_some_and(|row| is_told(row.uid)));
+        if is_all {
+            // Nothing else happened.
+            (self.told, self.complete) = (newest.clone(), newest.highest_modseq);
             return;
         }
         let mut told = self.told.apply(rows, &[]);
