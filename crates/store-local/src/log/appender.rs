@@ -63,6 +63,13 @@ pub(crate) struct Submission {
     pub(crate) job: Box<dyn Job>,
 }
 
+/// A batch up to this size is written with room behind it.
+const SMALL_BATCH: u64 = 16 * 1024;
+
+/// Zeros behind a small batch. What comes next is written over them: a file that grows costs its file system a commit of
+/// its own with each sync, one that is written over does not. Large batches write each octet once.
+static ROOM: [u8; 256 * 1024] = [0; 256 * 1024];
+
 /// The appender's state.
 pub(crate) struct Appender {
     log: Arc<Log>,
@@ -71,13 +78,15 @@ pub(crate) struct Appender {
     active: Option<Arc<Segment>>,
     last: u32,
     end: u64,
+    /// The file's length; what stands behind `end` is to be written over.
+    length: u64,
     poison: Arc<Poison>,
 }
 
 impl Appender {
     /// Goes on at `end` in segment `last` (0: there is none). What stands behind `end` is garbage and cut off.
     pub(crate) fn new(log: Arc<Log>, segment_len: u64, last: u32, end: u64, poison: Arc<Poison>) -> Self {
-        Self { log, segment_len, active: None, last, end, poison }
+        Self { log, segment_len, active: None, last, end, length: end, poison }
     }
 
     /// Until `input` is closed and empty.
@@ -172,7 +181,10 @@ impl Appender {
             places[*index].offset = at;
             at += (frame::HEADER + bytes.len()) as u64;
         }
+        let room = self.room(at);
+        slices.push(IoSlice::new(&ROOM[..room]));
         self.log.disk.write_at(&segment.file, &mut slices, self.end).map_err(|error| Trouble::write(&error))?;
+        self.length = self.length.max(at + room as u64);
         store::failpoint("log.before-sync");
         // A failed sync leaves pages that look clean and are not on the disk: nothing may be built on them.
         let synced = self.log.disk.sync(&segment.file);
@@ -180,6 +192,13 @@ impl Appender {
         store::failpoint("log.after-sync");
         self.end = at;
         Ok(())
+    }
+
+    /// Octets of room to write behind what ends at `at`.
+    fn room(&self, at: u64) -> usize {
+        let is_small = at - self.end <= SMALL_BATCH && at > self.length;
+        let left = usize::try_from(self.segment_len.saturating_sub(at)).unwrap_or(usize::MAX);
+        if is_small { ROOM.len().min(left) } else { 0 }
     }
 
     /// The segment to write to: the last one, while it has room.
@@ -205,13 +224,15 @@ impl Appender {
         self.log.share(&segment);
         self.last += 1;
         self.end = frame::FILE_HEADER as u64;
+        self.length = self.end;
         Ok(self.active.insert(segment).clone())
     }
 
     /// Takes back what a write that failed left behind the end. What was written whole before it in the same
     /// batch stays: nothing points to it.
-    fn cut_back(&self) {
+    fn cut_back(&mut self) {
         let Some(active) = &self.active else { return };
+        self.length = self.end;
         let file = OpenOptions::new().write(true).open(self.log.path(active.number, 0));
         if let Err(error) = file.and_then(|file| file.set_len(self.end)) {
             // The next append writes over it all the same.
