@@ -1,5 +1,5 @@
-"""Client libraries that others build on: IMAPClient and aioimaplib (PyPI), nodemailer and ImapFlow (npm), each version
-as ./test pins it. Comes in: POSTRIDER_CLIENTS, the folder into which ./test has put them."""
+"""Client libraries that others build on: IMAPClient and aioimaplib (PyPI), nodemailer and ImapFlow (npm), async-imap
+(crates.io), each version as ./test pins it. Comes in: POSTRIDER_CLIENTS, the folder into which ./test has put them."""
 
 import asyncio, base64, datetime, email, email.policy, json, os, pathlib, sys, tempfile
 
@@ -114,6 +114,35 @@ def test_aioimaplib_reads_appends_and_idles(net):
     asyncio.run(play())
 
 
+# ---- async-imap
+
+
+def test_async_imap_reads_appends_moves_and_idles(net):
+    me = "bob@red.example"
+    with imap(net.red, me) as reader, tempfile.TemporaryDirectory() as folder:
+        whole = {}
+        for body in BODIES.values():
+            message_id, message = letter(me, me, body)
+            submit(net.red, me, me, message)
+            whole[message_id] = arrives(reader, message_id)
+        new_id, new = letter(me, me, BODIES["utf8"])
+        folder = pathlib.Path(folder)
+        (folder / "append").write_bytes(new)
+        said = run(CLIENTS / "rust/debug/interop", net.red.imap, me, "bob", folder, *whole).stdout.decode()
+        said = dict(line.split(" ", 1) for line in said.splitlines())
+        for number, message in enumerate(whole.values()):
+            assert (folder / str(number)).read_bytes() == message
+        assert (folder / "appended").read_bytes() == new == arrives(reader, new_id)
+        assert "Seen" in said["flags"] and "$Label1" in said["flags"], said
+        assert said["able"] == said["modseq"] == said["heard"] == "true" and said["gone"] == "1", said
+        assert {"INBOX", "Sent", "Archive", "Trash"} <= set(said["folders"].split()), said
+        first, second = list(whole)[:2]
+        moved = find(reader, first, "Archive")
+        assert rb"\Flagged" in reader.uid("FETCH", moved, "(FLAGS)")[1][0]
+        assert arrives(reader, second, "Trash") == whole[second]
+        assert find(reader, first) is None and find(reader, second) is None
+
+
 # ---- nodemailer and ImapFlow
 
 
@@ -165,6 +194,9 @@ def test_imapflow_reads_flags_moves_and_hears(net):
         assert said["special"] == {"Sent": "\\Sent", "Drafts": "\\Drafts", "Junk": "\\Junk", "Trash": "\\Trash",
                                    "Archive": "\\Archive", "INBOX": "\\Inbox"}, said
         assert said["heard"] and base64.b64decode(said["appended"]) == message, said
+        assert "QRESYNC" in said["enabled"], said
+        assert said["changed"] and said["untouched"] and said["vanished"], said
+        assert find(reader, list(whole)[2]) is None
         moved = find(reader, list(whole)[0], "Archive")
         assert rb"\Flagged" in reader.uid("FETCH", moved, "(FLAGS)")[1][0]
         assert find(reader, list(whole)[0]) is None

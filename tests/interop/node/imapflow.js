@@ -1,4 +1,5 @@
-// Reads by ImapFlow: folders, whole messages into files, flags, a move, an append, and IDLE beside a second connection.
+// Reads by ImapFlow: folders, whole messages into files, flags, a move, an append, IDLE beside a second connection, and what
+// changed while it was away.
 // In: the task (JSON). Out: what it saw.
 const fs = require("fs");
 const path = require("path");
@@ -38,7 +39,25 @@ async function main(task) {
   said.heard = await heard;
   await second.mailboxOpen("INBOX");
   said.appended = (await second.fetchOne(uid, { source: true }, { uid: true })).source.toString("base64");
+  // Away for a while: what changed since, and what is gone, by CHANGEDSINCE and VANISHED.
+  const since = client.mailbox.highestModseq;
+  await client.mailboxClose();
+  const uidOf = async (id) => (await second.search({ header: { "message-id": id } }, { uid: true }))[0];
+  const [untouched, changed, gone] = [await uidOf(task.ids[0]), await uidOf(task.ids[1]), await uidOf(task.ids[2])];
+  await second.messageFlagsAdd(changed, ["$Changed"], { uid: true });
+  await second.messageDelete(gone, { uid: true });
   await second.logout();
+  const vanished = [];
+  client.on("expunge", (news) => news.vanished && news.earlier && vanished.push(news.uid));
+  await client.mailboxOpen("INBOX");
+  const since_then = new Map();
+  for await (const message of client.fetch("1:*", { flags: true }, { uid: true, changedSince: since })) {
+    since_then.set(message.uid, message);
+  }
+  said.enabled = [...client.enabled];
+  said.changed = since_then.has(changed) && since_then.get(changed).flags.has("$Changed");
+  said.untouched = !since_then.has(untouched);
+  said.vanished = vanished.includes(gone);
   // After what it hears: with QRESYNC, it does not count messages that moved away, and would hear of one less.
   const [first] = await client.search({ header: { "message-id": task.ids[0] } }, { uid: true });
   await client.messageFlagsAdd(first, ["\\Flagged"], { uid: true });
