@@ -69,7 +69,7 @@ fn dovecot_agrees() {
     let (address, messages) = (dovecot.imap, peers::folder("imap").join("messages"));
     peers::agree(
         "imap",
-        10,
+        15,
         &dovecot.log(),
         |line| canonical(&any_words(line)),
         |transcript: &Transcript| -> Box<dyn Scene> {
