@@ -17,7 +17,7 @@ use crate::listen::{IpNetwork, Service};
 pub struct Settings {
     /// In greetings, EHLO and Received.
     pub hostname: Domain,
-    /// Whether POP3 and IMAP may log in without TLS on loopback. Elsewhere never.
+    /// Whether POP3, IMAP and HTTP may log in without TLS on loopback. Elsewhere never.
     pub plaintext_auth: PlaintextAuth,
     /// Whether SCRAM is offered, on every protocol. Clients prefer it where it is, and fail with an account that keeps
     /// no SCRAM keys; so it is for systems whose accounts all keep them.
@@ -59,7 +59,7 @@ impl Settings {
     }
 }
 
-/// Log-in without TLS on POP3 and IMAP (submission never allows it).
+/// Log-in without TLS on POP3, IMAP and HTTP (submission never allows it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlaintextAuth {
     /// From this very machine.

@@ -58,7 +58,8 @@ impl AppPassword {
                 Ok(())
             }
             Self::List { who: Who { address, server }, json } => {
-                let (found, _) = ask_server::<Vec<AppPasswordView>>(&server.load()?, Request::AppPasswordList { address }).await?;
+                let request = Request::AppPasswordList { address };
+                let (found, _) = ask_server::<Vec<AppPasswordView>>(&server.load()?, request).await?;
                 if json {
                     return print_json(&found);
                 }

@@ -133,7 +133,8 @@ fn configuration(hostname: &Domain) -> String {
          pop3s = [\"[::]:995\"]\n\
          imap = [\"[::]:143\"]\n\
          imaps = [\"[::]:993\"]\n\
-         http = [\"127.0.0.1:8080\"]           # health and metrics\n\n\
+         http = [\"127.0.0.1:8080\"]           # health and metrics\n\
+         https = [\"[::]:443\"]               # log-in for people, settings for mail clients\n\n\
          [tls]                               # self-signed; put your CA's certificate here\n\
          certificate = \"tls/fullchain.pem\"\n\
          key = \"tls/key.pem\"\n"

@@ -26,11 +26,11 @@ section! {
         imap: Vec<SocketAddr> = Vec::new();
         /// IMAP, TLS from the start. Usually port 993.
         imaps: Vec<SocketAddr> = Vec::new();
-        /// Health, metrics and a page for people.
+        /// Health, metrics, settings for mail clients; log-in from this very machine alone (docs/http.md).
         http: Vec<SocketAddr> = Vec::new();
-        /// The same with TLS.
+        /// The same with TLS, and log-in from everywhere. Usually port 443.
         https: Vec<SocketAddr> = Vec::new();
-        /// Whether POP3 and IMAP may log in without TLS: from this very machine, or not even from there.
+        /// Whether POP3, IMAP and HTTP may log in without TLS: from this very machine, or not even from there.
         /// Elsewhere they never may; submission never may at all.
         plaintext_auth: PlaintextAuth = PlaintextAuth::Loopback;
     }

@@ -2,7 +2,7 @@
 //!
 //! A browser sends the cookie with requests from this site's pages alone (`SameSite=Strict`), where "site" is the whole
 //! registered domain; so for a request that changes something it must also say, where it says anything, that it comes
-//! from this very origin (`Sec-Fetch-Site`, `Origin`), and a POST must be of a kind that no form can send. For the last a
+//! from this very origin (`Sec-Fetch-Site`, in old browsers `Origin`), and a POST must be of a kind that no form can send. For the last a
 //! browser asks first (CORS), and here nobody answers that.
 
 use hyper::Method;
@@ -21,15 +21,19 @@ pub(super) fn check(request: &Request) -> Result<(), Problem> {
         return Ok(());
     }
     let foreign = || Problem::forbidden("another site's page can't do this").code("origin");
-    if request.headers().contains_key(SITE) && request.header(SITE) != Some("same-origin") {
-        return Err(foreign());
-    }
-    if request.headers().contains_key(ORIGIN) {
-        let scheme = if request.peer.tls { "https" } else { "http" };
-        let ours = request.authority().map(|authority| format!("{scheme}://{authority}"));
-        if !ours.is_some_and(|ours| request.header(ORIGIN).is_some_and(|origin| origin.eq_ignore_ascii_case(&ours))) {
-            return Err(foreign());
+    // The browser's own word, which no page can set. Under `Referrer-Policy: no-referrer` it may say `Origin: null` beside it.
+    match request.headers().get(SITE) {
+        Some(site) if site == "same-origin" => {}
+        Some(_) => return Err(foreign()),
+        None if request.headers().contains_key(ORIGIN) => {
+            let scheme = if request.peer.tls { "https" } else { "http" };
+            let ours = request.authority().map(|authority| format!("{scheme}://{authority}"));
+            let same = |ours: String| request.header(ORIGIN).is_some_and(|origin| origin.eq_ignore_ascii_case(&ours));
+            if !ours.is_some_and(same) {
+                return Err(foreign());
+            }
         }
+        None => {}
     }
     let json = request.header(CONTENT_TYPE).is_some_and(is_json);
     if request.method() == Method::POST && !json && !request.headers().contains_key(MARK) {

@@ -53,7 +53,7 @@ pub(super) async fn log_in(request: &mut Request) -> Result<Response, Problem> {
 async fn begin(request: &Request, account: &Account, response: &mut Response) -> Result<(), Problem> {
     let agent = request.header(USER_AGENT).unwrap_or_default();
     let secret = request.shared.auth.begin_session(account.id, agent, request.peer.ip).await?;
-    cookie::write(response, request.peer.tls, Some(&secret));
+    cookie::write(request, response, Some(&secret));
     Ok(())
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn log_out(request: &Request, visitor: &Visitor) -> Result<Resp
         end(request, visitor, session.id).await?;
     }
     let mut response = reply::done();
-    cookie::write(&mut response, request.peer.tls, None);
+    cookie::write(request, &mut response, None);
     Ok(response)
 }
 
