@@ -14,6 +14,7 @@ use store::conformance::address;
 use store::{DirectoryEntry, Scopes, Store};
 use testkit::socket::Socket;
 use testkit::transcript::{Enough, Subject};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A server on plain HTTP, on loopback.
 fn serve(world: &mut World) -> (SocketAddr, Arc<Shared>) {
@@ -55,6 +56,36 @@ fn headers_are_bounded() {
     assert!(ask(at, &many(limits::HTTP_HEADERS)).starts_with("HTTP/1.1 200"));
     let refused = ask(at, &many(limits::HTTP_HEADERS + 1));
     assert!(refused.starts_with("HTTP/1.1 431"), "{refused}");
+}
+
+/// In clear and from elsewhere: no metrics, no log-in whatever the host is called, no settings where there is no TLS.
+#[test]
+fn strangers_in_clear_see_what_is_for_all() {
+    let mut world = World::new();
+    let (shared, _) = world.system(false, |_| {});
+    let ask = |method: &str, path: &str| {
+        let (mut client, server) = tokio::io::duplex(64 << 10);
+        let (peer, local) = ("192.0.2.7:1000".parse().unwrap(), "192.0.2.1:80".parse().unwrap());
+        let connection = server::Connection::over(Box::new(server), peer, local, None);
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        world.runtime.block_on(async {
+            tokio::spawn(server::http::serve(connection, shared.clone()));
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut said = String::new();
+            client.read_to_string(&mut said).await.unwrap();
+            said
+        })
+    };
+    assert!(ask("GET", "/healthz").starts_with("HTTP/1.1 200"));
+    let metrics = ask("GET", "/metrics");
+    assert!(metrics.starts_with("HTTP/1.1 403") && metrics.contains("not from your address"), "{metrics}");
+    for (method, path) in [("POST", "/auth/login"), ("GET", "/auth/session"), ("GET", "/auth/sessions")] {
+        let said = ask(method, path);
+        assert!(said.starts_with("HTTP/1.1 403") && said.contains("this is for HTTPS"), "{said}");
+        assert!(!said.contains("strict-transport-security"), "{said}");
+    }
+    let profile = ask("GET", "/mobileconfig?address=alice@red.example");
+    assert!(profile.contains("there is nothing that a mail client could use"), "{profile}");
 }
 
 /// JSON of `HTTP_JSON_LEN` octets, and of one more that was not said beforehand.

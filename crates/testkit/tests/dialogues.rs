@@ -68,11 +68,11 @@ const NOT_IN_A_DIALOGUE: &[(&str, &str)] = &[
     // HTTP: time has to pass, a header or a count is long, the store fails, the client is elsewhere, there is no listener.
     ("the body came too slowly", "crates/server/src/http/request.rs"),
     ("the header is too long", "crates/server/tests/http_limits.rs"),
-    ("too many log-ins failed, try again later", "crates/server/tests/http_limits.rs"),
+    ("too many log-ins failed, try again later", "crates/server/src/http/problem.rs"),
     ("the server can't do this now, try again later", "crates/server/src/http/problem.rs"),
-    ("not from your address", "crates/server/src/http/pages.rs"),
+    ("not from your address", "crates/server/tests/http_limits.rs"),
     ("this server has no domain", "crates/server/src/http/autoconfig.rs"),
-    ("there is nothing that a mail client could use", "crates/server/src/http/autoconfig.rs"),
+    ("there is nothing that a mail client could use", "crates/server/tests/http_limits.rs"),
     // Only a fault of the program makes it say so.
     ("the code is missing", "crates/server/src/http/second_factor.rs"),
     // Two lines in the source, told line by line in small-commands.txt.

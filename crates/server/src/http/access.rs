@@ -47,7 +47,7 @@ impl Access {
             }
             Some((scheme, both)) if scheme.eq_ignore_ascii_case("basic") => {
                 // A browser that was once asked sends it by itself.
-                origin::check(request)?;
+                origin::is_ours(request)?;
                 basic(request, both.trim(), self.scope()).await?
             }
             Some(_) => return Err(Problem::log_in(request, "log in with Basic or Bearer, or with a session's cookie")),

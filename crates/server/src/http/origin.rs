@@ -15,8 +15,20 @@ use super::request::{Request, is_json};
 const MARK: HeaderName = HeaderName::from_static("postrider-request");
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses what another site's page might have sent.
+/// Refuses what another site's page might have sent, with the cookie that the browser has for us.
 pub(super) fn check(request: &Request) -> Result<(), Problem> {
+    is_ours(request)?;
+    let json = request.header(CONTENT_TYPE).is_some_and(is_json);
+    if request.method() == Method::POST && !json && !request.headers().contains_key(MARK) {
+        let detail = "a POST must be application/json, or have the field Postrider-Request";
+        return Err(Problem::forbidden(detail).code("origin"));
+    }
+    Ok(())
+}
+
+/// Refuses what says that it comes from another site's page. Enough for Basic, which hardly any browser knows for us, and
+/// programs send with bodies of any kind.
+pub(super) fn is_ours(request: &Request) -> Result<(), Problem> {
     if [Method::GET, Method::HEAD].contains(request.method()) {
         return Ok(());
     }
@@ -34,11 +46,6 @@ pub(super) fn check(request: &Request) -> Result<(), Problem> {
             }
         }
         None => {}
-    }
-    let json = request.header(CONTENT_TYPE).is_some_and(is_json);
-    if request.method() == Method::POST && !json && !request.headers().contains_key(MARK) {
-        let detail = "a POST must be application/json, or have the field Postrider-Request";
-        return Err(Problem::forbidden(detail).code("origin"));
     }
     Ok(())
 }

@@ -116,3 +116,40 @@ impl From<StoreError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn shown(problem: Problem) -> (u16, hyper::HeaderMap, String) {
+        let (head, body) = problem.into_response().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        (head.status.as_u16(), head.headers, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_the_store_says_is_told_as_far_as_it_helps() {
+        let internal = "disk sda1 is gone";
+        for (error, status, words) in [
+            (StoreError::NotFound("x".into()), 404, "there is no such page"),
+            (StoreError::Exists("a second factor".into()), 409, "a second factor exists already"),
+            (StoreError::Limit("APP_PASSWORDS_PER_ACCOUNT"), 409, "over the limit APP_PASSWORDS_PER_ACCOUNT"),
+            (StoreError::DiskFull, 507, "too little free disk space"),
+            (StoreError::Busy, 503, "the server can't do this now, try again later"),
+            (StoreError::Poisoned(internal.into()), 503, "the server can't do this now, try again later"),
+        ] {
+            let (told, headers, body) = shown(error.into()).await;
+            assert_eq!((told, body.contains(words), body.contains(internal)), (status, true, false), "{body}");
+            assert_eq!(headers[CONTENT_TYPE], "application/problem+json");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_to_wait_is_told_how_long() {
+        let (status, headers, body) = shown(Problem::wait(Duration::from_secs(900))).await;
+        assert_eq!((status, headers[RETRY_AFTER].to_str().unwrap()), (429, "900"));
+        assert!(body.contains("too many log-ins failed, try again later"), "{body}");
+    }
+}
