@@ -317,6 +317,40 @@ limits! {
     /// Free space below which nothing is accepted (452); deleting still works.
     DISK_RESERVE: usize = 256 * MIB;
 
+    // JMAP.
+    /// Octets of an API request (RFC 8620 §2: maxSizeRequest).
+    JMAP_REQUEST_LEN: usize = 10 * MIB;
+    /// Octets of a response, about; of a call whose answer does not fit the error is told.
+    JMAP_RESPONSE_LEN: usize = 64 * MIB;
+    /// Method calls of one request (RFC 8620 §2: maxCallsInRequest).
+    JMAP_CALLS: usize = 64;
+    /// Levels of arrays and objects in a request.
+    JMAP_DEPTH: usize = 64;
+    /// Objects that one call asks for (RFC 8620 §2: maxObjectsInGet).
+    JMAP_OBJECTS_IN_GET: usize = 1_000;
+    /// Objects that one call makes, changes and destroys together (RFC 8620 §2: maxObjectsInSet).
+    JMAP_OBJECTS_IN_SET: usize = 1_000;
+    /// Requests of one user at once (RFC 8620 §2: maxConcurrentRequests).
+    JMAP_REQUESTS_AT_ONCE: usize = 8;
+    /// Uploads of one user at once (RFC 8620 §2: maxConcurrentUpload).
+    JMAP_UPLOADS_AT_ONCE: usize = 4;
+    /// Ids in one answer of a query.
+    JMAP_QUERY: usize = 10_000;
+    /// Conditions and operators of a filter: each is tried on every message.
+    JMAP_FILTER_CONDITIONS: usize = 100;
+    /// Properties to sort by.
+    JMAP_COMPARATORS: usize = 10;
+    /// Properties of a message, or of its parts, that one call asks for.
+    JMAP_PROPERTIES: usize = 100;
+    /// Accounts whose messages are held ready, 16 octets for each message.
+    JMAP_ACCOUNTS: usize = 100;
+    /// Mailboxes of one message (RFC 8621 §1.3.1: maxMailboxesPerEmail).
+    JMAP_MAILBOXES_PER_EMAIL: usize = 100;
+    /// Parts of a message that is composed.
+    JMAP_PARTS: usize = 200;
+    /// Pieces that a blob is put together of (RFC 9404 §3.1: maxDataSources).
+    JMAP_DATA_SOURCES: usize = 64;
+
     // Queue and relay.
     /// A message that can't be delivered for so long is returned (RFC 5321 §4.5.4.1: 4–5 days).
     QUEUE_LIFETIME: Duration = Duration::from_secs(5 * 86_400);

@@ -134,20 +134,28 @@ impl Attachment {
     }
 }
 
-/// The text's header fields and body: as it is where 7bit can carry it, else quoted-printable.
+/// The text's header fields and body.
 fn write_text(out: &mut impl Write, text: &str) -> io::Result<()> {
+    let (encoding, text) = encoded_text(text);
+    write!(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}")
+}
+
+/// A text with lines ended by CRLF, and its transfer encoding: as it is where 7bit can carry it, else quoted-printable.
+pub fn encoded_text(text: &str) -> (&'static str, String) {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     // RFC 5322 §2.1.1 wants lines of at most 78 characters and forbids over 998.
     let plain = |line: &str| line.len() <= 900 && line.bytes().all(|b| b == b'\t' || (b' '..0x7f).contains(&b));
     let as_it_is = !text.contains("--=_") && text.lines().all(plain);
-    let encoding = if as_it_is { "7bit" } else { "quoted-printable" };
-    write!(out, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n")?;
+    let mut out = String::with_capacity(text.len());
     for line in text.lines() {
-        let line = if as_it_is { line.to_owned() } else { quoted_printable(line.as_bytes()) };
-        out.write_all(line.as_bytes())?;
-        out.write_all(b"\r\n")?;
+        if as_it_is {
+            out.push_str(line);
+        } else {
+            out.push_str(&quoted_printable(line.as_bytes()));
+        }
+        out.push_str("\r\n");
     }
-    Ok(())
+    (if as_it_is { "7bit" } else { "quoted-printable" }, out)
 }
 
 /// One line as quoted-printable, soft line breaks included (RFC 2045 §6.7).
@@ -181,18 +189,20 @@ fn write_people(out: &mut impl Write, field: &str, people: &[Person]) -> io::Res
         } else {
             out.write_all(b",\r\n ")?
         }
-        let address = one_line(&person.address);
-        if person.name.trim().is_empty() {
-            out.write_all(address.as_bytes())?;
-        } else {
-            write!(out, "{} <{address}>", phrase(person.name.trim()))?;
-        }
+        out.write_all(mailbox(person).as_bytes())?;
     }
     if people.is_empty() { Ok(()) } else { out.write_all(b"\r\n") }
 }
 
+/// A person as an address list has him (RFC 5322 §3.4 `mailbox`).
+pub fn mailbox(person: &Person) -> String {
+    let address = one_line(&person.address);
+    let name = person.name.trim();
+    if name.is_empty() { address } else { format!("{} <{address}>", phrase(name)) }
+}
+
 /// A display name: atoms, a quoted string, or encoded words (RFC 5322 §3.2.5, RFC 2047 §5).
-fn phrase(name: &str) -> String {
+pub fn phrase(name: &str) -> String {
     let name = one_line(name);
     let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
     if !name.is_ascii() || name.contains("=?") || name.len() > 60 {
@@ -205,7 +215,7 @@ fn phrase(name: &str) -> String {
 }
 
 /// An unstructured value, folded; as encoded words where it is not ASCII. `used` columns of the line are taken.
-fn unstructured(value: &str, used: usize) -> String {
+pub fn unstructured(value: &str, used: usize) -> String {
     let value = one_line(value);
     if !value.is_ascii() || value.contains("=?") || value.split(' ').any(|word| word.len() > 900) {
         return encoded_words(&value);
@@ -246,7 +256,7 @@ fn encoded_words(text: &str) -> String {
 }
 
 /// A parameter, on lines of its own: quoted, or by RFC 2231 where it is not ASCII or long.
-fn parameter(name: &str, value: &str) -> String {
+pub fn parameter(name: &str, value: &str) -> String {
     if value.is_ascii() && value.len() <= 60 {
         return format!("\r\n {name}=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""));
     }

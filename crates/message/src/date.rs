@@ -86,8 +86,37 @@ pub fn parse_imap_day(text: &[u8]) -> Option<Day> {
     valid_day(number(year)?, month_number(month)?, number(day)?)
 }
 
+/// `Tue, 24 Nov 2026 02:05:10 +0100` (RFC 5322 §3.3), in the zone given.
+pub fn rfc5322_at(date: DateTime) -> String {
+    let (local, zone) = in_zone(date);
+    let utc = rfc5322(local);
+    format!("{}{}", utc.strip_suffix("+0000").unwrap_or(&utc), zone.replace(':', ""))
+}
+
+/// `2026-11-24T02:05:10+01:00` (RFC 3339 §5.6), in the zone given; UTC is `Z`.
+pub fn rfc3339(date: DateTime) -> String {
+    let (local, zone) = in_zone(date);
+    let secs = clamp(local.secs());
+    let Day { year, month, day } = day_of(secs);
+    let (hour, minute, second) = clock(secs);
+    let zone = if date.offset == 0 { "Z" } else { &zone };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{zone}")
+}
+
+/// What the clock shows there, and the zone as `+01:00`.
+fn in_zone(DateTime { timestamp, offset }: DateTime) -> (Timestamp, String) {
+    let local = Timestamp::from_secs(timestamp.secs().saturating_add(i64::from(offset) * 60));
+    let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs());
+    (local, format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60))
+}
+
 /// RFC 3339 §5.6 `date-time`, as URLs of IMAP have it: `2026-11-24T01:05:10Z`, with a fraction that is passed over.
 pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
+    parse_rfc3339_at(text).map(|date| date.timestamp)
+}
+
+/// The same, with the zone in which it was written.
+pub fn parse_rfc3339_at(text: &str) -> Option<DateTime> {
     let (day, time) = text.split_once(['T', 't'])?;
     let (year, month, day) = split_hyphens(day).filter(|(y, m, d)| (y.len(), m.len(), d.len()) == (4, 2, 2))?;
     let month = u8::try_from(number(month)?).ok().filter(|month| (1..=12).contains(month))?;
@@ -102,7 +131,7 @@ pub fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     let is_fraction = !fraction.is_empty() && fraction.bytes().all(|b| b.is_ascii_digit());
     let is_clock = matches!(clock.as_bytes(), [_, _, b':', _, _, b':', _, _]);
     let secs = parse_clock(clock).filter(|_| is_fraction && is_clock)?;
-    Some(date_time(day, secs, offset).timestamp)
+    Some(date_time(day, secs, offset))
 }
 
 /// A Date field's value, leniently: comments, a missing weekday, two-digit years, named zones (RFC 5322 §4.3),
@@ -337,10 +366,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn written_dates_read_back(secs in -62_167_219_200i64..253_402_300_799) {
+        fn written_dates_read_back(secs in -62_167_219_200i64..253_402_300_799, offset in -1439i16..1440) {
             let moment = Timestamp::from_secs(secs);
             prop_assert_eq!(parse_imap(imap(moment).as_bytes()).map(|d| d.timestamp), Some(moment));
             prop_assert_eq!(parse(rfc5322(moment).as_bytes()).map(|d| d.timestamp), Some(moment));
+            let date = DateTime { timestamp: moment, offset };
+            if (-62_167_000_000..253_402_000_000).contains(&secs) {
+                prop_assert_eq!(parse(rfc5322_at(date).as_bytes()), Some(date));
+                prop_assert_eq!(parse_rfc3339_at(&rfc3339(date)), Some(date));
+            }
         }
 
         #[test]

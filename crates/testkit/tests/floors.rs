@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// Crates by floor. Two stand beside the house, and nothing in it imports them: `testkit`, for tests only, on
 /// nothing of ours; `bench`, which measures.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("mail", 0),
     ("message", 1),
     ("wire", 1),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("reading", 3),
     ("pop3", 4),
     ("imap", 4),
+    ("jmap", 4),
     ("mua", 4),
     ("server", 5),
     ("smallnet", 5),

@@ -1,0 +1,281 @@
+//! The Emails of an account: which messages of its mailboxes share their octets, and so are one Email.
+//!
+//! Beside the snapshots, which all protocols share, it holds 16 octets for each message, in the order of the octets' ids. From
+//! one look at the account to the next only what differs is put in and taken out.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+use mail::{BodyId, Flags, MailboxId, ThreadId, Timestamp, Uid};
+use store::{MessageRow, Snapshot};
+
+use crate::counts::Counts;
+
+/// Where a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    body: u64,
+    /// Which of the mailboxes.
+    mailbox: u32,
+    uid: Uid,
+}
+
+/// See above.
+pub(crate) struct Index {
+    /// By id.
+    boxes: Vec<(MailboxId, Arc<Snapshot>)>,
+    /// Ascending.
+    places: Vec<Place>,
+    /// Conversations that are not their only message's: conversation and message, ascending.
+    threads: Vec<(u64, u64)>,
+    counts: Vec<OnceLock<Counts>>,
+}
+
+/// Messages that share their octets.
+#[derive(Clone)]
+pub(crate) struct Email<'i> {
+    index: &'i Index,
+    places: &'i [Place],
+}
+
+/// RFC 8621 §4.1.1: what is marked \Deleted in IMAP is not there.
+fn is_visible(row: &MessageRow) -> bool {
+    !row.flags.contains(Flags::DELETED)
+}
+
+impl Index {
+    /// Of these mailboxes; `last` is an earlier one of the same account, as far as there is one.
+    pub(crate) fn after(last: Option<Arc<Self>>, mut boxes: Vec<(MailboxId, Arc<Snapshot>)>) -> Arc<Self> {
+        boxes.sort_unstable_by_key(|(id, _)| *id);
+        let Some(last) = last else { return Arc::new(Self::of(boxes)) };
+        if !last.boxes.iter().map(|(id, _)| id).eq(boxes.iter().map(|(id, _)| id)) {
+            return Arc::new(Self::of(boxes));
+        }
+        if last.boxes.iter().zip(&boxes).all(|((_, old), (_, new))| Arc::ptr_eq(old, new)) {
+            return last;
+        }
+        last.with(&boxes).map_or_else(|| Arc::new(Self::of(boxes)), Arc::new)
+    }
+
+    fn of(boxes: Vec<(MailboxId, Arc<Snapshot>)>) -> Self {
+        let (mut places, mut threads) = (Vec::new(), Vec::new());
+        for (mailbox, (_, snapshot)) in (0..).zip(&boxes) {
+            for row in snapshot.iter().filter(is_visible) {
+                places.push(Place { body: row.body.0, mailbox, uid: row.uid });
+                if row.thread.0 != row.body.0 {
+                    threads.push((row.thread.0, row.body.0));
+                }
+            }
+        }
+        places.sort_unstable();
+        threads.sort_unstable();
+        threads.dedup();
+        let counts = boxes.iter().map(|_| OnceLock::new()).collect();
+        Self { boxes, places, threads, counts }
+    }
+
+    /// The same mailboxes with other messages; `None`: it is better made anew.
+    fn with(&self, boxes: &[(MailboxId, Arc<Snapshot>)]) -> Option<Self> {
+        let (mut come, mut gone) = (Vec::new(), Vec::new());
+        for (mailbox, ((_, old), (_, new))) in (0..).zip(self.boxes.iter().zip(boxes)) {
+            for (before, after) in old.differences(new) {
+                let place = |row: MessageRow| Place { body: row.body.0, mailbox, uid: row.uid };
+                let rows = [before, after].into_iter().flatten();
+                if rows.into_iter().any(|row| row.thread.0 != row.body.0) {
+                    return None;
+                }
+                let (before, after) = (before.filter(is_visible).map(place), after.filter(is_visible).map(place));
+                if before != after {
+                    gone.extend(before);
+                    come.extend(after);
+                }
+            }
+        }
+        come.sort_unstable();
+        gone.sort_unstable();
+        let mut places = Vec::with_capacity(self.places.len() + come.len());
+        let mut come = come.into_iter().peekable();
+        for place in &self.places {
+            while let Some(earlier) = come.next_if(|new| new < place) {
+                places.push(earlier);
+            }
+            if gone.binary_search(place).is_err() {
+                places.push(*place);
+            }
+        }
+        places.extend(come);
+        let mut next = Self { boxes: boxes.to_vec(), places, threads: self.threads.clone(), counts: Vec::new() };
+        // What was counted of a mailbox holds where it and what it has in common with others is the same.
+        let several = next.shared_mailboxes();
+        let counts = (0..).zip(self.boxes.iter().zip(boxes)).map(|(mailbox, ((_, old), (_, new)))| {
+            let same = Arc::ptr_eq(old, new) && !several.contains(&mailbox) && next.threads.is_empty();
+            let known = self.counts.get(mailbox as usize).and_then(OnceLock::get).filter(|_| same);
+            known.map_or_else(OnceLock::new, |known| OnceLock::from(*known))
+        });
+        next.counts = counts.collect();
+        Some(next)
+    }
+
+    /// Mailboxes with Emails that other mailboxes have too.
+    fn shared_mailboxes(&self) -> BTreeSet<u32> {
+        let several = self.places.chunk_by(|a, b| a.body == b.body).filter(|places| places.len() > 1);
+        several.flatten().map(|place| place.mailbox).collect()
+    }
+
+    /// The mailboxes, by id.
+    pub(crate) fn boxes(&self) -> &[(MailboxId, Arc<Snapshot>)] {
+        &self.boxes
+    }
+
+    /// Which of the mailboxes has this id.
+    pub(crate) fn place_of(&self, mailbox: MailboxId) -> Option<u32> {
+        let at = self.boxes.binary_search_by_key(&mailbox, |(id, _)| *id).ok()?;
+        u32::try_from(at).ok()
+    }
+
+    /// All Emails, by id.
+    pub(crate) fn emails(&self) -> impl Iterator<Item = Email<'_>> {
+        self.places.chunk_by(|a, b| a.body == b.body).map(|places| Email { index: self, places })
+    }
+
+    pub(crate) fn email(&self, body: BodyId) -> Option<Email<'_>> {
+        let from = self.places.partition_point(|place| place.body < body.0);
+        let len = self.places[from..].iter().take_while(|place| place.body == body.0).count();
+        (len > 0).then(|| Email { index: self, places: &self.places[from..from + len] })
+    }
+
+    /// The Emails of a conversation, oldest first (RFC 8621 §3).
+    pub(crate) fn thread(&self, thread: ThreadId) -> Vec<Email<'_>> {
+        let from = self.threads.partition_point(|(id, _)| *id < thread.0);
+        let others = self.threads[from..].iter().take_while(|(id, _)| *id == thread.0).map(|(_, body)| *body);
+        let bodies = std::iter::once(thread.0).chain(others);
+        let mut emails: Vec<Email<'_>> = bodies.filter_map(|body| self.email(BodyId(body))).collect();
+        emails.retain(|email| email.thread() == thread);
+        emails.sort_by_key(|email| (email.received_at(), email.id()));
+        emails
+    }
+
+    /// Which octets messages of a mailbox have, with their rows: those that are visible.
+    pub(crate) fn rows(&self, mailbox: u32) -> impl Iterator<Item = MessageRow> {
+        self.boxes.get(mailbox as usize).into_iter().flat_map(|(_, snapshot)| snapshot.iter()).filter(is_visible)
+    }
+
+    /// Counts of a mailbox.
+    pub(crate) fn counts(&self, mailbox: u32) -> Counts {
+        let counted = self.counts.get(mailbox as usize);
+        counted.map_or_else(Counts::default, |counts| *counts.get_or_init(|| Counts::of(self, mailbox)))
+    }
+}
+
+impl<'i> Email<'i> {
+    pub(crate) fn id(&self) -> BodyId {
+        BodyId(self.places.first().map_or(0, |place| place.body))
+    }
+
+    /// Its messages: which mailbox, and the row.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, MessageRow)> + use<'i> {
+        let boxes = &self.index.boxes;
+        let row = |place: &Place| {
+            let (_, snapshot) = boxes.get(place.mailbox as usize)?;
+            Some((place.mailbox, snapshot.by_uid(place.uid)?))
+        };
+        self.places.iter().filter_map(row)
+    }
+
+    /// The message that stands for all: they have the same octets, date and conversation.
+    pub(crate) fn row(&self) -> Option<(u32, MessageRow)> {
+        self.rows().next()
+    }
+
+    /// Where to read it.
+    pub(crate) fn place(&self) -> Option<(MailboxId, Uid)> {
+        let place = self.places.first()?;
+        self.index.boxes.get(place.mailbox as usize).map(|(id, _)| (*id, place.uid))
+    }
+
+    /// Whether it is several messages.
+    pub(crate) const fn is_several(&self) -> bool {
+        self.places.len() > 1
+    }
+
+    /// The mailboxes that have it, each once.
+    pub(crate) fn mailboxes(&self) -> impl Iterator<Item = (u32, MailboxId)> + use<'i> {
+        let index = self.index;
+        let places = self.places.chunk_by(|a, b| a.mailbox == b.mailbox).filter_map(|places| places.first());
+        places.filter_map(move |place| Some((place.mailbox, index.boxes.get(place.mailbox as usize)?.0)))
+    }
+
+    pub(crate) fn is_in(&self, mailbox: u32) -> bool {
+        self.places.iter().any(|place| place.mailbox == mailbox)
+    }
+
+    pub(crate) fn thread(&self) -> ThreadId {
+        ThreadId(self.row().map_or(0, |(_, row)| row.thread.0))
+    }
+
+    pub(crate) fn received_at(&self) -> Timestamp {
+        self.row().map(|(_, row)| row.internal_date).unwrap_or_default()
+    }
+
+    pub(crate) fn size(&self) -> u32 {
+        self.row().map_or(0, |(_, row)| row.size)
+    }
+
+    /// Its system flags: \Seen where all messages have it, others where one has.
+    pub(crate) fn flags(&self) -> Flags {
+        let all = self.rows().map(|(_, row)| row.flags);
+        let (any, every) = all.fold((Flags::NONE, Flags::ALL), |(any, every), flags| {
+            (any.with(flags), every.without(Flags::ALL.without(flags)))
+        });
+        if every.contains(Flags::SEEN) { any } else { any.without(Flags::SEEN) }
+    }
+
+    /// Neither read nor a draft (RFC 8621 §2).
+    pub(crate) fn is_unread(&self) -> bool {
+        !self.flags().contains(Flags::SEEN) && !self.flags().contains(Flags::DRAFT)
+    }
+
+    /// Its keywords as JMAP has them, in small letters.
+    pub(crate) fn keywords(&self) -> BTreeSet<String> {
+        let flags = self.flags();
+        let system = SYSTEM.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| (*name).to_owned());
+        let own = self.rows().flat_map(|(mailbox, row)| {
+            let names = self.index.boxes.get(mailbox as usize).map(|(_, snapshot)| snapshot.keywords_of(&row));
+            names.into_iter().flatten().map(|keyword| keyword.as_str().to_ascii_lowercase()).collect::<Vec<_>>()
+        });
+        system.chain(own).collect()
+    }
+}
+
+/// RFC 8621 §4.1.1: four of IMAP's flags, with another first character.
+pub(crate) const SYSTEM: [(Flags, &str); 4] =
+    [(Flags::DRAFT, "$draft"), (Flags::SEEN, "$seen"), (Flags::FLAGGED, "$flagged"), (Flags::ANSWERED, "$answered")];
+
+/// A keyword made ready to be looked for in all mailboxes.
+pub(crate) enum Keyword {
+    System(Flags),
+    /// Its bit in each mailbox.
+    Own(Vec<u64>),
+}
+
+impl Keyword {
+    pub(crate) fn new(index: &Index, name: &str) -> Self {
+        if let Some((flag, _)) = SYSTEM.iter().find(|(_, system)| system.eq_ignore_ascii_case(name)) {
+            return Self::System(*flag);
+        }
+        let bit = |(_, snapshot): &(MailboxId, Arc<Snapshot>)| {
+            let at = snapshot.keywords.iter().position(|keyword| keyword.as_str().eq_ignore_ascii_case(name));
+            at.map_or(0, |at| 1 << at)
+        };
+        Self::Own(index.boxes.iter().map(bit).collect())
+    }
+
+    pub(crate) fn is_of(&self, email: &Email<'_>) -> bool {
+        match self {
+            Self::System(flag) => email.flags().contains(*flag),
+            Self::Own(bits) => {
+                email.rows().any(|(mailbox, row)| bits.get(mailbox as usize).is_some_and(|bit| row.keywords & bit != 0))
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What is offered: capabilities and methods, in one table.
+
+use serde_json::Value;
+
+use crate::args::Args;
+use crate::error::{Answer, MethodError};
+use crate::request::Context;
+use crate::{email, mailbox, thread};
+
+/// RFC 8620
+pub(crate) const CORE: &str = "urn:ietf:params:jmap:core";
+/// RFC 8621
+pub(crate) const MAIL: &str = "urn:ietf:params:jmap:mail";
+/// RFC 9404
+pub(crate) const BLOB: &str = "urn:ietf:params:jmap:blob";
+/// RFC 9425
+pub(crate) const QUOTA: &str = "urn:ietf:params:jmap:quota";
+
+/// What a request may use.
+pub(crate) const CAPABILITIES: [&str; 4] = [CORE, MAIL, BLOB, QUOTA];
+
+/// Each method, and the capability that brings it.
+pub(crate) const METHODS: &[(&str, &str)] = &[
+    ("Core/echo", CORE),
+    ("Mailbox/get", MAIL),
+    ("Mailbox/changes", MAIL),
+    ("Mailbox/query", MAIL),
+    ("Mailbox/queryChanges", MAIL),
+    ("Mailbox/set", MAIL),
+    ("Thread/get", MAIL),
+    ("Thread/changes", MAIL),
+    ("Email/get", MAIL),
+    ("Email/changes", MAIL),
+    ("Email/query", MAIL),
+    ("Email/queryChanges", MAIL),
+    ("Email/set", MAIL),
+    ("Email/copy", MAIL),
+    ("Email/import", MAIL),
+    ("Email/parse", MAIL),
+];
+
+/// Calls a method.
+pub(crate) async fn dispatch(context: &mut Context<'_>, name: &str, args: Args) -> Answer {
+    // RFC 8620 §3.6.2: also where its capability is not among those that the request uses.
+    let known = METHODS.iter().find(|(method, _)| *method == name);
+    if known.is_none_or(|(_, capability)| !context.using.iter().any(|used| used == capability)) {
+        return Err(MethodError::new("unknownMethod"));
+    }
+    match name {
+        // RFC 8620 §4
+        "Core/echo" => Ok(Value::Object(args.into_members())),
+        "Mailbox/get" => mailbox::get::get(context, args).await,
+        "Mailbox/changes" => mailbox::changes::changes(context, args).await,
+        "Mailbox/query" => mailbox::query::query(context, args).await,
+        "Mailbox/queryChanges" => mailbox::query::query_changes(context, args).await,
+        "Mailbox/set" => mailbox::set::set(context, args).await,
+        "Thread/get" => thread::get(context, args).await,
+        "Thread/changes" => thread::changes(context, args).await,
+        "Email/get" => email::get::get(context, args).await,
+        "Email/changes" => email::changes::changes(context, args).await,
+        "Email/query" => email::query::query(context, args).await,
+        "Email/queryChanges" => email::query::query_changes(context, args).await,
+        "Email/set" => email::set::set(context, args).await,
+        "Email/copy" => email::copy::copy(context, args).await,
+        "Email/import" => email::import::import(context, args).await,
+        "Email/parse" => email::parse::parse(context, args).await,
+        _ => Err(MethodError::new("unknownMethod")),
+    }
+}

@@ -1,0 +1,131 @@
+//! What all requests share, and how one is led.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mail::{AccountId, Address, Timestamp, limits};
+use message::structure::Structure;
+use reading::cache::Cache;
+use reading::facts::Facts;
+use store::Store;
+
+use crate::account::Kept;
+
+/// JMAP on a store.
+pub struct Server {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) structures: Cache<Structure>,
+    pub(crate) facts: Cache<Facts>,
+    pub(crate) kept: Kept,
+    pub(crate) requests: AtOnce,
+    pub(crate) uploads: AtOnce,
+}
+
+/// Who asks: somebody whom the caller has authenticated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The account.
+    pub account: AccountId,
+    /// Its log-in name.
+    pub address: Address,
+}
+
+/// When, and with what randomness: of 128 bits that nobody else is given, the Message-IDs of what is composed are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Now.
+    pub now: Timestamp,
+    /// Random bits.
+    pub random: u128,
+}
+
+/// What is sent back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP's status.
+    pub status: u16,
+    /// Of the body.
+    pub content_type: &'static str,
+    /// The octets.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// There is nothing at that place, or not for that user.
+    pub(crate) const fn not_found() -> Self {
+        Self { status: 404, content_type: "text/plain", body: Vec::new() }
+    }
+
+    /// It can't be done now.
+    pub(crate) const fn unavailable() -> Self {
+        Self { status: 503, content_type: "text/plain", body: Vec::new() }
+    }
+}
+
+impl Server {
+    /// On a store.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            structures: Cache::new(limits::IMAP_STRUCTURES),
+            facts: Cache::new(limits::IMAP_FACTS),
+            kept: Kept::default(),
+            requests: AtOnce::default(),
+            uploads: AtOnce::default(),
+        }
+    }
+}
+
+/// How much of something each user has under way.
+#[derive(Default)]
+pub(crate) struct AtOnce(Mutex<HashMap<AccountId, usize>>);
+
+/// One of them; dropping it ends it.
+pub(crate) struct Turn<'s> {
+    all: &'s AtOnce,
+    user: AccountId,
+}
+
+impl AtOnce {
+    /// One more, unless there are `most` already.
+    pub(crate) fn begin(&self, user: AccountId, most: usize) -> Option<Turn<'_>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = all.entry(user).or_default();
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Turn { all: self, user })
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = all.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                all.remove(&self.user);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `JMAP_REQUESTS_AT_ONCE`, `JMAP_UPLOADS_AT_ONCE`: so many of one user, and one more; others are not concerned.
+    #[test]
+    fn turns_are_bounded() {
+        for most in [limits::JMAP_REQUESTS_AT_ONCE, limits::JMAP_UPLOADS_AT_ONCE] {
+            let all = AtOnce::default();
+            let mut turns: Vec<_> = (0..most).map(|_| all.begin(AccountId(1), most).unwrap()).collect();
+            assert!(all.begin(AccountId(1), most).is_none() && all.begin(AccountId(2), most).is_some());
+            turns.pop();
+            assert!(all.begin(AccountId(1), most).is_some());
+            turns.clear();
+            assert!(all.0.lock().unwrap().is_empty());
+        }
+    }
+}
