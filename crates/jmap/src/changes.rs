@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use mail::{BodyId, Flags, ModSeq, ThreadId};
+use mail::{BodyId, Flags, MailboxId, ModSeq, ThreadId, Uid};
 use serde_json::{Value, json};
 use store::Departed;
 
@@ -61,6 +61,12 @@ impl Since {
         Ok(Self { account, departed, since })
     }
 
+    /// When \Deleted was last taken from a message since.
+    fn restored(&self, mailbox: MailboxId, uid: Uid) -> Option<ModSeq> {
+        let of = self.departed.restored.iter().filter(|(other, at, _)| (*other, *at) == (mailbox, uid));
+        of.map(|(.., modseq)| *modseq).max()
+    }
+
     /// Changes of Emails, and the conversations that they are in.
     pub(crate) fn emails(&self) -> Vec<(Change, ThreadId)> {
         let index = &self.account.index;
@@ -70,28 +76,31 @@ impl Since {
                 let touched = touched.entry(row.body).or_insert_with(|| Touched::new(row.thread));
                 touched.latest = touched.latest.max(row.modseq);
                 // What is marked \Deleted now was perhaps seen before.
-                touched.was |= row.flags.contains(Flags::DELETED) && row.created <= self.since;
+                touched.perhaps |= row.flags.contains(Flags::DELETED) && row.created <= self.since;
             }
         }
         for gone in &self.departed.messages {
             let touched = touched.entry(gone.body).or_insert_with(|| Touched::new(gone.thread));
             touched.latest = touched.latest.max(gone.modseq);
-            touched.came_at(gone.created, self.since);
+            match self.restored(gone.mailbox, gone.uid) {
+                None if gone.flags.contains(Flags::DELETED) => touched.perhaps |= gone.created <= self.since,
+                restored => touched.came_at(restored.unwrap_or(gone.created), self.since),
+            }
         }
         let mut changes = Vec::with_capacity(touched.len());
         for (body, mut touched) in touched {
             let email = index.email(body);
             for (mailbox, row) in email.iter().flat_map(|email| email.rows()) {
-                let id = index.boxes().get(mailbox as usize).map(|(id, _)| *id);
-                let restored =
-                    self.departed.restored.iter().filter(|(mailbox, uid, _)| Some(*mailbox) == id && *uid == row.uid);
-                let restored = restored.map(|(.., at)| *at).max();
+                let mailbox = index.boxes().get(mailbox as usize).map(|(id, _)| *id);
+                let restored = mailbox.and_then(|mailbox| self.restored(mailbox, row.uid));
                 touched.came_at(restored.unwrap_or(row.created), self.since);
             }
             let (kind, at) = match (touched.was, email.is_some()) {
                 (true, true) => (Kind::Updated, touched.latest),
                 (false, true) => (Kind::Created, touched.first.unwrap_or(touched.latest)),
                 (true, false) => (Kind::Destroyed, touched.latest),
+                // Who did not know it loses nothing.
+                (false, false) if touched.perhaps => (Kind::Destroyed, touched.latest),
                 // RFC 8620 §5.2: what came and went since is left out.
                 (false, false) => continue,
             };
@@ -160,6 +169,8 @@ struct Touched {
     thread: ThreadId,
     /// It was there.
     was: bool,
+    /// It was there, but perhaps marked \Deleted. Who knows it takes it for new once more, which does no harm.
+    perhaps: bool,
     /// When the first of its messages came since.
     first: Option<ModSeq>,
     latest: ModSeq,
@@ -167,7 +178,7 @@ struct Touched {
 
 impl Touched {
     const fn new(thread: ThreadId) -> Self {
-        Self { thread, was: false, first: None, latest: ModSeq(0) }
+        Self { thread, was: false, perhaps: false, first: None, latest: ModSeq(0) }
     }
 
     fn came_at(&mut self, at: ModSeq, since: ModSeq) {

@@ -30,13 +30,16 @@ mod mailbox;
 mod method;
 mod problem;
 mod query;
+mod quota;
 mod reference;
 mod request;
 mod server;
 mod session;
 mod set;
+mod snippet;
 mod thread;
 
 pub use blob::Download;
+pub use method::METHODS;
 pub use server::{Moment, Reply, Server, User};
 pub use session::Urls;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::args::Args;
 use crate::error::{Answer, MethodError};
 use crate::request::Context;
-use crate::{email, mailbox, thread};
+use crate::{blob, email, mailbox, quota, snippet, thread};
 
 /// RFC 8620
 pub(crate) const CORE: &str = "urn:ietf:params:jmap:core";
@@ -20,7 +20,7 @@ pub(crate) const QUOTA: &str = "urn:ietf:params:jmap:quota";
 pub(crate) const CAPABILITIES: [&str; 4] = [CORE, MAIL, BLOB, QUOTA];
 
 /// Each method, and the capability that brings it.
-pub(crate) const METHODS: &[(&str, &str)] = &[
+pub const METHODS: &[(&str, &str)] = &[
     ("Core/echo", CORE),
     ("Mailbox/get", MAIL),
     ("Mailbox/changes", MAIL),
@@ -37,6 +37,15 @@ pub(crate) const METHODS: &[(&str, &str)] = &[
     ("Email/copy", MAIL),
     ("Email/import", MAIL),
     ("Email/parse", MAIL),
+    ("SearchSnippet/get", MAIL),
+    ("Blob/copy", CORE),
+    ("Blob/get", BLOB),
+    ("Blob/lookup", BLOB),
+    ("Blob/upload", BLOB),
+    ("Quota/get", QUOTA),
+    ("Quota/changes", QUOTA),
+    ("Quota/query", QUOTA),
+    ("Quota/queryChanges", QUOTA),
 ];
 
 /// Calls a method.
@@ -64,6 +73,15 @@ pub(crate) async fn dispatch(context: &mut Context<'_>, name: &str, args: Args) 
         "Email/copy" => email::copy::copy(context, args).await,
         "Email/import" => email::import::import(context, args).await,
         "Email/parse" => email::parse::parse(context, args).await,
+        "SearchSnippet/get" => snippet::get(context, args).await,
+        "Blob/copy" => blob::copy::copy(context, args).await,
+        "Blob/get" => blob::get::get(context, args).await,
+        "Blob/lookup" => blob::lookup::lookup(context, args).await,
+        "Blob/upload" => blob::uploads::upload(context, args).await,
+        "Quota/get" => quota::get(context, args).await,
+        "Quota/changes" => quota::changes(context, args).await,
+        "Quota/query" => quota::query(context, args).await,
+        "Quota/queryChanges" => quota::query_changes(context, args).await,
         _ => Err(MethodError::new("unknownMethod")),
     }
 }

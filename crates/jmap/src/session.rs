@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use store::StoreResult;
 
-use crate::ids;
 use crate::method::{BLOB, CORE, MAIL, QUOTA};
 use crate::server::{Server, User};
+use crate::{blob, ids};
 
 /// Where the other resources are: absolute, or relative to the session object's own URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,8 +135,8 @@ fn account_capabilities(is_own: bool) -> Value {
         BLOB: {
             "maxSizeBlobSet": limits::MESSAGE_SIZE,
             "maxDataSources": limits::JMAP_DATA_SOURCES,
-            "supportedTypeNames": ["Mailbox", "Thread", "Email"],
-            "supportedDigestAlgorithms": ["sha", "sha-256"],
+            "supportedTypeNames": blob::lookup::TYPES,
+            "supportedDigestAlgorithms": blob::get::DIGESTS,
         },
         CORE: {},
     });

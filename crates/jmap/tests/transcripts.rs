@@ -15,6 +15,7 @@ use std::path::Path;
 
 use jmap::Moment;
 use serde_json::Value;
+use store::Store;
 use world::{NOW, World};
 
 /// Lines joined with those that go on with them.
@@ -172,6 +173,10 @@ fn transcripts() {
         let world = World::new();
         if !text.contains("\n# empty\n") {
             world.fill(&folder.join("messages"));
+        }
+        if let Some(quota) = text.lines().find_map(|line| line.strip_prefix("# quota ")) {
+            let set = world.store.set_quota(world.account(), quota.parse().ok());
+            world.runtime.block_on(set).unwrap().into_inner();
         }
         let mut dialogue = Dialogue {
             world: &world,

@@ -1,7 +1,7 @@
 //! What an account has and what went from it, for clients that hold a copy of all of it and were away (RFC 8620 §5.2), and
 //! changes of messages that are one change to them.
 
-use mail::{BodyId, MailboxId, ModSeq, ThreadId, Uid};
+use mail::{BodyId, Flags, MailboxId, ModSeq, ThreadId, Uid};
 
 use crate::{FlagChange, SpecialUse};
 
@@ -64,6 +64,8 @@ pub struct DepartedMessage {
     pub created: ModSeq,
     /// The modseq with which it went.
     pub modseq: ModSeq,
+    /// Its system flags when it went.
+    pub flags: Flags,
 }
 
 /// A part of a change of messages. All messages named must be there.

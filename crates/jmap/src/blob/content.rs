@@ -39,6 +39,18 @@ impl Content {
         self.is_plain().then_some(self.range.end - self.range.start)
     }
 
+    /// How many octets it has.
+    pub(crate) async fn size(&self) -> StoreResult<u64> {
+        if let Some(size) = self.known_size() {
+            return Ok(size);
+        }
+        let (mut pieces, mut size) = (self.pieces(), 0);
+        while let Some(piece) = pieces.next().await? {
+            size += piece.len() as u64;
+        }
+        Ok(size)
+    }
+
     /// All octets: no more than what is stored has.
     pub(crate) async fn read(&self) -> StoreResult<Bytes> {
         let (mut pieces, mut all) = (self.pieces(), Vec::new());

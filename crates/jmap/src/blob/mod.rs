@@ -4,8 +4,12 @@
 //! content of that part, decoded, and another one behind it a part of the message that this part is.
 
 mod content;
+pub(crate) mod copy;
 mod download;
+pub(crate) mod get;
+pub(crate) mod lookup;
 mod upload;
+pub(crate) mod uploads;
 
 pub(crate) use content::{Content, Octets};
 pub use download::Download;
@@ -13,6 +17,7 @@ pub use download::Download;
 use std::sync::Arc;
 
 use mail::BodyId;
+use message::structure::Kind;
 use message::transfer::Encoding;
 use reading::body::Message;
 use store::{Body, StoreResult};
@@ -66,10 +71,12 @@ impl Server {
     pub(crate) async fn blob(&self, user: &User, account: &Account, id: &str) -> StoreResult<Option<Content>> {
         let Some(id) = BlobId::parse(id) else { return Ok(None) };
         let Some(body) = self.source(user, account, id.source).await? else { return Ok(None) };
-        let mut content = Content::whole(body);
+        let (mut content, mut is_message) = (Content::whole(body), true);
         for part in id.path {
-            let Some(inner) = self.part(content, part).await? else { return Ok(None) };
-            content = inner;
+            // Only what is a message has parts.
+            let inner = if is_message { self.part(content, part).await? } else { None };
+            let Some(inner) = inner else { return Ok(None) };
+            (content, is_message) = inner;
         }
         Ok(Some(content))
     }
@@ -88,15 +95,16 @@ impl Server {
         }
     }
 
-    /// The content of a part of a message.
-    async fn part(&self, message: Content, number: u32) -> StoreResult<Option<Content>> {
+    /// The content of a part of a message, and whether it is a message itself.
+    async fn part(&self, message: Content, number: u32) -> StoreResult<Option<(Content, bool)>> {
         let body = match message.as_body() {
             Some(body) => body,
             None => Octets::body(message.read().await?),
         };
         let structure = Message::passing(&self.structures, body.clone()).structure().await?;
-        let part = structure.part(number);
-        Ok(part.map(|part| Content { body, range: part.body.clone(), encoding: Encoding::of(&part.encoding) }))
+        let Some(part) = structure.part(number) else { return Ok(None) };
+        let content = Content { body, range: part.body.clone(), encoding: Encoding::of(&part.encoding) };
+        Ok(Some((content, matches!(part.kind, Kind::Message(_)))))
     }
 }
 

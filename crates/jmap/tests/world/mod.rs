@@ -30,6 +30,11 @@ pub const USING: [&str; 4] = [
     "urn:ietf:params:jmap:quota",
 ];
 
+/// Now, and always the same randomness.
+pub fn moment() -> Moment {
+    Moment { now: NOW, random: 7 }
+}
+
 /// A mail store with Alice (A1), Bob (A2) and Carol (A3) in it.
 pub struct World {
     pub store: Arc<LocalStore>,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mail::{AccountId, BodyId, MailboxId, ModSeq, ThreadId};
+use mail::{AccountId, BodyId, Flags, MailboxId, ModSeq, ThreadId};
 use rusqlite::{Connection, params};
 use store::{Departed, DepartedMessage, SORT_ORDER_ENTRY, StoreError, StoreResult, Survey, Surveyed};
 
@@ -41,7 +41,7 @@ pub(crate) fn survey(conn: &Connection, account: AccountId) -> StoreResult<Surve
 
 pub(crate) fn departed(conn: &Connection, account: AccountId, since: ModSeq) -> StoreResult<Option<Departed>> {
     let values = params![account.0, since.0];
-    let sql = "SELECT e.mailbox, e.uid, e.body, e.thread, e.created, e.modseq FROM mailbox_history h
+    let sql = "SELECT e.mailbox, e.uid, e.body, e.thread, e.created, e.modseq, e.flags FROM mailbox_history h
                JOIN expunged e ON e.mailbox = h.mailbox WHERE h.account = ?1 AND e.modseq > ?2";
     let messages = all(conn, sql, values, |row| {
         let (body, thread, created): (Option<u64>, Option<u64>, Option<u64>) =
@@ -54,6 +54,7 @@ pub(crate) fn departed(conn: &Connection, account: AccountId, since: ModSeq) -> 
             thread: ThreadId(thread),
             created: ModSeq(created),
             modseq: ModSeq(get(row, 5)?),
+            flags: Flags::from_bits(get::<Option<u8>>(row, 6)?.unwrap_or_default()),
         }))
     })?;
     // A store of format 6 did not note what it was that went.

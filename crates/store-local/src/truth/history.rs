@@ -58,8 +58,10 @@ impl Truth {
 
     /// The account goes, and what was noted of it and kept for it.
     pub(super) fn drop_history(&mut self, account: AccountId) -> StoreResult<()> {
-        let sql = "DELETE FROM expunged WHERE mailbox IN (SELECT mailbox FROM mailbox_history WHERE account = ?1)";
-        self.exec(sql, [account.0])?;
+        for table in ["expunged", "restored"] {
+            let of_account = "mailbox IN (SELECT mailbox FROM mailbox_history WHERE account = ?1)";
+            self.exec(&format!("DELETE FROM {table} WHERE {of_account}"), [account.0])?;
+        }
         self.exec("DELETE FROM mailbox_history WHERE account = ?1", [account.0])?;
         let uploads = self.all("SELECT body FROM uploads WHERE account = ?1", [account.0], |row| row.get(0))?;
         self.drop_uploads(uploads)

@@ -277,10 +277,10 @@ impl Truth {
         self.release_bodies(bodies)?;
         // The account's order of changes goes on above what the mailbox had.
         let modseq = self.note_removal(owner, id)?;
-        let sql = "INSERT INTO expunged(mailbox, modseq, uid, body, thread, created)
-                   SELECT mailbox, ?2, uid, body, thread, created FROM messages WHERE mailbox = ?1";
+        let sql = "INSERT INTO expunged(mailbox, modseq, uid, body, thread, created, flags)
+                   SELECT mailbox, ?2, uid, body, thread, created, flags FROM messages WHERE mailbox = ?1";
         self.exec(sql, params![id.0, modseq.0])?;
-        for table in ["messages", "keywords", "restored", "url_keys"] {
+        for table in ["messages", "keywords", "url_keys"] {
             self.exec(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [id.0])?;
         }
         self.drop_annotations(owner, id)?;

@@ -281,8 +281,8 @@ impl Truth {
         let modseq = self.next_modseq(mailbox)?;
         let gone: Vec<_> = rows.iter().map(|row| row.uid).collect();
         let runs = runs(gone.iter().copied());
-        let sql = "INSERT INTO expunged(mailbox, modseq, uid, body, thread, created)
-                   SELECT mailbox, ?4, uid, body, thread, created FROM messages
+        let sql = "INSERT INTO expunged(mailbox, modseq, uid, body, thread, created, flags)
+                   SELECT mailbox, ?4, uid, body, thread, created, flags FROM messages
                    WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";
         self.exec_each(sql, runs.clone(), |(first, last)| (mailbox.0, first, last, modseq.0))?;
         let sql = "DELETE FROM messages WHERE mailbox = ?1 AND uid BETWEEN ?2 AND ?3";

@@ -144,6 +144,8 @@ const STEPS: &[&str] = &[
      CREATE TABLE totp(
        account INTEGER PRIMARY KEY, secret BLOB NOT NULL, confirmed INTEGER NOT NULL, last_step INTEGER NOT NULL);
      CREATE TABLE recovery_codes(account INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(account, hash)) WITHOUT ROWID;",
+    // To 9. Whether a message that was expunged was marked \Deleted: JMAP does not show such (RFC 8621 §4.1.1).
+    "ALTER TABLE expunged ADD COLUMN flags INTEGER;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.
