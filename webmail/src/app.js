@@ -1,0 +1,199 @@
+// The app after the log-in: wires store, panes, keys and push together, and knows what is open. It is the one that the
+// panes tell what the reader wants; how it is done is in the modules that it calls.
+
+import { byId, iconButton, set, show } from './dom.js';
+import { t } from './texts.js';
+import { Store } from './store.js';
+import { Folders, folderName } from './folders.js';
+import { ListPane } from './listpane.js';
+import { Actions } from './actions.js';
+import { notice, sure } from './notice.js';
+import { Keys } from './keys.js';
+import { logOut } from './session.js';
+
+export class App {
+  constructor(jmap) {
+    this.jmap = jmap;
+    this.store = new Store(jmap);
+    this.actions = new Actions(this.store, notice);
+    this.folder = null;
+  }
+
+  async start() {
+    show(byId('app'), true);
+    this.folders = new Folders(this.store, { open: (id) => this.go({ folder: id }), drop: (id) => this.moveTo(this.dragging ?? [], id) });
+    this.list = new ListPane(this);
+    this.keys = new Keys(this);
+    this.drawTools();
+    byId('show-folders').addEventListener('click', () => this.toggleFolders());
+    window.addEventListener('hashchange', () => this.route());
+    await Promise.all([this.store.loadMailboxes(), this.store.loadIdentities()]);
+    this.route();
+  }
+
+  drawTools() {
+    byId('list-head-tools').replaceChildren(
+      iconButton('check', t('selectAll'), () => this.list.selectAll()),
+      iconButton('refresh', t('refresh'), () => this.sync()),
+    );
+    byId('top-tools').replaceChildren(iconButton('out', t('logout'), () => this.leave()));
+  }
+
+  toggleFolders(open = !document.body.classList.contains('folders-open')) {
+    document.body.classList.toggle('folders-open', open);
+    set(byId('show-folders'), { 'aria-expanded': String(open) });
+    if (open) byId('folder-list').querySelector('[aria-current]')?.focus();
+  }
+
+  // -- where we are: `#/folder/ID`, `#/folder/ID/THREAD`, `#/search/WORDS`, `#/search/WORDS/THREAD`
+
+  go({ folder, search, thread }, replace = false) {
+    const place = search !== undefined ? ['search', search] : ['folder', folder];
+    if (thread) place.push(thread);
+    const hash = `#/${place.map(encodeURIComponent).join('/')}`;
+    if (replace) history.replaceState(null, '', hash);
+    else if (location.hash !== hash) location.hash = hash;
+    if (replace) this.route();
+  }
+
+  route() {
+    const [kind, value, thread] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+    this.toggleFolders(false);
+    if (kind === 'search' && value) this.showSearch(value);
+    else {
+      const folder = this.store.mailboxes.get(value) ?? this.store.byRole('inbox') ?? [...this.store.mailboxes.values()][0];
+      if (folder) this.showFolder(folder);
+    }
+    document.body.classList.toggle('reading', Boolean(thread));
+    if (thread) this.showThread(thread);
+    else this.closeThread();
+  }
+
+  showFolder(box) {
+    if (this.folder === box.id && this.place === 'folder') return;
+    Object.assign(this, { folder: box.id, place: 'folder', words: '' });
+    byId('search').value = '';
+    this.folders.choose(box.id);
+    this.list.show({ inMailbox: box.id }, { title: folderName(box), outgoing: ['sent', 'drafts'].includes(box.role), folder: box.id });
+  }
+
+  showSearch() {}
+
+  openMessage(email) {
+    this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined, thread: email.threadId });
+  }
+
+  showThread() {}
+
+  closeThread() {}
+
+  // -- what happens to messages
+
+  /** The buttons for the messages behind `rows()`. */
+  tools(rows) {
+    const role = this.store.mailboxes.get(this.folder)?.role;
+    return [
+      iconButton('archive', t('doArchive'), () => this.archive(rows()), { 'data-key': 'e' }),
+      iconButton('trash', role === 'trash' ? t('doDestroy') : t('doDelete'), () => this.trash(rows()), { 'data-key': '#' }),
+      role === 'junk' ? iconButton('inbox', t('doNotJunk'), () => this.notJunk(rows())) : iconButton('junk', t('doJunk'), () => this.junk(rows()), { 'data-key': '!' }),
+      iconButton('unread', t('doUnread'), () => this.toggleRead(rows())),
+      iconButton('star', t('doFlag'), () => this.toggleFlag(rows())),
+    ];
+  }
+
+  messages(rows) {
+    return this.list.messages(rows);
+  }
+
+  async attempt(promise) {
+    try {
+      await promise;
+    } catch (error) {
+      this.failed(error);
+      this.list.view?.reload();
+    }
+  }
+
+  /** All of a row's messages that are in this folder go to another. */
+  async moveTo(rows, to, keywords) {
+    const ids = this.messages(rows);
+    if (!ids.length || !to || (to === this.folder && this.place === 'folder')) return;
+    this.advance(rows);
+    const done = this.actions.move(ids, this.place === 'folder' ? this.folder : null, to, keywords);
+    if (this.place === 'folder') this.list.remove(rows);
+    await this.attempt(done);
+    this.sync();
+  }
+
+  /** What is open leaves: the next one is at the cursor; the reader closes. */
+  advance(rows) {
+    const open = this.list.openThread;
+    if (open && rows.some((id) => this.store.emails.get(id)?.threadId === open)) {
+      this.list.openThread = null;
+      this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined });
+    }
+  }
+
+  withRole(role) {
+    const box = this.store.byRole(role);
+    if (!box) notice(t('noFolder', { folder: t(role) }));
+    return box?.id;
+  }
+
+  archive(rows = this.list.rows()) {
+    return this.moveTo(rows, this.withRole('archive'));
+  }
+
+  junk(rows = this.list.rows()) {
+    return this.moveTo(rows, this.withRole('junk'), { $junk: true, $notjunk: null });
+  }
+
+  notJunk(rows = this.list.rows()) {
+    return this.moveTo(rows, this.withRole('inbox'), { $junk: null, $notjunk: true });
+  }
+
+  async trash(rows = this.list.rows()) {
+    const role = this.place === 'folder' && this.store.mailboxes.get(this.folder)?.role;
+    if (role !== 'trash') return this.moveTo(rows, this.withRole('trash'));
+    const ids = this.messages(rows);
+    if (!ids.length || !(await sure(t('doDestroy'), t('sureDestroy', { n: ids.length }), t('doDestroy')))) return undefined;
+    this.advance(rows);
+    const done = this.actions.destroy(ids);
+    this.list.remove(rows);
+    await this.attempt(done);
+    return this.sync();
+  }
+
+  async flag(rows, keyword, on) {
+    await this.attempt(this.actions.flag(this.messages(rows), keyword, on));
+    this.sync();
+  }
+
+  toggleFlag(rows = this.list.rows()) {
+    const on = !this.messages(rows).some((id) => this.store.emails.get(id)?.keywords.$flagged);
+    // Of a thread, the newest carries the flag.
+    return this.attempt(this.actions.flag(on ? rows : this.messages(rows), '$flagged', on)).then(() => this.sync());
+  }
+
+  toggleRead(rows = this.list.rows()) {
+    const seen = this.messages(rows).some((id) => !this.store.emails.get(id)?.keywords.$seen);
+    return this.flag(rows, '$seen', seen);
+  }
+
+  // -- the rest
+
+  sync() {
+    return this.store.sync().catch((error) => this.failed(error));
+  }
+
+  failed(error) {
+    if (error.kind === 'login') location.reload();
+    else notice(error.kind === 'network' ? t('noNetwork') : t('failed', { detail: error.message }));
+  }
+
+  async leave() {
+    await logOut();
+    location.hash = '';
+    location.reload();
+  }
+}

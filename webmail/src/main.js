@@ -1,0 +1,39 @@
+// The page's beginning: language, colours, log-in; then the app. What happens in the app is in app.js.
+
+import { byId, icon, show } from './dom.js';
+import { speak, t } from './texts.js';
+import { chosen, showColours } from './choices.js';
+import { logIn, resume } from './session.js';
+import { App } from './app.js';
+
+/** Fills in the texts and drawings that the HTML names. */
+function label(root) {
+  for (const node of root.querySelectorAll('[data-text]')) node.textContent = t(node.dataset.text);
+  for (const node of root.querySelectorAll('[data-label]')) {
+    node.setAttribute('aria-label', t(node.dataset.label));
+    if (node.tagName === 'BUTTON') node.title = t(node.dataset.label);
+  }
+  for (const node of root.querySelectorAll('[data-placeholder]')) node.placeholder = t(node.dataset.placeholder);
+  for (const node of root.querySelectorAll('[data-icon]')) node.replaceChildren(icon(node.dataset.icon));
+}
+
+async function begin() {
+  speak(chosen('language'));
+  showColours();
+  label(document);
+  document.title = t('app');
+  let jmap = null;
+  try {
+    jmap = await resume();
+  } catch {
+    // No network: what was kept for this, if anything was.
+  }
+  if (!jmap) {
+    show(byId('login-page'), true);
+    jmap = await logIn();
+  }
+  show(byId('login-page'), false);
+  await new App(jmap).start();
+}
+
+begin();

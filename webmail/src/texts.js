@@ -1,0 +1,94 @@
+// All texts of the page, by language. To translate it: copy `en`, name it by its language tag, translate the right
+// sides. `{name}` is put in; a text with `one` and `other` depends on a number. It formats dates and sizes, too.
+
+const en = {
+  app: 'Postrider', login: 'Log in', logout: 'Log out', address: 'Address', password: 'Password', code: 'Code from your app', loginTitle: 'Log in to your mail',
+  loginFailed: 'Address or password is wrong.', loginCode: 'Enter the code that your app shows.', noNetwork: 'The server can\'t be reached.', loginOther: 'Log-in failed: {detail}',
+  folders: 'Folders', messages: 'Messages', message: 'Message', skipList: 'Skip to the messages', compose: 'Write', searchMail: 'Search mail', search: 'Search',
+  clearSearch: 'Clear the search', showFolders: 'Show folders', back: 'Back', more: 'More', close: 'Close', cancel: 'Cancel', ok: 'OK', save: 'Save', undo: 'Undo',
+  inbox: 'Inbox', drafts: 'Drafts', sent: 'Sent', archive: 'Archive', junk: 'Junk', trash: 'Trash', important: 'Important', flagged: 'Flagged', all: 'All mail',
+  unreadCount: { one: '{n} unread', other: '{n} unread' }, messageCount: { one: '{n} message', other: '{n} messages' }, conversations: { one: '{n} conversation', other: '{n} conversations' },
+  emptyFolder: 'Nothing in here.', emptySearch: 'Nothing found.', nothingOpen: 'Choose a message to read it.', loading: 'Loading …', noSubject: '(no subject)', noSender: '(no sender)',
+  unread: 'unread', attachment: 'attachment', starred: 'flagged', selected: { one: '{n} selected', other: '{n} selected' }, selectAll: 'Select all that are loaded', selectNone: 'Select none', select: 'Select',
+  to: 'To', cc: 'Cc', bcc: 'Bcc', from: 'From', subject: 'Subject', toMe: 'to {names}', draft: 'Draft', me: 'me',
+  settings: 'Settings', keys: 'Keys', theme: 'Colours', themeAuto: 'Like the system', themeLight: 'Light', themeDark: 'Dark', language: 'Language', account: 'Account',
+  offline: 'No connection. What you have read before can be read.', online: 'Connected again.', failed: 'That didn\'t work: {detail}', refresh: 'Look for new mail',
+  movedTo: { one: '{n} message moved to {folder}', other: '{n} messages moved to {folder}' }, destroyed: { one: '{n} message deleted for good', other: '{n} messages deleted for good' },
+  doArchive: 'Archive', doDelete: 'Delete', doDestroy: 'Delete for good', doJunk: 'Junk', doNotJunk: 'Not junk', doUnread: 'Read or unread', doFlag: 'Flag', doMove: 'Move to …', selection: 'Selected messages',
+  sureDestroy: { one: 'This message will be gone for good.', other: 'These {n} messages will be gone for good.' }, noFolder: 'There is no folder for {folder}.',
+  reply: 'Reply', replyAll: 'Reply to all', forward: 'Forward', searchHelp: 'from: to: subject: has:attachment before: after: in: is:unread narrow the search',
+  keyNext: 'Next', keyPrevious: 'Previous', keyOpen: 'Open', keyBack: 'Back to the list', keySelect: 'Select', keySelectAll: 'Select all that are loaded', keySelectNone: 'Select none', keyJunk: 'Junk or not junk',
+  keyNextInThread: 'Next in the conversation', keyPreviousInThread: 'Previous in the conversation', keyGoInbox: 'Go to the inbox', keyGoDrafts: 'Go to drafts', keyGoSent: 'Go to sent', keyGoArchive: 'Go to the archive',
+  keyGoJunk: 'Go to junk', keyGoTrash: 'Go to trash', keyGoFolders: 'Go to the folders', keyGoList: 'Go to the messages',
+};
+
+const de = {
+  app: 'Postrider', login: 'Anmelden', logout: 'Abmelden', address: 'Adresse', password: 'Passwort', code: 'Code aus Ihrer App', loginTitle: 'Bei Ihrer Post anmelden',
+  loginFailed: 'Adresse oder Passwort ist falsch.', loginCode: 'Geben Sie den Code ein, den Ihre App zeigt.', noNetwork: 'Der Server ist nicht zu erreichen.', loginOther: 'Anmelden ging nicht: {detail}',
+  folders: 'Ordner', messages: 'Nachrichten', message: 'Nachricht', skipList: 'Zu den Nachrichten springen', compose: 'Schreiben', searchMail: 'Post durchsuchen', search: 'Suche',
+  clearSearch: 'Suche leeren', showFolders: 'Ordner zeigen', back: 'Zurück', more: 'Mehr', close: 'Schließen', cancel: 'Abbrechen', ok: 'OK', save: 'Speichern', undo: 'Rückgängig',
+  inbox: 'Posteingang', drafts: 'Entwürfe', sent: 'Gesendet', archive: 'Archiv', junk: 'Spam', trash: 'Papierkorb', important: 'Wichtig', flagged: 'Markiert', all: 'Alle Post',
+  unreadCount: { one: '{n} ungelesen', other: '{n} ungelesen' }, messageCount: { one: '{n} Nachricht', other: '{n} Nachrichten' }, conversations: { one: '{n} Unterhaltung', other: '{n} Unterhaltungen' },
+  emptyFolder: 'Hier ist nichts.', emptySearch: 'Nichts gefunden.', nothingOpen: 'Wählen Sie eine Nachricht zum Lesen.', loading: 'Lädt …', noSubject: '(kein Betreff)', noSender: '(kein Absender)',
+  unread: 'ungelesen', attachment: 'Anhang', starred: 'markiert', selected: { one: '{n} ausgewählt', other: '{n} ausgewählt' }, selectAll: 'Alle geladenen auswählen', selectNone: 'Keine auswählen', select: 'Auswählen',
+  to: 'An', cc: 'Kopie', bcc: 'Blindkopie', from: 'Von', subject: 'Betreff', toMe: 'an {names}', draft: 'Entwurf', me: 'mich',
+  settings: 'Einstellungen', keys: 'Tasten', theme: 'Farben', themeAuto: 'Wie das System', themeLight: 'Hell', themeDark: 'Dunkel', language: 'Sprache', account: 'Konto',
+  offline: 'Keine Verbindung. Was Sie schon gelesen haben, können Sie lesen.', online: 'Wieder verbunden.', failed: 'Das ging nicht: {detail}', refresh: 'Nach neuer Post sehen',
+  movedTo: { one: '{n} Nachricht nach {folder} verschoben', other: '{n} Nachrichten nach {folder} verschoben' }, destroyed: { one: '{n} Nachricht endgültig gelöscht', other: '{n} Nachrichten endgültig gelöscht' },
+  doArchive: 'Archivieren', doDelete: 'Löschen', doDestroy: 'Endgültig löschen', doJunk: 'Spam', doNotJunk: 'Kein Spam', doUnread: 'Gelesen oder ungelesen', doFlag: 'Markieren', doMove: 'Verschieben nach …', selection: 'Ausgewählte Nachrichten',
+  sureDestroy: { one: 'Diese Nachricht ist dann endgültig weg.', other: 'Diese {n} Nachrichten sind dann endgültig weg.' }, noFolder: 'Es gibt keinen Ordner für {folder}.',
+  reply: 'Antworten', replyAll: 'Allen antworten', forward: 'Weiterleiten', searchHelp: 'from: to: subject: has:attachment before: after: in: is:unread grenzen die Suche ein',
+  keyNext: 'Nächste', keyPrevious: 'Vorige', keyOpen: 'Öffnen', keyBack: 'Zurück zur Liste', keySelect: 'Auswählen', keySelectAll: 'Alle geladenen auswählen', keySelectNone: 'Keine auswählen', keyJunk: 'Spam oder kein Spam',
+  keyNextInThread: 'Nächste der Unterhaltung', keyPreviousInThread: 'Vorige der Unterhaltung', keyGoInbox: 'Zum Posteingang', keyGoDrafts: 'Zu den Entwürfen', keyGoSent: 'Zu Gesendet', keyGoArchive: 'Zum Archiv',
+  keyGoJunk: 'Zum Spam', keyGoTrash: 'Zum Papierkorb', keyGoFolders: 'Zu den Ordnern', keyGoList: 'Zu den Nachrichten',
+};
+
+export const languages = { en, de };
+export const languageNames = { en: 'English', de: 'Deutsch' };
+
+let language = 'en';
+
+/** Takes the chosen language, or the browser's, or English. */
+export function speak(chosen) {
+  const wanted = [chosen, ...navigator.languages.map((tag) => tag.slice(0, 2))];
+  language = wanted.find((tag) => tag in languages) ?? 'en';
+  document.documentElement.lang = language;
+}
+
+export const spoken = () => language;
+
+/** The text of that name. */
+export function t(name, values = {}) {
+  let text = languages[language][name] ?? en[name] ?? name;
+  if (typeof text === 'object') text = text[new Intl.PluralRules(language).select(values.n)] ?? text.other;
+  return text.replace(/\{(\w+)\}/g, (_, key) => (typeof values[key] === 'number' ? values[key].toLocaleString(language) : values[key] ?? ''));
+}
+
+const formats = new Map();
+function format(options) {
+  const key = language + JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(language, options));
+  return formats.get(key);
+}
+
+/** Short, for a row: the time today, else the day. */
+export function shortDate(text, now = new Date()) {
+  const date = new Date(text);
+  if (Number.isNaN(date.getTime())) return '';
+  if (date.toDateString() === now.toDateString()) return format({ hour: '2-digit', minute: '2-digit' }).format(date);
+  if (date.getFullYear() === now.getFullYear()) return format({ day: 'numeric', month: 'short' }).format(date);
+  return format({ day: '2-digit', month: '2-digit', year: '2-digit' }).format(date);
+}
+
+export function longDate(text) {
+  const date = new Date(text);
+  return Number.isNaN(date.getTime()) ? '' : format({ weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit' }).format(date);
+}
+
+export function size(octets) {
+  const units = ['B', 'KB', 'MB', 'GB'];
+  let unit = 0;
+  let value = octets;
+  while (value >= 1000 && unit < 3) [value, unit] = [value / 1000, unit + 1];
+  return `${value.toLocaleString(language, { maximumFractionDigits: value < 10 && unit ? 1 : 0 })} ${units[unit]}`;
+}

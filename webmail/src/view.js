@@ -1,0 +1,166 @@
+// One query's result as the list sees it: asks for the windows that are looked at, keeps the places of what it knows, and
+// takes changes. One view is one filter; another filter is another view. It draws nothing.
+
+import { ref } from './jmap.js';
+import { ROW } from './store.js';
+import { Segments } from './segments.js';
+
+const WINDOW = 50;
+const MOST_PLACES = 20_000;
+const AT_ONCE = 2; // windows that are under way; the rest is asked for when one is there
+const AGAIN = 4000; // ms
+
+export class View extends EventTarget {
+  constructor(store, filter, { collapse = true, snippets = false } = {}) {
+    super();
+    this.store = store;
+    this.filter = filter;
+    this.collapse = collapse;
+    this.wantsSnippets = snippets;
+    this.snippets = new Map();
+    this.places = new Segments();
+    this.state = null;
+    this.asked = new Map(); // window → promise
+    this.lately = new Map(); // window → when it was asked for: what the server doesn't have is not asked for all the time
+    this.settled = false;
+    this.closed = false;
+    store.views.add(this);
+  }
+
+  close() {
+    this.closed = true;
+    this.store.views.delete(this);
+  }
+
+  get total() {
+    return this.places.total;
+  }
+
+  query() {
+    return { filter: this.filter, sort: [{ property: 'receivedAt', isAscending: false }], collapseThreads: this.collapse };
+  }
+
+  /** The message in a row, if it is known. */
+  at(index) {
+    const id = this.places.at(index);
+    return id && this.store.emails.get(id);
+  }
+
+  /** Sees to it that these rows become known; `changed` is told when they are. */
+  ensure(from, to) {
+    if (this.closed) return;
+    const last = Math.max(0, this.settled ? Math.min(to, this.total) - 1 : to - 1);
+    for (let window = Math.floor(Math.max(0, from) / WINDOW); window <= Math.floor(last / WINDOW); window++) {
+      if (this.asked.size >= AT_ONCE) return;
+      if (!this.asked.has(window) && !this.has(window) && Date.now() - (this.lately.get(window) ?? 0) > AGAIN) this.ask(window);
+    }
+  }
+
+  has(window) {
+    const end = Math.min((window + 1) * WINDOW, this.settled ? this.total : Infinity);
+    for (let index = window * WINDOW; index < end; index++) if (!this.at(index)) return false;
+    return this.settled;
+  }
+
+  async ask(window) {
+    const promise = this.load(window * WINDOW);
+    this.asked.set(window, promise);
+    this.lately.set(window, Date.now());
+    if (this.lately.size > 100) this.lately.delete(this.lately.keys().next().value);
+    try {
+      await promise;
+    } catch (error) {
+      if (!this.closed) this.dispatchEvent(new CustomEvent('failed', { detail: error }));
+    } finally {
+      this.asked.delete(window);
+    }
+  }
+
+  async load(position) {
+    // RFC 8621 §4.10 shows this very request: rows, their threads, and the flags of all in them, in one turn.
+    const calls = [
+      ['Email/query', { ...this.query(), position, limit: WINDOW, calculateTotal: true }],
+      ['Email/get', { '#ids': ref(0, '/ids'), properties: ROW }],
+    ];
+    if (this.collapse) {
+      calls.push(['Thread/get', { '#ids': ref(1, '/list/*/threadId') }], ['Email/get', { '#ids': ref(2, '/list/*/emailIds'), properties: ROW }]);
+    }
+    if (this.wantsSnippets) calls.push(['SearchSnippet/get', { filter: this.filter, '#emailIds': ref(0, '/ids') }]);
+    const answers = await this.store.jmap.all(calls, { tolerant: true });
+    const [query, rows, threads, members] = answers;
+    if (query.error) throw Object.assign(new Error(query.description ?? query.error), { kind: query.error });
+    if (this.closed) return;
+    if (this.state && this.state !== query.queryState) this.start();
+    this.state = query.queryState;
+    if (this.collapse && !threads.error) this.store.takeThreads(threads.list, threads.state);
+    if (this.collapse && !members?.error) this.store.takeEmails(members.list);
+    if (!rows.error) this.store.takeEmails(rows.list, rows.state);
+    if (this.wantsSnippets && !answers.at(-1).error) for (const snippet of answers.at(-1).list) this.snippets.set(snippet.emailId, snippet);
+    this.places.total = query.total ?? Math.max(this.total, position + query.ids.length);
+    this.places.put(query.position, query.ids);
+    this.places.trim(position, MOST_PLACES);
+    this.settled = true;
+    this.changed();
+  }
+
+  /** Other windows were of another state: what they said may be elsewhere by now. */
+  start() {
+    const total = this.total;
+    this.places = new Segments();
+    this.places.total = total;
+    this.lately.clear();
+  }
+
+  /** RFC 8620 §5.6: what changed since, or all anew where the server can't tell. */
+  async refresh() {
+    if (this.closed || !this.state || this.refreshing) return;
+    this.refreshing = true;
+    try {
+      const since = this.state;
+      const [changes] = await this.store.jmap.all([['Email/queryChanges', { ...this.query(), sinceQueryState: since, calculateTotal: true, maxChanges: 500 }]], { tolerant: true });
+      if (this.closed || this.state !== since) return;
+      if (changes.error) {
+        this.start();
+        this.state = null;
+        await this.load(0);
+      } else {
+        this.state = changes.newQueryState;
+        const top = this.places.at(0);
+        this.places.apply(changes);
+        await this.fill(changes.added.map((item) => item.id));
+        this.changed({ inserted: top ? Math.max(0, this.places.indexOf(top)) : 0 });
+      }
+    } finally {
+      this.refreshing = false;
+    }
+  }
+
+  /** Fetches rows that came by a change and are not known. */
+  async fill(ids) {
+    const missing = ids.filter((id) => !this.store.emails.has(id) || (this.collapse && !this.store.threads.has(this.store.emails.get(id).threadId))).slice(0, 200);
+    if (!missing.length) return;
+    const calls = [['Email/get', { ids: missing, properties: ROW }]];
+    if (this.collapse) calls.push(['Thread/get', { '#ids': ref(0, '/list/*/threadId') }], ['Email/get', { '#ids': ref(1, '/list/*/emailIds'), properties: ROW }]);
+    const [rows, threads, members] = await this.store.jmap.all(calls, { tolerant: true });
+    if (!rows.error) this.store.takeEmails(rows.list, rows.state);
+    if (threads && !threads.error) this.store.takeThreads(threads.list, threads.state);
+    if (members && !members.error) this.store.takeEmails(members.list);
+  }
+
+  /** Takes rows out at once. */
+  remove(ids) {
+    for (const id of ids) this.places.remove(id);
+    this.changed();
+  }
+
+  /** Forgets all places: after something that was presumed turned out otherwise. */
+  reload() {
+    this.start();
+    this.state = null;
+    return this.load(0).catch(() => {});
+  }
+
+  changed(detail = {}) {
+    this.dispatchEvent(new CustomEvent('changed', { detail }));
+  }
+}
