@@ -4,12 +4,16 @@
 import { byId, iconButton, set, show } from './dom.js';
 import { t } from './texts.js';
 import { Store } from './store.js';
-import { Folders, folderName } from './folders.js';
+import { Folders, folderName, tree } from './folders.js';
 import { ListPane } from './listpane.js';
 import { Actions } from './actions.js';
-import { notice, sure } from './notice.js';
+import { notice, sure, takeBack } from './notice.js';
+import { same } from './addresses.js';
 import { Keys } from './keys.js';
 import { logOut } from './session.js';
+import { Reader } from './reader.js';
+import { click, mailto, wayOut } from './unsubscribe.js';
+import { openMenu } from './menu.js';
 
 export class App {
   constructor(jmap) {
@@ -23,6 +27,7 @@ export class App {
     show(byId('app'), true);
     this.folders = new Folders(this.store, { open: (id) => this.go({ folder: id }), drop: (id) => this.moveTo(this.dragging ?? [], id) });
     this.list = new ListPane(this);
+    this.reader = new Reader(this);
     this.keys = new Keys(this);
     this.drawTools();
     byId('show-folders').addEventListener('click', () => this.toggleFolders());
@@ -83,9 +88,37 @@ export class App {
     this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined, thread: email.threadId });
   }
 
-  showThread() {}
+  showThread(thread) {
+    if (this.list.openThread !== thread) {
+      this.list.openThread = thread;
+      this.list.list.redraw();
+    }
+    this.reader.open(thread);
+  }
 
-  closeThread() {}
+  closeThread() {
+    if (!this.reader.threadId) return;
+    this.list.openThread = null;
+    this.list.list.redraw();
+    this.reader.close();
+    byId('list').focus({ preventScroll: true });
+  }
+
+  back() {
+    if (this.reader.threadId) this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined });
+    else if (this.place === 'search') this.go({ folder: this.store.byRole('inbox')?.id });
+  }
+
+  escape() {
+    if (document.body.classList.contains('folders-open')) this.toggleFolders(false);
+    else if (this.list.selected.size) this.list.selectNone();
+    else this.back();
+  }
+
+  focusFolders() {
+    this.toggleFolders(true);
+    (byId('folder-list').querySelector('[aria-current]') ?? byId('folder-list').querySelector('button'))?.focus();
+  }
 
   // -- what happens to messages
 
@@ -98,6 +131,7 @@ export class App {
       role === 'junk' ? iconButton('inbox', t('doNotJunk'), () => this.notJunk(rows())) : iconButton('junk', t('doJunk'), () => this.junk(rows()), { 'data-key': '!' }),
       iconButton('unread', t('doUnread'), () => this.toggleRead(rows())),
       iconButton('star', t('doFlag'), () => this.toggleFlag(rows())),
+      iconButton('move', t('doMove'), (event) => this.chooseFolder(rows(), event.currentTarget), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }),
     ];
   }
 
@@ -163,6 +197,58 @@ export class App {
     await this.attempt(done);
     return this.sync();
   }
+
+  /** A menu of the folders; the chosen one gets the messages. */
+  chooseFolder(rows = this.list.rows(), button = byId('list-head')) {
+    if (!rows.length) return;
+    openMenu(button, tree(this.store.mailboxes).filter(({ box }) => box.id !== this.folder || this.place !== 'folder')
+      .map(({ box, depth }) => ({ label: `${'\u2003'.repeat(depth)}${folderName(box)}`, act: () => this.moveTo(rows, box.id) })));
+  }
+
+  flagOne(email) {
+    return this.attempt(this.actions.flag([email.id], '$flagged', !email.keywords.$flagged)).then(() => this.sync());
+  }
+
+  trashOne(email) {
+    const trash = this.withRole('trash');
+    if (trash) this.attempt(this.actions.move([email.id], null, trash)).then(() => this.sync());
+  }
+
+  /** This message and what came after it will be read later. */
+  unreadFrom(email) {
+    const ids = this.reader.members().filter((one) => one.receivedAt >= email.receivedAt).map((one) => one.id);
+    for (const id of ids) if (this.reader.messages.get(id)) this.reader.messages.get(id).keepUnread = true;
+    this.attempt(this.actions.flag(ids, '$seen', false)).then(() => this.sync());
+    this.back();
+  }
+
+  takeBack() {
+    takeBack();
+  }
+
+  isOwn(address) {
+    return this.store.identities.some((identity) => same(identity.email, address)) || same(this.jmap.session.username, address);
+  }
+
+  async unsubscribe(email) {
+    const way = wayOut(email);
+    if (!way || !(await sure(t('unsubscribe'), t(`unsubscribe_${way.kind}`, { address: way.address }), t('unsubscribe')))) return;
+    if (way.kind === 'page') window.open(way.address, '_blank', 'noopener,noreferrer');
+    else if (way.kind === 'mail') this.composeTo(way.address);
+    else await this.attempt(click(way.address).then(() => notice(t('unsubscribed'))));
+  }
+
+  composeTo(address) {
+    this.compose(mailto(address));
+  }
+
+  compose() {}
+
+  reply() {}
+
+  editDraft() {}
+
+  settings() {}
 
   async flag(rows, keyword, on) {
     await this.attempt(this.actions.flag(this.messages(rows), keyword, on));

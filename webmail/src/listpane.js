@@ -180,6 +180,13 @@ export class ListPane {
     return email ? [email.id] : [];
   }
 
+  /** The rows of a thread that is open; where the list doesn't show it, its messages themselves. */
+  rowsOf(threadId) {
+    const { store } = this.app;
+    const row = this.view?.places.ids().find((id) => store.emails.get(id)?.threadId === threadId);
+    return row ? [row] : store.thread(threadId).map((email) => email.id);
+  }
+
   /** All messages behind these rows. */
   messages(rows = this.rows()) {
     return rows.flatMap((id) => {

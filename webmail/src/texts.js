@@ -20,6 +20,13 @@ const en = {
   keyNext: 'Next', keyPrevious: 'Previous', keyOpen: 'Open', keyBack: 'Back to the list', keySelect: 'Select', keySelectAll: 'Select all that are loaded', keySelectNone: 'Select none', keyJunk: 'Junk or not junk',
   keyNextInThread: 'Next in the conversation', keyPreviousInThread: 'Previous in the conversation', keyGoInbox: 'Go to the inbox', keyGoDrafts: 'Go to drafts', keyGoSent: 'Go to sent', keyGoArchive: 'Go to the archive',
   keyGoJunk: 'Go to junk', keyGoTrash: 'Go to trash', keyGoFolders: 'Go to the folders', keyGoList: 'Go to the messages',
+  date: 'Date', replyTo: 'Reply to', editDraft: 'Go on writing', unflag: 'Take the flag off', markUnreadFrom: 'Unread from here', print: 'Print', source: 'Source', downloadMessage: 'Save as a file',
+  doDeleteOne: 'Delete this message', unsubscribe: 'Unsubscribe', isList: 'This is from a mailing list.', invitation: 'Invitation', cancelled: 'Cancelled', when: 'When', where: 'Where', repeats: 'Repeats',
+  organizer: 'From', attendees: 'With', truncated: 'The rest of this message was too long; save it as a file to read all.', noText: 'This message has no text.', messageText: 'Text of the message',
+  imagesOff: { one: '{n} picture from elsewhere is not loaded, so that the sender does not learn that you read this.', other: '{n} pictures from elsewhere are not loaded, so that the sender does not learn that you read this.' },
+  showImages: 'Show them', attachments: 'Attachments', conversation: 'Conversation', notKept: 'This was not kept for reading without connection.',
+  oddLink: 'Do you know this place?', oddLink_elsewhere: 'The link says one place and leads to another:', oddLink_letters: 'The name of this place has letters that can look like others:', oddLink_userinfo: 'The name at the beginning is not where this link leads:', openAnyway: 'Open it',
+  unsubscribe_click: 'The server tells the list that you want no more of it ({address}).', unsubscribe_mail: 'You can send the list a mail that says so ({address}).', unsubscribe_page: 'The list has a page for this, which opens in a new window ({address}).', unsubscribed: 'The list was told.',
 };
 
 const de = {
@@ -41,6 +48,13 @@ const de = {
   keyNext: 'Nächste', keyPrevious: 'Vorige', keyOpen: 'Öffnen', keyBack: 'Zurück zur Liste', keySelect: 'Auswählen', keySelectAll: 'Alle geladenen auswählen', keySelectNone: 'Keine auswählen', keyJunk: 'Spam oder kein Spam',
   keyNextInThread: 'Nächste der Unterhaltung', keyPreviousInThread: 'Vorige der Unterhaltung', keyGoInbox: 'Zum Posteingang', keyGoDrafts: 'Zu den Entwürfen', keyGoSent: 'Zu Gesendet', keyGoArchive: 'Zum Archiv',
   keyGoJunk: 'Zum Spam', keyGoTrash: 'Zum Papierkorb', keyGoFolders: 'Zu den Ordnern', keyGoList: 'Zu den Nachrichten',
+  date: 'Datum', replyTo: 'Antwort an', editDraft: 'Weiterschreiben', unflag: 'Markierung entfernen', markUnreadFrom: 'Ab hier ungelesen', print: 'Drucken', source: 'Quelltext', downloadMessage: 'Als Datei sichern',
+  doDeleteOne: 'Diese Nachricht löschen', unsubscribe: 'Abbestellen', isList: 'Das kommt von einem Verteiler.', invitation: 'Einladung', cancelled: 'Abgesagt', when: 'Wann', where: 'Wo', repeats: 'Wiederholt sich',
+  organizer: 'Von', attendees: 'Mit', truncated: 'Der Rest war zu lang; sichern Sie die Nachricht als Datei, um alles zu lesen.', noText: 'Diese Nachricht hat keinen Text.', messageText: 'Text der Nachricht',
+  imagesOff: { one: '{n} Bild von anderswo ist nicht geladen, damit der Absender nicht erfährt, dass Sie dies lesen.', other: '{n} Bilder von anderswo sind nicht geladen, damit der Absender nicht erfährt, dass Sie dies lesen.' },
+  showImages: 'Zeigen', attachments: 'Anhänge', conversation: 'Unterhaltung', notKept: 'Das wurde nicht für das Lesen ohne Verbindung aufgehoben.',
+  oddLink: 'Kennen Sie diesen Ort?', oddLink_elsewhere: 'Der Link nennt einen Ort und führt zu einem anderen:', oddLink_letters: 'Der Name dieses Ortes hat Buchstaben, die wie andere aussehen können:', oddLink_userinfo: 'Der Name am Anfang ist nicht der Ort, zu dem dieser Link führt:', openAnyway: 'Öffnen',
+  unsubscribe_click: 'Der Server sagt dem Verteiler, dass Sie nichts mehr von ihm möchten ({address}).', unsubscribe_mail: 'Sie können dem Verteiler eine Mail schicken, die das sagt ({address}).', unsubscribe_page: 'Der Verteiler hat eine Seite dafür, die in einem neuen Fenster aufgeht ({address}).', unsubscribed: 'Der Verteiler weiß es.',
 };
 
 export const languages = { en, de };

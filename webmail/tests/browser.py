@@ -187,7 +187,8 @@ class Page:
     def until(self, script, what=None, seconds=15):
         def look():
             try:
-                return self.run(script)
+                found = self.run(script)
+                return True if found == {} else found  # an element
             except (AssertionError, RuntimeError):
                 return None
         return until(look, what or script, seconds)

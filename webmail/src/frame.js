@@ -1,0 +1,71 @@
+// The frame that foreign HTML is shown in, and edited in. Two walls that hold without the sanitiser:
+//
+//  - the sandbox: no scripts, no forms, no plug-ins, no pop-ups but by a click on a link, no leaving for another page.
+//    `allow-same-origin` is there so that this page can put the tree in, measure it and listen to its keys; without
+//    `allow-scripts` nothing inside can use it.
+//  - the content security policy, inherited from the page and narrowed here: pictures from memory only, and from the
+//    server's proxy where the reader asked for them.
+
+import { el } from './dom.js';
+import { trusted } from './sanitise.js';
+
+const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
+const HIGHEST = 30_000; // px; more than that scrolls inside
+
+/** The empty document; nothing of a message is in this text. */
+function shell(remote) {
+  const images = remote ? `blob: data: ${location.origin}/proxy` : 'blob: data:';
+  const policy = `default-src 'none'; img-src ${images}; style-src 'self'; form-action 'none'; base-uri 'none'`;
+  return `<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">`
+    + `<meta name="referrer" content="no-referrer"><link rel="stylesheet" href="${new URL('frame.css', document.baseURI).href}"></head><body></body></html>`;
+}
+
+export class Frame {
+  /** `remote`: pictures through the proxy may be shown. */
+  constructor(title, { remote = false, kind = 'reading' } = {}) {
+    this.kind = kind;
+    this.element = el('iframe', { class: 'mail-frame', title, sandbox: SANDBOX, referrerpolicy: 'no-referrer' });
+    this.element.srcdoc = trusted(shell(remote));
+    this.ready = new Promise((resolve) => {
+      this.element.addEventListener('load', () => resolve(this.document), { once: true });
+    });
+  }
+
+  get document() {
+    return this.element.contentDocument;
+  }
+
+  /** Puts nodes in and gives the frame the height that they need. */
+  async fill(nodes, { css = '', className = '', dark = false } = {}) {
+    const inside = await this.ready;
+    if (!inside) return;
+    inside.documentElement.className = `${this.kind} ${className} ${dark ? 'dark' : ''}`;
+    inside.body.dir = 'auto';
+    inside.body.replaceChildren(nodes);
+    if (css) {
+      try {
+        const sheet = new this.element.contentWindow.CSSStyleSheet();
+        sheet.replaceSync(css);
+        inside.adoptedStyleSheets = [sheet];
+      } catch {
+        // A browser that can't: the message is shown without its sheet.
+      }
+    }
+    if (this.kind === 'reading') this.follow(inside);
+  }
+
+  follow(inside) {
+    const measure = () => {
+      if (!this.element.isConnected || !inside.body) return;
+      const bar = inside.documentElement.scrollWidth > inside.documentElement.clientWidth ? 16 : 0;
+      const height = Math.min(HIGHEST, Math.ceil(inside.body.getBoundingClientRect().height) + bar + 2);
+      if (height !== this.height) {
+        this.height = height;
+        this.element.style.height = `${height}px`;
+      }
+    };
+    const observer = new ResizeObserver(measure);
+    observer.observe(inside.body);
+    measure();
+  }
+}
