@@ -12,6 +12,10 @@ import { same } from './addresses.js';
 import { Keys } from './keys.js';
 import { logOut } from './session.js';
 import { Reader } from './reader.js';
+import { WHOLE } from './message.js';
+import { Composer } from './compose.js';
+import { Contacts } from './contacts.js';
+import { Sends } from './sends.js';
 import { click, mailto, wayOut } from './unsubscribe.js';
 import { openMenu } from './menu.js';
 
@@ -20,6 +24,8 @@ export class App {
     this.jmap = jmap;
     this.store = new Store(jmap);
     this.actions = new Actions(this.store, notice);
+    this.contacts = new Contacts(this.store);
+    this.sends = new Sends(this);
     this.folder = null;
   }
 
@@ -31,9 +37,12 @@ export class App {
     this.keys = new Keys(this);
     this.drawTools();
     byId('show-folders').addEventListener('click', () => this.toggleFolders());
+    byId('compose').addEventListener('click', () => this.compose());
     window.addEventListener('hashchange', () => this.route());
     await Promise.all([this.store.loadMailboxes(), this.store.loadIdentities()]);
     this.route();
+    this.contacts.learn().catch(() => {});
+    this.sends.watch();
   }
 
   drawTools() {
@@ -242,11 +251,37 @@ export class App {
     this.compose(mailto(address));
   }
 
-  compose() {}
+  // -- writing
 
-  reply() {}
+  /** One message is written at a time; another one that is open is kept as a draft first. */
+  async begin() {
+    if (this.composer) await this.composer.close();
+    if (this.composer) return null;
+    this.composer = new Composer(this);
+    return this.composer;
+  }
 
-  editDraft() {}
+  async compose(fields) {
+    (await this.begin())?.write(fields);
+  }
+
+  async reply(kind, email = this.reader.current()) {
+    const whole = email && this.store.emails.get(email.id);
+    if (!whole?.bodyValues) {
+      this.list.open();
+      return;
+    }
+    (await this.begin())?.answer(whole, kind);
+  }
+
+  async editDraft({ id }) {
+    try {
+      const got = await this.jmap.call('Email/get', { ids: [id], ...WHOLE });
+      if (got.list[0]) (await this.begin())?.resume(got.list[0]);
+    } catch (error) {
+      this.failed(error);
+    }
+  }
 
   settings() {}
 

@@ -27,6 +27,12 @@ const en = {
   showImages: 'Show them', attachments: 'Attachments', conversation: 'Conversation', notKept: 'This was not kept for reading without connection.',
   oddLink: 'Do you know this place?', oddLink_elsewhere: 'The link says one place and leads to another:', oddLink_letters: 'The name of this place has letters that can look like others:', oddLink_userinfo: 'The name at the beginning is not where this link leads:', openAnyway: 'Open it',
   unsubscribe_click: 'The server tells the list that you want no more of it ({address}).', unsubscribe_mail: 'You can send the list a mail that says so ({address}).', unsubscribe_page: 'The list has a page for this, which opens in a new window ({address}).', unsubscribed: 'The list was told.',
+  text: 'Text', format: 'Format', bold: 'Bold', italic: 'Italic', underline: 'Underlined', bullets: 'List', numbers: 'Numbered list', quoteMore: 'Quote', unformat: 'Remove the format', link: 'Link', insertImage: 'Put an image in',
+  suggestions: 'Suggestions', removeAddress: 'Remove {name}', newMessage: 'New message', forwarded: 'Forwarded message', wrote: 'On {date}, {name} wrote:', ccBcc: 'Cc, Bcc', closeDraft: 'Close and keep the draft',
+  send: 'Send', sendLater: 'Send later', attach: 'Attach files', makePlain: 'Plain text', makeRich: 'Rich text', losesFormat: 'The text loses its format.', discard: 'Discard', sureDiscard: 'What you have written will be gone.',
+  saving: 'Saving …', draftSaved: 'Draft saved', notSaved: 'Draft not saved', closeAnyway: 'The draft could not be saved. Close it anyway?', tooLarge: '{name} is too large; {size} is the most.', notUploaded: '{name} could not be uploaded.', uploading: 'Uploading {name}',
+  noRecipients: 'To whom?', wrongAddress: '{address} can\'t be an address.', noSubjectYet: 'No subject', sendWithout: 'Send it without a subject?', nothingAttached: 'Nothing is attached', nothingAttachedText: 'The text speaks of an attachment. Send it without one?',
+  tomorrowMorning: 'Tomorrow morning', tomorrowEvening: 'Tomorrow evening', mondayMorning: 'Monday morning', schedule: 'Send then', sentIt: 'Sent.', willBeSent: 'It will be sent on {date}.', willBeSentHere: 'This page will send it on {date}; it has to be open then.', tooLate: 'It has left already.', dontSend: 'Don\'t send it',
 };
 
 const de = {
@@ -55,6 +61,12 @@ const de = {
   showImages: 'Zeigen', attachments: 'Anhänge', conversation: 'Unterhaltung', notKept: 'Das wurde nicht für das Lesen ohne Verbindung aufgehoben.',
   oddLink: 'Kennen Sie diesen Ort?', oddLink_elsewhere: 'Der Link nennt einen Ort und führt zu einem anderen:', oddLink_letters: 'Der Name dieses Ortes hat Buchstaben, die wie andere aussehen können:', oddLink_userinfo: 'Der Name am Anfang ist nicht der Ort, zu dem dieser Link führt:', openAnyway: 'Öffnen',
   unsubscribe_click: 'Der Server sagt dem Verteiler, dass Sie nichts mehr von ihm möchten ({address}).', unsubscribe_mail: 'Sie können dem Verteiler eine Mail schicken, die das sagt ({address}).', unsubscribe_page: 'Der Verteiler hat eine Seite dafür, die in einem neuen Fenster aufgeht ({address}).', unsubscribed: 'Der Verteiler weiß es.',
+  text: 'Text', format: 'Format', bold: 'Fett', italic: 'Kursiv', underline: 'Unterstrichen', bullets: 'Liste', numbers: 'Nummerierte Liste', quoteMore: 'Zitat', unformat: 'Format entfernen', link: 'Link', insertImage: 'Bild einfügen',
+  suggestions: 'Vorschläge', removeAddress: '{name} entfernen', newMessage: 'Neue Nachricht', forwarded: 'Weitergeleitete Nachricht', wrote: 'Am {date} schrieb {name}:', ccBcc: 'Kopie, Blindkopie', closeDraft: 'Schließen und den Entwurf behalten',
+  send: 'Senden', sendLater: 'Später senden', attach: 'Dateien anhängen', makePlain: 'Nur Text', makeRich: 'Mit Format', losesFormat: 'Der Text verliert sein Format.', discard: 'Verwerfen', sureDiscard: 'Was Sie geschrieben haben, ist dann weg.',
+  saving: 'Sichert …', draftSaved: 'Entwurf gesichert', notSaved: 'Entwurf nicht gesichert', closeAnyway: 'Der Entwurf konnte nicht gesichert werden. Trotzdem schließen?', tooLarge: '{name} ist zu groß; höchstens {size}.', notUploaded: '{name} konnte nicht hochgeladen werden.', uploading: '{name} wird hochgeladen',
+  noRecipients: 'An wen?', wrongAddress: '{address} kann keine Adresse sein.', noSubjectYet: 'Kein Betreff', sendWithout: 'Ohne Betreff senden?', nothingAttached: 'Nichts angehängt', nothingAttachedText: 'Der Text spricht von einem Anhang. Ohne senden?',
+  tomorrowMorning: 'Morgen früh', tomorrowEvening: 'Morgen Abend', mondayMorning: 'Montag früh', schedule: 'Dann senden', sentIt: 'Gesendet.', willBeSent: 'Wird am {date} gesendet.', willBeSentHere: 'Diese Seite sendet es am {date}; sie muss dann offen sein.', tooLate: 'Es ist schon weg.', dontSend: 'Nicht senden',
 };
 
 export const languages = { en, de };
