@@ -16,12 +16,22 @@ import { WHOLE } from './message.js';
 import { Composer } from './compose.js';
 import { Contacts } from './contacts.js';
 import { Sends } from './sends.js';
+import { Push } from './push.js';
+import { filter } from './search.js';
+import { settings } from './settings.js';
+import { Notifications } from './notifications.js';
+import { install } from './offline.js';
+import { manageFolders } from './manage.js';
+import { choose, isDark, showColours } from './choices.js';
 import { click, mailto, wayOut } from './unsubscribe.js';
 import { openMenu } from './menu.js';
 
+const TYPING = 250; // ms after a key before a search begins
+
 export class App {
-  constructor(jmap) {
+  constructor(jmap, offline) {
     this.jmap = jmap;
+    this.offline = offline;
     this.store = new Store(jmap);
     this.actions = new Actions(this.store, notice);
     this.contacts = new Contacts(this.store);
@@ -39,10 +49,99 @@ export class App {
     byId('show-folders').addEventListener('click', () => this.toggleFolders());
     byId('compose').addEventListener('click', () => this.compose());
     window.addEventListener('hashchange', () => this.route());
-    await Promise.all([this.store.loadMailboxes(), this.store.loadIdentities()]);
+    byId('search-form').addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.search(true);
+    });
+    byId('search').addEventListener('input', () => {
+      clearTimeout(this.typing);
+      this.typing = setTimeout(() => this.search(false), TYPING);
+    });
+    byId('search').addEventListener('keydown', (event) => this.inSearch(event));
+    this.store.addEventListener('mailboxes', () => this.isOffline || this.offline.keepMailboxes(this.store.mailboxes));
+    this.notifications = new Notifications(this);
+    await this.begin();
     this.route();
+    this.push = new Push(this.jmap, { changed: () => this.sync(true), state: (connected) => this.connection(connected) });
     this.contacts.learn().catch(() => {});
     this.sends.watch();
+    install();
+  }
+
+  async begin() {
+    try {
+      await Promise.all([this.store.loadMailboxes(), this.store.loadIdentities()]);
+      this.offline.keepSession(this.jmap.session);
+    } catch (error) {
+      const kept = error.kind === 'network' && (await this.offline.get('kept', 'mailboxes'));
+      if (!kept) throw error;
+      this.connection(false);
+      this.store.mailboxes = new Map(kept.map((box) => [box.id, box]));
+      this.store.tell('mailboxes');
+    }
+  }
+
+  /** What the event source knows of the connection; null: not sure yet. */
+  connection(connected) {
+    if (connected === null) return;
+    const before = this.isOffline ?? false;
+    this.isOffline = !connected;
+    document.body.classList.toggle('offline', this.isOffline);
+    show(byId('offline'), this.isOffline).textContent = t('offline');
+    if (before && connected) {
+      notice(t('online'));
+      // Begun without the server: nothing has a state yet.
+      if (!this.store.states.Mailbox) this.begin().then(() => this.list.view?.reload()).catch(() => {});
+      else this.sync(true);
+    }
+  }
+
+  /** What the list can't get from the server, from what was kept. */
+  async unreachable(error, view) {
+    if (error.kind !== 'network' || view?.settled || this.place !== 'folder') return false;
+    const kept = await this.offline.list(this.folder);
+    if (!kept || view.closed) return false;
+    this.connection(false);
+    this.store.takeEmails(kept.emails);
+    for (const [id, emailIds] of kept.threads) if (emailIds) this.store.threads.set(id, emailIds);
+    view.places.put(0, kept.ids);
+    view.places.total = kept.ids.length;
+    view.settled = true;
+    view.changed();
+    return true;
+  }
+
+  /** Searches for what is typed; while typing, the place in the history is the same. */
+  search(chosen) {
+    clearTimeout(this.typing);
+    const words = byId('search').value.trim();
+    if (words) this.go({ search: words }, this.place === 'search');
+    else if (this.place === 'search') this.go({ folder: this.before ?? this.store.byRole('inbox')?.id });
+    if (chosen) byId('list').focus();
+  }
+
+  inSearch(event) {
+    if (event.key === 'ArrowDown') {
+      event.preventDefault();
+      byId('list').focus();
+    } else if (event.key === 'Escape') {
+      event.preventDefault();
+      byId('search').value = '';
+      this.search(true);
+    }
+  }
+
+  showSearch(words) {
+    if (this.place === 'search' && this.words === words) return;
+    if (this.place === 'folder') this.before = this.folder;
+    const folders = [...this.store.mailboxes.values()].map((box) => ({ id: box.id, role: box.role, names: [box.name, folderName(box)] }));
+    const meant = filter(words, folders);
+    if (!meant) return;
+    Object.assign(this, { place: 'search', words, folder: null });
+    if (document.activeElement !== byId('search')) byId('search').value = words;
+    this.folders.choose(null);
+    this.list.show(meant, { title: t('search'), search: true });
+    this.notifications.title();
   }
 
   drawTools() {
@@ -50,7 +149,19 @@ export class App {
       iconButton('check', t('selectAll'), () => this.list.selectAll()),
       iconButton('refresh', t('refresh'), () => this.sync()),
     );
-    byId('top-tools').replaceChildren(iconButton('out', t('logout'), () => this.leave()));
+    byId('list-head-tools').append(iconButton('more', t('more'), (event) => openMenu(event.currentTarget, manageFolders(this)), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }));
+    byId('top-tools').replaceChildren(
+      iconButton('help', t('keys'), () => this.keys.help(), { class: 'icon-button wide-only' }),
+      iconButton('moon', t('darkOrLight'), () => this.switchColours()),
+      iconButton('gear', t('settings'), () => this.settings()),
+      iconButton('out', t('logout'), () => this.leave()),
+    );
+  }
+
+  switchColours() {
+    choose('theme', isDark() ? 'light' : 'dark');
+    showColours();
+    for (const message of this.reader.messages.values()) message.draw();
   }
 
   toggleFolders(open = !document.body.classList.contains('folders-open')) {
@@ -89,9 +200,8 @@ export class App {
     byId('search').value = '';
     this.folders.choose(box.id);
     this.list.show({ inMailbox: box.id }, { title: folderName(box), outgoing: ['sent', 'drafts'].includes(box.role), folder: box.id });
+    this.notifications.title();
   }
-
-  showSearch() {}
 
   openMessage(email) {
     this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined, thread: email.threadId });
@@ -254,7 +364,7 @@ export class App {
   // -- writing
 
   /** One message is written at a time; another one that is open is kept as a draft first. */
-  async begin() {
+  async newComposer() {
     if (this.composer) await this.composer.close();
     if (this.composer) return null;
     this.composer = new Composer(this);
@@ -262,7 +372,7 @@ export class App {
   }
 
   async compose(fields) {
-    (await this.begin())?.write(fields);
+    (await this.newComposer())?.write(fields);
   }
 
   async reply(kind, email = this.reader.current()) {
@@ -271,19 +381,21 @@ export class App {
       this.list.open();
       return;
     }
-    (await this.begin())?.answer(whole, kind);
+    (await this.newComposer())?.answer(whole, kind);
   }
 
   async editDraft({ id }) {
     try {
       const got = await this.jmap.call('Email/get', { ids: [id], ...WHOLE });
-      if (got.list[0]) (await this.begin())?.resume(got.list[0]);
+      if (got.list[0]) (await this.newComposer())?.resume(got.list[0]);
     } catch (error) {
       this.failed(error);
     }
   }
 
-  settings() {}
+  settings() {
+    return settings(this).catch((error) => this.failed(error));
+  }
 
   async flag(rows, keyword, on) {
     await this.attempt(this.actions.flag(this.messages(rows), keyword, on));
@@ -303,17 +415,20 @@ export class App {
 
   // -- the rest
 
-  sync() {
-    return this.store.sync().catch((error) => this.failed(error));
+  /** `quiet`: nobody asked for it, so nobody is told that it didn't work. */
+  sync(quiet = false) {
+    return this.store.sync().catch((error) => !quiet && this.failed(error));
   }
 
-  failed(error) {
+  async failed(error, view) {
+    if (view && (await this.unreachable(error, view))) return;
     if (error.kind === 'login') location.reload();
     else notice(error.kind === 'network' ? t('noNetwork') : t('failed', { detail: error.message }));
   }
 
   async leave() {
     await logOut();
+    await this.offline.forget();
     location.hash = '';
     location.reload();
   }

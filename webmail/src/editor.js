@@ -161,7 +161,7 @@ export class Editor {
     return el('div', { class: 'tools format-bar', role: 'toolbar', 'aria-label': t('format') },
       button(t('bold'), 'B', 'bold'), button(t('italic'), 'I', 'italic'), button(t('underline'), 'U', 'underline'), button(t('bullets'), '•', 'insertUnorderedList'), button(t('numbers'), '1.', 'insertOrderedList'),
       button(t('quoteMore'), '❝', 'formatBlock', 'blockquote'), button(t('unformat'), 'T×', 'removeFormat'),
-      el('button', { type: 'button', class: 'format', title: t('link'), 'aria-label': t('link'), onclick: () => this.link() }, '🔗'),
+      iconButton('link', t('link'), () => this.link()),
       iconButton('image', t('insertImage'), () => this.image()));
   }
 

@@ -110,8 +110,8 @@ export class Keys {
   }
 
   help() {
-    return ask(t('keys'), el('table', { class: 'keys' }, el('tbody', {}, ...this.table.map(([keys, name]) => el('tr', {},
-      el('th', { scope: 'row' }, ...keys.split(' ').flatMap((key, at) => (at ? [' ', el('kbd', {}, key)] : [el('kbd', {}, key)]))), el('td', {}, t(name)))))),
-    [{ label: t('close'), main: true }], { wide: true });
+    const rows = this.table.map(([keys, name]) => el('div', {},
+      el('dt', {}, ...keys.split(' ').flatMap((key, at) => (at ? [' ', el('kbd', {}, key)] : [el('kbd', {}, key)]))), el('dd', {}, t(name))));
+    return ask(t('keys'), el('dl', { class: 'keys' }, ...rows), [{ label: t('close'), main: true }], { wide: true });
   }
 }

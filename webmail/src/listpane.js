@@ -71,6 +71,10 @@ export class ListPane {
     show(this.box, !empty);
     this.list.redraw();
     this.markCursor();
+    if (this.folder && view.settled && !this.app.isOffline) {
+      clearTimeout(this.keeping);
+      this.keeping = setTimeout(() => this.app.offline.keepList(this.folder, view), 1500);
+    }
   }
 
   later() {

@@ -5,6 +5,8 @@ import { speak, t } from './texts.js';
 import { chosen, showColours } from './choices.js';
 import { logIn, resume } from './session.js';
 import { App } from './app.js';
+import { Jmap } from './jmap.js';
+import { Offline } from './offline.js';
 
 /** Fills in the texts and drawings that the HTML names. */
 function label(root) {
@@ -22,18 +24,21 @@ async function begin() {
   showColours();
   label(document);
   document.title = t('app');
+  const offline = new Offline();
   let jmap = null;
   try {
     jmap = await resume();
   } catch {
-    // No network: what was kept for this, if anything was.
+    // No way to the server: with what was kept for this, if anything was.
+    const session = await offline.get('kept', 'session');
+    if (session) jmap = new Jmap(session);
   }
   if (!jmap) {
     show(byId('login-page'), true);
     jmap = await logIn();
   }
   show(byId('login-page'), false);
-  await new App(jmap).start();
+  await new App(jmap, offline).start();
 }
 
 begin();

@@ -8,8 +8,16 @@
 import { declarations, sheet } from './css.js';
 
 /** The only maker of trusted HTML in the page, and what it makes is parsed without being run. */
-const policy = globalThis.trustedTypes?.createPolicy('postrider', { createHTML: (text) => text });
+const policy = globalThis.trustedTypes?.createPolicy('postrider', {
+  createHTML: (text) => text,
+  // The only script that is ever named by address: the service worker.
+  createScriptURL: (address) => {
+    if (address !== new URL('sw.js', document.baseURI).href) throw new TypeError('not our worker');
+    return address;
+  },
+});
 export const trusted = (text) => policy?.createHTML(text) ?? text;
+export const trustedAddress = (address) => policy?.createScriptURL(address) ?? address;
 
 const MOST_NODES = 60_000;
 const MOST_DEPTH = 120;

@@ -33,6 +33,9 @@ const en = {
   saving: 'Saving …', draftSaved: 'Draft saved', notSaved: 'Draft not saved', closeAnyway: 'The draft could not be saved. Close it anyway?', tooLarge: '{name} is too large; {size} is the most.', notUploaded: '{name} could not be uploaded.', uploading: 'Uploading {name}',
   noRecipients: 'To whom?', wrongAddress: '{address} can\'t be an address.', noSubjectYet: 'No subject', sendWithout: 'Send it without a subject?', nothingAttached: 'Nothing is attached', nothingAttachedText: 'The text speaks of an attachment. Send it without one?',
   tomorrowMorning: 'Tomorrow morning', tomorrowEvening: 'Tomorrow evening', mondayMorning: 'Monday morning', schedule: 'Send then', sentIt: 'Sent.', willBeSent: 'It will be sent on {date}.', willBeSentHere: 'This page will send it on {date}; it has to be open then.', tooLate: 'It has left already.', dontSend: 'Don\'t send it',
+  thisBrowser: 'This browser', undoTime: 'Time to take a sent message back', noUndo: 'None', writePlain: 'Write plain text', alwaysImages: 'Always show pictures from elsewhere', alwaysImagesHelp: 'Senders then learn that you read them, and when.',
+  notifications: 'Tell of new mail', identities: 'Identities', name: 'Name', signature: 'Signature', saved: 'Saved.', vacation: 'Answer while you are away', vacationOn: 'Answer who writes', vacationFrom: 'From', vacationTo: 'Until',
+  newMail: { one: '{n} new message', other: '{n} new messages' }, darkOrLight: 'Dark or light', newFolder: 'New folder', newFolderIn: 'New folder in here', renameFolder: 'Rename this folder', deleteFolder: 'Delete this folder', folderNotEmpty: 'Only an empty folder can be deleted.', markAllRead: 'All loaded are read',
 };
 
 const de = {
@@ -67,6 +70,9 @@ const de = {
   saving: 'Sichert …', draftSaved: 'Entwurf gesichert', notSaved: 'Entwurf nicht gesichert', closeAnyway: 'Der Entwurf konnte nicht gesichert werden. Trotzdem schließen?', tooLarge: '{name} ist zu groß; höchstens {size}.', notUploaded: '{name} konnte nicht hochgeladen werden.', uploading: '{name} wird hochgeladen',
   noRecipients: 'An wen?', wrongAddress: '{address} kann keine Adresse sein.', noSubjectYet: 'Kein Betreff', sendWithout: 'Ohne Betreff senden?', nothingAttached: 'Nichts angehängt', nothingAttachedText: 'Der Text spricht von einem Anhang. Ohne senden?',
   tomorrowMorning: 'Morgen früh', tomorrowEvening: 'Morgen Abend', mondayMorning: 'Montag früh', schedule: 'Dann senden', sentIt: 'Gesendet.', willBeSent: 'Wird am {date} gesendet.', willBeSentHere: 'Diese Seite sendet es am {date}; sie muss dann offen sein.', tooLate: 'Es ist schon weg.', dontSend: 'Nicht senden',
+  thisBrowser: 'Dieser Browser', undoTime: 'Zeit, Gesendetes zurückzuholen', noUndo: 'Keine', writePlain: 'Ohne Format schreiben', alwaysImages: 'Bilder von anderswo immer zeigen', alwaysImagesHelp: 'Absender erfahren dann, dass und wann Sie lesen.',
+  notifications: 'Neue Post melden', identities: 'Identitäten', name: 'Name', signature: 'Signatur', saved: 'Gesichert.', vacation: 'Antworten, während Sie weg sind', vacationOn: 'Allen antworten, die schreiben', vacationFrom: 'Von', vacationTo: 'Bis',
+  newMail: { one: '{n} neue Nachricht', other: '{n} neue Nachrichten' }, darkOrLight: 'Dunkel oder hell', newFolder: 'Neuer Ordner', newFolderIn: 'Neuer Ordner hierin', renameFolder: 'Diesen Ordner umbenennen', deleteFolder: 'Diesen Ordner löschen', folderNotEmpty: 'Nur ein leerer Ordner kann gelöscht werden.', markAllRead: 'Alle geladenen sind gelesen',
 };
 
 export const languages = { en, de };

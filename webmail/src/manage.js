@@ -1,0 +1,50 @@
+// Making, renaming and deleting folders (Mailbox/set, RFC 8621 §2.5). A folder with mail in it is not deleted: the mail
+// would go with it.
+
+import { el } from './dom.js';
+import { ask, notice, sure } from './notice.js';
+import { folderName } from './folders.js';
+import { t } from './texts.js';
+
+async function name(title, value = '') {
+  const field = el('input', { type: 'text', value, 'aria-label': t('name'), dir: 'auto' });
+  const yes = await ask(title, field, [{ label: t('cancel'), value: false }, { label: t('save'), value: true, main: true, check: () => field.value.trim() !== '' }]);
+  return yes === true ? field.value.trim() : null;
+}
+
+async function change(app, args) {
+  const answer = await app.jmap.call('Mailbox/set', args);
+  const refused = [answer.notCreated, answer.notUpdated, answer.notDestroyed].flatMap((one) => Object.values(one ?? {}))[0];
+  if (refused) throw new Error(refused.type === 'mailboxHasEmail' ? t('folderNotEmpty') : refused.description ?? refused.type);
+  await app.sync();
+  return answer;
+}
+
+/** The entries of the menu above the list. */
+export function manageFolders(app) {
+  const box = app.store.mailboxes.get(app.folder);
+  const make = async (parentId) => {
+    const chosen = await name(t('newFolder'));
+    if (chosen) await app.attempt(change(app, { create: { box: { name: chosen, parentId } } }));
+  };
+  return [
+    { label: t('markAllRead'), act: () => app.flag(app.list.view.places.ids(), '$seen', true) },
+    { label: t('newFolder'), act: () => make(null), separate: true },
+    box?.myRights?.mayCreateChild && { label: t('newFolderIn'), act: () => make(box.id) },
+    box && !box.role && box.myRights?.mayRename && {
+      label: t('renameFolder'), act: async () => {
+        const chosen = await name(t('renameFolder'), box.name);
+        if (chosen) await app.attempt(change(app, { update: { [box.id]: { name: chosen } } }));
+      },
+    },
+    box && !box.role && box.myRights?.mayDelete && {
+      label: t('deleteFolder'), act: async () => {
+        if (box.totalEmails) notice(t('folderNotEmpty'));
+        else if (await sure(t('deleteFolder'), folderName(box), t('doDelete'))) {
+          await app.attempt(change(app, { destroy: [box.id] }));
+          app.go({ folder: app.store.byRole('inbox')?.id });
+        }
+      },
+    },
+  ];
+}
