@@ -5,8 +5,9 @@ import { t } from './texts.js';
 import { folderName } from './folders.js';
 
 export class Actions {
-  constructor(store, notice) {
-    Object.assign(this, { store, notice });
+  /** `notice` says what was done; `undone()` is told when it was taken back. */
+  constructor(store, notice, undone) {
+    Object.assign(this, { store, notice, undone });
   }
 
   /** Applies {keywords, mailboxIds} patches, by message: Map id → patch. */
@@ -57,7 +58,7 @@ export class Actions {
     const done = this.apply(patches);
     this.notice(t('movedTo', { n: patches.size, folder: folderName(this.store.mailboxes.get(to)) }), {
       label: t('undo'),
-      act: () => this.apply(back).then(() => this.store.sync()),
+      act: () => this.apply(back).then(() => this.undone()),
     });
     await done;
   }

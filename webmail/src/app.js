@@ -33,7 +33,7 @@ export class App {
     this.jmap = jmap;
     this.offline = offline;
     this.store = new Store(jmap);
-    this.actions = new Actions(this.store, notice);
+    this.actions = new Actions(this.store, notice, () => this.sync().then(() => this.list.view?.reload()));
     this.contacts = new Contacts(this.store);
     this.sends = new Sends(this);
     this.folder = null;
@@ -230,6 +230,7 @@ export class App {
 
   escape() {
     if (document.body.classList.contains('folders-open')) this.toggleFolders(false);
+    else if (this.composer) this.composer.close();
     else if (this.list.selected.size) this.list.selectNone();
     else this.back();
   }

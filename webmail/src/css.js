@@ -32,7 +32,7 @@ function clean(style, state) {
       if (/^background-image$/.test(property) && /url\(\s*["']?(https?:)?\/\//i.test(value)) state.remote = (state.remote ?? 0) + 1;
       continue;
     }
-    if (!value || value.length > LONGEST || refused.test(value)) continue;
+    if (!value || value === 'initial' || value.length > LONGEST || refused.test(value)) continue;
     if (/color$/.test(property) && !/^(initial|inherit|unset|transparent|currentcolor|rgba\(0, 0, 0, 0\))$/i.test(value) && !property.startsWith('border')) state.coloured = true;
     out.push([property, value]);
   }

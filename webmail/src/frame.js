@@ -4,7 +4,8 @@
 //    `allow-same-origin` is there so that this page can put the tree in, measure it and listen to its keys; without
 //    `allow-scripts` nothing inside can use it.
 //  - the content security policy, inherited from the page and narrowed here: pictures from memory only, and from the
-//    server's proxy where the reader asked for them.
+//    server's proxy where the reader asked for them; one style sheet, ours. Styles of the message are set through the
+//    object model, which the policy lets pass: what it refuses is styles that the parser meets.
 
 import { el } from './dom.js';
 import { trusted } from './sanitise.js';
@@ -15,9 +16,11 @@ const HIGHEST = 30_000; // px; more than that scrolls inside
 /** The empty document; nothing of a message is in this text. */
 function shell(remote) {
   const images = remote ? `blob: data: ${location.origin}/proxy` : 'blob: data:';
-  const policy = `default-src 'none'; img-src ${images}; style-src 'self'; form-action 'none'; base-uri 'none'`;
+  // Not 'self': a sheet, or a prefetch, of another path on this server is somebody else's idea.
+  const sheet = new URL('frame.css', document.baseURI).href;
+  const policy = `default-src 'none'; img-src ${images}; style-src ${sheet}; form-action 'none'; base-uri 'none'`;
   return `<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">`
-    + `<meta name="referrer" content="no-referrer"><link rel="stylesheet" href="${new URL('frame.css', document.baseURI).href}"></head><body></body></html>`;
+    + `<meta name="referrer" content="no-referrer"><link rel="stylesheet" href="${sheet}"></head><body></body></html>`;
 }
 
 export class Frame {

@@ -6,7 +6,7 @@
 // way; where thumb and rows have drifted apart, they are put together again when all is still.
 
 const HIGHEST = 8_000_000; // px; well under what every browser can do
-const ENDS = 1_000_000; // px at each end that are not scaled
+const ENDS = 100_000; // px at each end that are not scaled
 const SPARE = 6; // rows above and below what is seen
 
 export class List {
@@ -72,8 +72,12 @@ export class List {
     // A jump is the thumb (or Home, End); anything shorter moves the rows by its own way.
     if (Math.abs(way) > this.view * 3 || this.whole <= HIGHEST) this.offset = this.toOffset(top);
     else this.offset = Math.max(0, Math.min(this.whole - this.view, this.offset + way));
-    if (top <= 0) this.offset = 0;
-    if (top >= this.height - this.view) this.offset = Math.max(0, this.whole - this.view);
+    // The thumb has come to an end before the rows have, or they with it.
+    if (top <= 0 || top >= this.height - this.view) {
+      const end = top <= 0 ? 0 : Math.max(0, this.whole - this.view);
+      if (Math.abs(end - this.offset) > this.view * 3) this.settle();
+      else this.offset = end;
+    }
     if (!this.frame) {
       this.frame = requestAnimationFrame(() => {
         this.frame = 0;
@@ -120,7 +124,10 @@ export class List {
       }
       if (!known || anew) this.draw(row, index);
     }
-    for (const row of this.pool) row.hidden = true;
+    for (const row of this.pool) {
+      row.hidden = true;
+      row.removeAttribute('id'); // it stands for nothing now
+    }
     this.place();
     if (to > from) this.seen(from, to);
   }

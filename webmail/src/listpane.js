@@ -41,6 +41,8 @@ export class ListPane {
     this.view = new View(this.app.store, filter, { snippets: search });
     this.view.addEventListener('changed', (event) => this.changed(event.detail));
     this.view.addEventListener('failed', (event) => this.app.failed(event.detail, this.view));
+    show(byId('list-empty'), false);
+    show(this.box, true);
     this.list.resize(0);
     this.list.go(0);
     this.box.setAttribute('aria-label', title);

@@ -104,7 +104,8 @@ function copy(root, target, state) {
     if (as && depth < MOST_DEPTH) {
       next = element(node, as, state);
       if (!next) continue;
-      parent.append(next);
+      if (node === root && !next.attributes.length) next = parent;
+      else parent.append(next);
     }
     // The last child is pushed first. `childNodes` of a form could be an input of that name: the prototype's is meant.
     for (let child = lastChild.call(node); child; child = previous.call(child)) stack.push([child, next, next === parent ? depth : depth + 1]);

@@ -64,7 +64,7 @@ export function filter(text, folders = [], now = new Date()) {
 function meaning({ name, value }, folders, now) {
   const low = value.toLowerCase();
   if (name === 'text' || fields.has(name)) return { [name]: value };
-  if (name === 'has') return /^attach/.test(low) ? { hasAttachment: true } : null;
+  if (name === 'has') return low.length > 2 && 'attachments'.startsWith(low) ? { hasAttachment: true } : null;
   if (name === 'is') return keywords[low] ? { [keywords[low][0]]: keywords[low][1] } : null;
   if (name === 'in') {
     const names = (box) => [...box.names, box.role].filter(Boolean).map((one) => one.toLowerCase());

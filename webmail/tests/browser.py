@@ -145,7 +145,8 @@ def until(condition, what, seconds=15):
 class Page:
     def __init__(self, browser, session, context, target):
         self.browser, self.session, self.context, self.target = browser, session, context, target
-        self.requests, self.dialogs, self.errors, self.violations = [], [], [], []
+        self.blocked, self.requests, self.dialogs, self.errors, self.violations = {}, [], [], [], []
+        self.urls = {}
 
     def call(self, method, params=None, wait=True):
         return self.browser.call(method, params, self.session, wait)
@@ -153,6 +154,11 @@ class Page:
     def happened(self, method, params):
         if method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
+            self.urls[params["requestId"]] = params["request"]["url"]
+        elif method == "Input.dragIntercepted":
+            self.dragged = params["data"]
+        elif method == "Network.loadingFailed" and params.get("blockedReason"):
+            self.blocked[self.urls.get(params["requestId"])] = params["blockedReason"]
         elif method == "Page.javascriptDialogOpening":
             self.dialogs.append(params["message"])
             self.call("Page.handleJavaScriptDialog", {"accept": True}, wait=False)
@@ -221,6 +227,22 @@ class Page:
     def click_at(self, x, y, modifiers=0):
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", {"type": kind, "x": x, "y": y, "button": "left" if kind != "mouseMoved" else "none", "clickCount": 1, "modifiers": modifiers})
+
+    def drag(self, start, end):
+        """Drags what is at one place to another; the browser hands the drag over, and it is dropped by hand."""
+        self.dragged = None
+        self.call("Input.setInterceptDrags", {"enabled": True})
+        self.call("Input.dispatchMouseEvent", {"type": "mousePressed", "x": start[0], "y": start[1], "button": "left", "clickCount": 1})
+        for step in (4, 12, 30):
+            self.call("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": start[0] + step, "y": start[1] + step, "button": "left", "buttons": 1}, wait=False)
+        until(lambda: self.dragged, "the drag begins")
+        self.drop(end, self.dragged)
+        self.call("Input.dispatchMouseEvent", {"type": "mouseReleased", "x": end[0], "y": end[1], "button": "left", "clickCount": 1})
+        self.call("Input.setInterceptDrags", {"enabled": False})
+
+    def drop(self, end, data):
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.call("Input.dispatchDragEvent", {"type": kind, "x": end[0], "y": end[1], "data": data})
 
     def wheel(self, x, y, by):
         self.call("Input.dispatchMouseEvent", {"type": "mouseWheel", "x": x, "y": y, "deltaX": 0, "deltaY": by})

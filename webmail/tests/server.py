@@ -14,6 +14,7 @@ import pathlib
 import queue
 import re
 import secrets
+import sys
 import threading
 import urllib.parse
 
@@ -246,6 +247,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
+
+    def handle_error(self, request, client_address):
+        """A browser that closes its tab breaks off what it was told; anything else is worth reading."""
+        if not isinstance(sys.exc_info()[1], (BrokenPipeError, ConnectionResetError)):
+            super().handle_error(request, client_address)
 
 
 def serve(messages=20_000, port=0, hold=True):

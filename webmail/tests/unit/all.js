@@ -1,0 +1,7 @@
+// All unit tests, for the page that runs them.
+import './segments.js';
+import './search.js';
+import './quote.js';
+import './sanitise.js';
+import './small.js';
+export { run } from './check.js';
