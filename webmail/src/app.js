@@ -1,7 +1,7 @@
 // The app after the log-in: wires store, panes, keys and push together, and knows what is open. It is the one that the
 // panes tell what the reader wants; how it is done is in the modules that it calls.
 
-import { byId, iconButton, set, show } from './dom.js';
+import { byId, icon, iconButton, set, show } from './dom.js';
 import { t } from './texts.js';
 import { Store } from './store.js';
 import { Folders, folderName, tree } from './folders.js';
@@ -47,7 +47,15 @@ export class App {
     this.keys = new Keys(this);
     this.drawTools();
     byId('show-folders').addEventListener('click', () => this.toggleFolders());
-    byId('compose').addEventListener('click', () => this.compose());
+    byId('compose').addEventListener('click', () => {
+      this.toggleFolders(false);
+      this.compose();
+    });
+    byId('work').addEventListener('click', (event) => {
+      if (!document.body.classList.contains('folders-open')) return;
+      event.stopPropagation();
+      this.toggleFolders(false);
+    }, { capture: true });
     window.addEventListener('hashchange', () => this.route());
     byId('search-form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -90,6 +98,7 @@ export class App {
     show(byId('offline'), this.isOffline).textContent = t('offline');
     if (before && connected) {
       notice(t('online'));
+      if (this.composer?.draft.dirty) this.composer.draft.touch();
       // Begun without the server: nothing has a state yet.
       if (!this.store.states.Mailbox) this.begin().then(() => this.list.view?.reload()).catch(() => {});
       else this.sync(true);
@@ -149,6 +158,8 @@ export class App {
       iconButton('check', t('selectAll'), () => this.list.selectAll()),
       iconButton('refresh', t('refresh'), () => this.sync()),
     );
+    byId('compose-float').append(icon('pen'));
+    byId('compose-float').addEventListener('click', () => this.compose());
     byId('list-head-tools').append(iconButton('more', t('more'), (event) => openMenu(event.currentTarget, manageFolders(this)), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }));
     byId('top-tools').replaceChildren(
       iconButton('help', t('keys'), () => this.keys.help(), { class: 'icon-button wide-only' }),
@@ -168,6 +179,7 @@ export class App {
     document.body.classList.toggle('folders-open', open);
     set(byId('show-folders'), { 'aria-expanded': String(open) });
     if (open) byId('folder-list').querySelector('[aria-current]')?.focus();
+    else if (getComputedStyle(byId('show-folders')).display !== 'none' && byId('folders').contains(document.activeElement)) byId('show-folders').focus();
   }
 
   // -- where we are: `#/folder/ID`, `#/folder/ID/THREAD`, `#/search/WORDS`, `#/search/WORDS/THREAD`
@@ -203,7 +215,9 @@ export class App {
     this.notifications.title();
   }
 
-  openMessage(email) {
+  /** `enter`: by the keyboard, which goes on in the message then. */
+  openMessage(email, enter = false) {
+    this.reader.takesFocus = enter;
     this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined, thread: email.threadId });
   }
 
@@ -423,7 +437,9 @@ export class App {
 
   async failed(error, view) {
     if (view && (await this.unreachable(error, view))) return;
-    if (error.kind === 'login') location.reload();
+    // Log in again; but not while something is written, which would be lost with the page.
+    if (error.kind === 'login' && this.composer) notice(t('loggedOut'), null, 0);
+    else if (error.kind === 'login') location.reload();
     else notice(error.kind === 'network' ? t('noNetwork') : t('failed', { detail: error.message }));
   }
 

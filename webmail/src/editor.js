@@ -1,7 +1,7 @@
 // Where a text is written: plain in a text area, or rich in a frame of its own (frame.js), so that quoted and pasted HTML
 // stays behind the same walls as what is read. It knows the text, not the mail.
 
-import { el, iconButton } from './dom.js';
+import { el, icon, iconButton } from './dom.js';
 import { Frame } from './frame.js';
 import { sanitise } from './sanitise.js';
 import { toText } from './quote.js';
@@ -159,8 +159,8 @@ export class Editor {
       type: 'button', class: `format format-${command}`, title: label, 'aria-label': label, onmousedown: (event) => event.preventDefault(), onclick: () => this.command(command, value),
     }, words);
     return el('div', { class: 'tools format-bar', role: 'toolbar', 'aria-label': t('format') },
-      button(t('bold'), 'B', 'bold'), button(t('italic'), 'I', 'italic'), button(t('underline'), 'U', 'underline'), button(t('bullets'), '•', 'insertUnorderedList'), button(t('numbers'), '1.', 'insertOrderedList'),
-      button(t('quoteMore'), '❝', 'formatBlock', 'blockquote'), button(t('unformat'), 'T×', 'removeFormat'),
+      button(t('bold'), 'B', 'bold'), button(t('italic'), 'I', 'italic'), button(t('underline'), 'U', 'underline'), button(t('bullets'), icon('bullets'), 'insertUnorderedList'), button(t('numbers'), icon('numbers'), 'insertOrderedList'),
+      button(t('quoteMore'), '❝', 'formatBlock', 'blockquote'), button(t('unformat'), icon('unformat'), 'removeFormat'),
       iconButton('link', t('link'), () => this.link()),
       iconButton('image', t('insertImage'), () => this.image()));
   }

@@ -11,6 +11,7 @@ import { el } from './dom.js';
 import { trusted } from './sanitise.js';
 
 const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
+const SMALLEST = 0.6; // of its size
 const HIGHEST = 30_000; // px; more than that scrolls inside
 
 /** The empty document; nothing of a message is in this text. */
@@ -57,9 +58,20 @@ export class Frame {
     if (this.kind === 'reading') this.follow(inside);
   }
 
+  /** The frame grows with what is in it; what is wider than a small screen is made smaller, as far as it can be read. */
   follow(inside) {
+    let zoom = 1;
+    let width = 0;
     const measure = () => {
       if (!this.element.isConnected || !inside.body) return;
+      const room = inside.documentElement.clientWidth;
+      if (room !== width) {
+        width = room;
+        inside.body.style.zoom = '';
+        const wide = inside.documentElement.scrollWidth;
+        zoom = wide > room && room ? Math.max(SMALLEST, room / wide) : 1;
+        inside.body.style.zoom = zoom < 1 ? String(zoom) : '';
+      }
       const bar = inside.documentElement.scrollWidth > inside.documentElement.clientWidth ? 16 : 0;
       const height = Math.min(HIGHEST, Math.ceil(inside.body.getBoundingClientRect().height) + bar + 2);
       if (height !== this.height) {
@@ -69,6 +81,7 @@ export class Frame {
     };
     const observer = new ResizeObserver(measure);
     observer.observe(inside.body);
+    observer.observe(this.element);
     measure();
   }
 }

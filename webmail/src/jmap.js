@@ -8,8 +8,8 @@ export const VACATION = 'urn:ietf:params:jmap:vacationresponse';
 
 const needs = { Identity: SUBMISSION, EmailSubmission: SUBMISSION, VacationResponse: VACATION };
 
-/** Every changing request carries it, so that a form of another site can't make one (it can't set a header). */
-export const OURS = { 'X-Postrider': '1' };
+/** Every POST carries it: a form of another site can't set a header, and its scripts would be asked about first (CORS). */
+export const OURS = { 'Postrider-Request': '1' };
 
 /** What a method, a request or the way to the server refused. `kind` is JMAP's error type, 'network' or 'login'. */
 export class JmapError extends Error {
@@ -23,8 +23,10 @@ export class JmapError extends Error {
 export const ref = (call, path) => ({ call, path });
 
 export class Jmap {
-  constructor(session) {
+  /** `base`: where the session object was found. */
+  constructor(session, base = '/jmap/session') {
     this.session = session;
+    for (const name of ['apiUrl', 'downloadUrl', 'uploadUrl', 'eventSourceUrl']) session[name] = here(session[name], base);
     this.account = session.primaryAccounts?.[MAIL] ?? Object.keys(session.accounts)[0];
     this.limits = session.capabilities[CORE] ?? {};
     this.waiting = [];
@@ -34,7 +36,7 @@ export class Jmap {
   /** RFC 8620 §2.2: the session is found at a well-known place. */
   static async connect() {
     const answer = await reach('/.well-known/jmap', { headers: { Accept: 'application/json' } });
-    return new Jmap(await answer.json());
+    return new Jmap(await answer.json(), new URL(answer.url).pathname);
   }
 
   has(capability) {
@@ -156,6 +158,15 @@ export async function reach(url, options) {
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
   throw Object.assign(new JmapError(answer.status === 401 ? 'login' : answer.status >= 502 ? 'network' : problem.type || 'request', problem.detail), { problem });
+}
+
+/**
+ * An address of the session as one on the page's own server, whatever the server is called: the page speaks to no other, and
+ * its policy would refuse. Relative ones are meant from the session object (RFC 8620 §2). Braces stay as they are.
+ */
+export function here(address, base) {
+  const path = address.replace(/^https?:\/\/[^/]+/i, '');
+  return path.startsWith('/') ? path : base.replace(/[^/]*$/, '') + path;
 }
 
 /** RFC 6570 level 1: what the session's addresses use. */

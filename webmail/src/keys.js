@@ -15,7 +15,7 @@ export class Keys {
     this.table = [
       ['j', 'keyNext', () => this.step(1)],
       ['k', 'keyPrevious', () => this.step(-1)],
-      ['Enter', 'keyOpen', () => list.open()],
+      ['Enter', 'keyOpen', () => list.open(true)],
       ['u', 'keyBack', () => app.back()],
       ['x', 'keySelect', () => list.toggle()],
       ['* a', 'keySelectAll', () => list.selectAll()],
@@ -94,7 +94,7 @@ export class Keys {
     const { list } = this.app;
     const acts = {
       ArrowDown: () => list.step(1), ArrowUp: () => list.step(-1), PageDown: () => list.page(1), PageUp: () => list.page(-1),
-      Home: () => list.moveTo(0), End: () => list.moveTo(Infinity), Enter: () => list.open(), ' ': () => list.toggle(),
+      Home: () => list.moveTo(0), End: () => list.moveTo(Infinity), Enter: () => list.open(true), ' ': () => list.toggle(),
     };
     if (event.shiftKey && ['ArrowDown', 'ArrowUp'].includes(event.key)) {
       event.preventDefault();

@@ -85,7 +85,7 @@ export class List {
       });
     }
     clearTimeout(this.still);
-    if (this.whole > HIGHEST) this.still = setTimeout(() => this.settle(), 200);
+    if (this.whole > HIGHEST) this.still = setTimeout(() => this.box.scrollTop === this.last && this.settle(), 200); // else a scroll is on its way
   }
 
   /** Puts the thumb to where the rows are. */

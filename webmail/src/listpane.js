@@ -142,12 +142,12 @@ export class ListPane {
     return this.view?.at(this.cursor.index);
   }
 
-  open() {
+  open(enter = false) {
     const email = this.current();
     if (!email) return;
     this.openThread = email.threadId;
     this.list.redraw();
-    this.app.openMessage(email);
+    this.app.openMessage(email, enter);
   }
 
   // -- the selection
@@ -224,7 +224,7 @@ export class ListPane {
     }
     this.cursor = { index: row.index, id: email.id };
     if (event.target.closest('.star')) {
-      this.app.flag([email.id], '$flagged', !this.members(email).some((one) => one.keywords.$flagged));
+      this.app.toggleFlag([email.id]);
       return;
     }
     this.open();
@@ -258,6 +258,7 @@ export class ListPane {
     const { app } = this;
     tools.replaceChildren(
       iconButton('close', t('selectNone'), () => this.selectNone()),
+      el('h1', { class: 'unseen' }, this.title),
       el('span', { class: 'how-many', role: 'status' }, t('selected', { n: many })),
       ...app.tools(() => this.rows()),
     );

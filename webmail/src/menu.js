@@ -39,7 +39,7 @@ export function openMenu(button, items) {
       entries.find((entry, index) => index !== at && entry.textContent.toLowerCase().startsWith(event.key.toLowerCase()))?.focus();
     }
   });
-  (button.closest('dialog') ?? document.body).append(menu);
+  (button.closest('dialog, .composer, main, nav, header.top') ?? document.body).append(menu);
   const place = button.getBoundingClientRect();
   const width = menu.offsetWidth;
   const height = menu.offsetHeight;

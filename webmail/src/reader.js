@@ -90,6 +90,8 @@ export class Reader {
         ...[...this.messages.values()].map((message) => message.element)));
     show(this.pane, true);
     const start = [...this.messages.values()].find((message) => !message.folded && !message.email.keywords.$seen);
+    if (this.takesFocus) byId('thread').focus({ preventScroll: true });
+    this.takesFocus = false;
     if (first && start && start !== this.messages.values().next().value) start.element.scrollIntoView({ block: 'start' });
     this.seen();
   }

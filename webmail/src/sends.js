@@ -23,6 +23,7 @@ export class Sends {
 
   /** Sends a draft that is stored; `at` is a Date for later. `again()` opens it for writing once more. */
   async send(draftId, identity, recipients, { at = null, again = () => {} } = {}) {
+    if (!this.app.jmap.has(SUBMISSION)) throw new Error(t('cantSend'));
     const undo = Math.max(0, Number(chosen('undoSeconds')) || 0);
     const seconds = at ? Math.max(1, Math.round((at - Date.now()) / 1000)) : undo;
     if (seconds > this.longest) {
@@ -116,7 +117,7 @@ export class Sends {
       box.append(this.line(t('willBeSentHere', { date: longDate(new Date(own.at)) }), () => choose('later', chosen('later').filter((one) => one.draftId !== email.id))));
       return;
     }
-    if (!sent || !email.mailboxIds[sent.id]) return;
+    if (!sent || !email.mailboxIds[sent.id] || !this.app.jmap.has(SUBMISSION)) return;
     const [, got] = await this.app.jmap.all([
       ['EmailSubmission/query', { filter: { emailIds: [email.id], undoStatus: 'pending' } }],
       ['EmailSubmission/get', { '#ids': ref(0, '/ids'), properties: ['sendAt', 'undoStatus'] }],

@@ -37,7 +37,7 @@ export function logIn() {
 }
 
 function refuse(error, form, problem) {
-  const wantsCode = Boolean(error.problem?.totp);
+  const wantsCode = error.problem?.code === 'totp';
   if (wantsCode) show(byId('login-totp'), true);
   if (error.kind === 'network') problem.textContent = t('noNetwork');
   else if (wantsCode && !form.elements.totp.value) problem.textContent = t('loginCode');

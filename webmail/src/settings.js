@@ -3,7 +3,7 @@
 
 import { el } from './dom.js';
 import { ask, notice } from './notice.js';
-import { VACATION } from './jmap.js';
+import { SUBMISSION, VACATION } from './jmap.js';
 import { choose, chosen, showColours } from './choices.js';
 import { languageNames, t } from './texts.js';
 import { parse, written } from './addresses.js';
@@ -52,6 +52,7 @@ function browser(app) {
 
 async function identities(app) {
   const { store } = app;
+  if (!app.jmap.has(SUBMISSION)) return null;
   await store.loadIdentities();
   return group(t('identities'), ...store.identities.map((identity) => {
     const name = el('input', { type: 'text', value: identity.name ?? '', dir: 'auto' });

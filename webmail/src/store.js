@@ -2,7 +2,7 @@
 // is of; and how changes are fetched and applied. Views and panes listen; nobody else writes here. It draws nothing, and
 // what it holds is bounded: the messages looked at longest ago are forgotten.
 
-import { ref } from './jmap.js';
+import { SUBMISSION, ref } from './jmap.js';
 
 /** What a row of the list, and a line of a thread, needs of a message. */
 export const ROW = ['id', 'blobId', 'threadId', 'mailboxIds', 'keywords', 'from', 'to', 'subject', 'receivedAt', 'size', 'preview', 'hasAttachment'];
@@ -34,8 +34,9 @@ export class Store extends EventTarget {
   }
 
   async loadIdentities() {
-    const [answer] = await this.jmap.all([['Identity/get', { ids: null }]], { tolerant: true });
-    this.identities = answer.list ?? [];
+    // A capability that the server doesn't have would have the whole request refused (RFC 8620 §3.3).
+    const [answer] = this.jmap.has(SUBMISSION) ? await this.jmap.all([['Identity/get', { ids: null }]], { tolerant: true }) : [{}];
+    this.identities = answer.list?.length ? answer.list : [{ id: null, name: '', email: this.jmap.session.username, textSignature: '' }];
   }
 
   byRole(role) {

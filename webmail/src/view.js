@@ -49,6 +49,7 @@ export class View extends EventTarget {
   /** Sees to it that these rows become known; `changed` is told when they are. */
   ensure(from, to) {
     if (this.closed) return;
+    this.looking = [from, to];
     const last = Math.max(0, this.settled ? Math.min(to, this.total) - 1 : to - 1);
     for (let window = Math.floor(Math.max(0, from) / WINDOW); window <= Math.floor(last / WINDOW); window++) {
       if (this.asked.size >= AT_ONCE) return;
@@ -76,7 +77,8 @@ export class View extends EventTarget {
     }
   }
 
-  async load(position) {
+  /** What the server says of one window: {query, snippets}; messages and threads are the store's. */
+  async fetch(position) {
     // RFC 8621 §4.10 shows this very request: rows, their threads, and the flags of all in them, in one turn.
     const calls = [
       ['Email/query', { ...this.query(), position, limit: WINDOW, calculateTotal: true }],
@@ -89,26 +91,59 @@ export class View extends EventTarget {
     const answers = await this.store.jmap.all(calls, { tolerant: true });
     const [query, rows, threads, members] = answers;
     if (query.error) throw Object.assign(new Error(query.description ?? query.error), { kind: query.error });
-    if (this.closed) return;
-    if (this.state && this.state !== query.queryState) this.start();
-    this.state = query.queryState;
+    if (this.closed) return query;
     if (this.collapse && !threads.error) this.store.takeThreads(threads.list, threads.state);
-    if (this.collapse && !members?.error) this.store.takeEmails(members.list);
+    if (this.collapse && !members.error) this.store.takeEmails(members.list);
     if (!rows.error) this.store.takeEmails(rows.list, rows.state);
     if (this.wantsSnippets && !answers.at(-1).error) for (const snippet of answers.at(-1).list) this.snippets.set(snippet.emailId, snippet);
+    return query;
+  }
+
+  take(query, position) {
     this.places.total = query.total ?? Math.max(this.total, position + query.ids.length);
     this.places.put(query.position, query.ids);
     this.places.trim(position, MOST_PLACES);
     this.settled = true;
+  }
+
+  async load(position, again = true) {
+    const query = await this.fetch(position);
+    if (this.closed) return;
+    if (this.state && this.state !== query.queryState) {
+      // The other windows are of another state. They are brought up to date, not thrown away; then this one fits, or is
+      // asked for once more.
+      await this.refresh().catch(() => {});
+      if (this.closed) return;
+      if (this.state !== query.queryState) {
+        if (again) return void (await this.load(position, false));
+        this.start();
+      }
+    }
+    this.state = query.queryState;
+    this.take(query, position);
     this.changed();
   }
 
-  /** Other windows were of another state: what they said may be elsewhere by now. */
+  /** Forgets all places. */
   start() {
     const total = this.total;
     this.places = new Segments();
     this.places.total = total;
     this.lately.clear();
+  }
+
+  /** All anew, beginning with what is looked at; what is shown stays until the new is there. */
+  async renew() {
+    const [from, to] = this.looking ?? [0, 1];
+    const positions = [];
+    for (let window = Math.floor(Math.max(0, from) / WINDOW); window <= Math.floor(Math.max(0, to - 1) / WINDOW) && positions.length < 4; window++) positions.push(window * WINDOW);
+    const answers = await Promise.all(positions.map((position) => this.fetch(position)));
+    if (this.closed) return;
+    const state = answers.at(-1).queryState;
+    this.start();
+    answers.forEach((query, at) => query.queryState === state && this.take(query, positions[at]));
+    this.state = state;
+    this.changed();
   }
 
   /** RFC 8620 §5.6: what changed since, or all anew where the server can't tell. */
@@ -120,9 +155,7 @@ export class View extends EventTarget {
       const [changes] = await this.store.jmap.all([['Email/queryChanges', { ...this.query(), sinceQueryState: since, calculateTotal: true, maxChanges: 500 }]], { tolerant: true });
       if (this.closed || this.state !== since) return;
       if (changes.error) {
-        this.start();
-        this.state = null;
-        await this.load(0);
+        await this.renew();
       } else {
         this.state = changes.newQueryState;
         const top = this.places.at(0);
@@ -155,9 +188,7 @@ export class View extends EventTarget {
 
   /** Forgets all places: after something that was presumed turned out otherwise. */
   reload() {
-    this.start();
-    this.state = null;
-    return this.load(0).catch(() => {});
+    return this.renew().catch(() => {});
   }
 
   changed(detail = {}) {

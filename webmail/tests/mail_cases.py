@@ -307,6 +307,7 @@ def by_keys_alone():
         page.type("شكرا")
         page.press("Control+Enter")
         scene.until(lambda: scene.account.submissions, "answered")
+        page.until("!document.querySelector('.composer')")
         page.press("u")
         page.until("!document.querySelector('.thread-subject')")
         page.press("g", "t")

@@ -174,8 +174,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         path, body = urllib.parse.urlsplit(self.path).path, self.body()
         if path.startswith("/auth/") or path.startswith("/jmap/") or path == "/proxy":
-            if not self.headers.get("X-Postrider"):
-                return self.answer(403, {"status": 403, "detail": "the header X-Postrider is missing"})
+            if not self.headers.get("Postrider-Request"):
+                return self.answer(403, {"status": 403, "detail": "the header Postrider-Request is missing"})
         if path == "/auth/login":
             return self.login(json.loads(body))
         if not self.inside():
@@ -197,7 +197,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def login(self, given):
         if (given.get("address"), given.get("password")) == ("totp@red.example", "alice") and given.get("totp") != "123456":
-            return self.answer(401, {"status": 401, "detail": "a code is needed", "totp": True})
+            return self.answer(401, {"status": 401, "detail": "a code is needed", "code": "totp"})
         if given.get("address") not in ("alice@red.example", "totp@red.example") or given.get("password") != "alice":
             return self.answer(401, {"status": 401, "detail": "address or password is wrong"})
         token = secrets.token_urlsafe()

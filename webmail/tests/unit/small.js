@@ -4,7 +4,7 @@ import { parse, plausible, unique, written } from '../../src/addresses.js';
 import { named, odd } from '../../src/links.js';
 import { events } from '../../src/invitation.js';
 import { mailto, wayOut } from '../../src/unsubscribe.js';
-import { deal, encode, fill, ref } from '../../src/jmap.js';
+import { deal, encode, fill, here, ref } from '../../src/jmap.js';
 import { written as patch } from '../../src/actions.js';
 import { toEmail } from '../../src/draft.js';
 import { linked } from '../../src/plain.js';
@@ -56,6 +56,12 @@ test('requests: names, references, capabilities', () => {
   deal(groups, [['Email/query', { ids: [] }, '0.0'], ['error', { type: 'requestTooLarge' }, '0.1'], ['error', { type: 'unknownMethod' }, '1.0'], ['Foo', {}, '1.0']]);
   equal(told, [[0, 'requestTooLarge'], [1, [{ error: 'unknownMethod', type: 'unknownMethod' }]]]);
   equal(fill('/d/{a}/{b}?t={c}', { a: 'x/y', b: 'ü', c: '&' }), '/d/x%2Fy/%C3%BC?t=%26');
+});
+
+test('addresses of the session stay with the page\'s server', () => {
+  equal(here('https://mail.example/jmap/d/{blobId}?x={type}', '/jmap/session'), '/jmap/d/{blobId}?x={type}');
+  equal(here('api', '/jmap/session'), '/jmap/api');
+  equal(here('/api', '/jmap/session'), '/api');
 });
 
 test('patches (RFC 8620 §5.3)', () => equal(patch({ keywords: { $seen: true, 'a/b~c': null } }), { 'keywords/$seen': true, 'keywords/a~1b~0c': null }));
