@@ -58,3 +58,20 @@ export function shown(time, language) {
   const words = time.date.toLocaleString(language, { ...options, ...clock, timeZone: 'UTC' });
   return time.zone === 'floating' ? words : `${words} (${time.zone})`;
 }
+
+/** From when to when; the day is said once. */
+export function span(event, language) {
+  const { start, end } = event;
+  if (!start || !end) return shown(start, language);
+  if (start.allDay) {
+    // RFC 5545 §3.6.1: the end is the first day that is not part of it.
+    const last = { ...end, date: new Date(end.date.getTime() - 86_400_000) };
+    return last.date <= start.date ? shown(start, language) : `${shown(start, language)} – ${shown(last, language)}`;
+  }
+  const zone = start.zone ? 'UTC' : undefined;
+  const day = (time) => time.date.toLocaleDateString(language, { timeZone: zone });
+  if (start.zone !== end.zone || day(start) !== day(end)) return `${shown(start, language)} – ${shown(end, language)}`;
+  const clock = end.date.toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit', timeZone: zone });
+  const suffix = start.zone && start.zone !== 'floating' ? ` (${start.zone})` : '';
+  return `${shown({ ...start, zone: start.zone ? 'floating' : null }, language)} – ${clock}${suffix}`;
+}

@@ -11,7 +11,7 @@ import { odd } from './links.js';
 import { ask } from './notice.js';
 import { openMenu } from './menu.js';
 import { wayOut } from './unsubscribe.js';
-import { events, shown } from './invitation.js';
+import { events, span } from './invitation.js';
 import { chosen, isDark } from './choices.js';
 import { ROW } from './store.js';
 
@@ -135,7 +135,7 @@ export class Message {
     const found = answer?.ok ? events(await answer.text()) : [];
     for (const event of found) {
       const row = (name, value) => (value ? [el('dt', {}, t(name)), el('dd', { dir: 'auto' }, ...linked(value))] : []);
-      const when = [shown(event.start, spoken()), event.end ? shown(event.end, spoken()) : ''].filter(Boolean).join(' – ');
+      const when = span(event, spoken());
       const people = event.attendees.map((one) => `${one.name || one.email}${one.status === 'ACCEPTED' ? ' ✓' : one.status === 'DECLINED' ? ' ✗' : ''}`).join(', ');
       box.append(el('section', { class: 'invitation', 'aria-label': t('invitation') },
         el('h3', { dir: 'auto' }, event.method === 'CANCEL' || event.status === 'CANCELLED' ? `${t('cancelled')}: ` : '', event.summary || t('invitation')),
@@ -179,8 +179,8 @@ export class Message {
     });
     // A message that sets no colours follows the page's; one that does was made for white paper.
     const own = found.coloured;
-    frame.fill(found.nodes, { css: found.css, className: own ? 'paper' : '', dark: isDark() && !own }).then(() => this.listen(frame));
-    frame.element.classList.toggle('paper', own);
+    frame.fill(found.nodes, { css: found.css, className: own && isDark() ? 'paper' : '', dark: isDark() && !own }).then(() => this.listen(frame));
+    frame.element.classList.toggle('paper', own && isDark());
     if (found.remote && !this.images) {
       const banner = el('div', { class: 'banner' }, icon('image'), el('span', {}, t('imagesOff', { n: found.remote })), el('button', {
         type: 'button', class: 'link', onclick: () => {

@@ -80,7 +80,7 @@ def no_violation_that_axe_knows():
 
 @case
 def on_a_wide_screen():
-    with Scene() as scene:
+    with Scene(width=1280, height=780) as scene:
         page = scene.log_in()
         scene.open_row(0)
         panes = page.run("['folders', 'list', 'reader'].map((id) => document.getElementById(id).getBoundingClientRect()).every((r) => r.width > 150 && r.left >= 0)")
@@ -104,6 +104,7 @@ def on_a_phone():
         page.until("document.getElementById('folders').getBoundingClientRect().left >= 0 && document.activeElement.classList.contains('folder')")
         picture(scene, "phone-folders")
         page.press("Escape")
+        page.until("document.getElementById('folders').getBoundingClientRect().right <= 0", "the folders are away")
         scene.open_row(3)
         page.until("getComputedStyle(document.querySelector('.list-pane')).display === 'none'", "only the message")
         assert page.run("document.documentElement.scrollWidth") <= 390
@@ -132,7 +133,7 @@ def on_a_tablet():
 
 @case
 def dark_by_the_system_and_by_the_switch():
-    with Scene() as scene:
+    with Scene(width=1280, height=780) as scene:
         scene.page.media(prefers_color_scheme="dark")
         page = scene.log_in()
         dark = "getComputedStyle(document.querySelector('.list-pane')).backgroundColor"

@@ -2,7 +2,7 @@
 import { equal, test } from './check.js';
 import { parse, plausible, unique, written } from '../../src/addresses.js';
 import { named, odd } from '../../src/links.js';
-import { events } from '../../src/invitation.js';
+import { events, span } from '../../src/invitation.js';
 import { mailto, wayOut } from '../../src/unsubscribe.js';
 import { deal, encode, fill, here, ref } from '../../src/jmap.js';
 import { written as patch } from '../../src/actions.js';
@@ -33,6 +33,10 @@ test('links that say another place', () => {
 test('invitations', () => {
   const [event] = events('BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nSUMMARY:A\\, b\r\nDESCRIPTION:long\r\n er\\nline\r\nDTSTART:20260601T100000Z\r\nORGANIZER;CN="x: y":mailto:o@x\r\nBEGIN:VALARM\r\nDESCRIPTION:no\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR');
   equal([event.summary, event.description, event.method, event.organizer.name, event.start.date.toISOString()], ['A, b', 'longer\nline', 'REQUEST', 'x: y', '2026-06-01T10:00:00.000Z']);
+  const when = (start, end) => span(events(`BEGIN:VEVENT\nDTSTART${start}\nDTEND${end}\nEND:VEVENT`)[0], 'en');
+  equal(when(';TZID=Europe/Berlin:20260612T140000', ';TZID=Europe/Berlin:20260612T160000').replace(/\u202f/g, ' '), 'Fri, June 12, 2026 at 02:00 PM – 04:00 PM (Europe/Berlin)');
+  equal(when(';VALUE=DATE:20260612', ';VALUE=DATE:20260613'), 'Fri, June 12, 2026');
+  equal(when(';VALUE=DATE:20260612', ';VALUE=DATE:20260614'), 'Fri, June 12, 2026 – Sat, June 13, 2026');
   equal(events('garbage\n:\n;;;'), []);
 });
 
