@@ -56,6 +56,7 @@ export class App {
       event.stopPropagation();
       this.toggleFolders(false);
     }, { capture: true });
+    window.addEventListener('beforeunload', (event) => this.composer?.draft.dirty && event.preventDefault());
     window.addEventListener('hashchange', () => this.route());
     byId('search-form').addEventListener('submit', (event) => {
       event.preventDefault();
@@ -390,22 +391,29 @@ export class App {
     (await this.newComposer())?.write(fields);
   }
 
-  async reply(kind, email = this.reader.current()) {
-    const whole = email && this.store.emails.get(email.id);
-    if (!whole?.bodyValues) {
-      this.list.open();
-      return;
+  /** To the message that is read, or to the one at the cursor of the list. */
+  async reply(kind, email = this.reader.current() ?? this.list.current()) {
+    const whole = email && (await this.whole(email.id));
+    if (whole) (await this.newComposer())?.answer(whole, kind);
+  }
+
+  /** A message with its text. */
+  async whole(id) {
+    const known = this.store.emails.get(id);
+    if (known?.bodyValues) return known;
+    try {
+      const got = await this.jmap.call('Email/get', { ids: [id], ...WHOLE });
+      this.store.takeEmails(got.list);
+      return got.list[0];
+    } catch (error) {
+      this.failed(error);
+      return null;
     }
-    (await this.newComposer())?.answer(whole, kind);
   }
 
   async editDraft({ id }) {
-    try {
-      const got = await this.jmap.call('Email/get', { ids: [id], ...WHOLE });
-      if (got.list[0]) (await this.newComposer())?.resume(got.list[0]);
-    } catch (error) {
-      this.failed(error);
-    }
+    const whole = await this.whole(id);
+    if (whole) (await this.newComposer())?.resume(whole);
   }
 
   settings() {
@@ -432,7 +440,7 @@ export class App {
 
   /** `quiet`: nobody asked for it, so nobody is told that it didn't work. */
   sync(quiet = false) {
-    return this.store.sync().catch((error) => !quiet && this.failed(error));
+    return this.store.sync().catch((error) => (!quiet || error.kind === 'login') && this.failed(error));
   }
 
   async failed(error, view) {

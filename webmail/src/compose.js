@@ -94,7 +94,9 @@ export class Composer {
     const text = this.identity?.textSignature?.trim();
     const box = document.createElement('div');
     box.className = 'signature';
-    if (text) box.append(...lines(`-- \n${text}`, document));
+    const html = this.identity?.htmlSignature?.trim();
+    if (html) box.append(...lines('-- ', document), this.foreign(html));
+    else if (text) box.append(...lines(`-- \n${text}`, document));
     return box;
   }
 

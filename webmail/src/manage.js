@@ -20,6 +20,19 @@ async function change(app, args) {
   return answer;
 }
 
+const AT_ONCE = 500;
+
+/** Destroys all of a folder, some at a time. */
+async function empty(app, box) {
+  for (;;) {
+    const found = await app.jmap.call('Email/query', { filter: { inMailbox: box.id }, limit: AT_ONCE });
+    if (!found.ids.length) break;
+    const answer = await app.jmap.call('Email/set', { destroy: found.ids });
+    if (!answer.destroyed?.length) throw new Error(Object.values(answer.notDestroyed ?? {})[0]?.type);
+  }
+  await app.sync();
+}
+
 /** The entries of the menu above the list. */
 export function manageFolders(app) {
   const box = app.store.mailboxes.get(app.folder);
@@ -29,6 +42,11 @@ export function manageFolders(app) {
   };
   return [
     { label: t('markAllRead'), act: () => app.flag(app.list.view.places.ids(), '$seen', true) },
+    box && ['trash', 'junk'].includes(box.role) && box.totalEmails && {
+      label: t('emptyThis'), act: async () => {
+        if (await sure(t('emptyThis'), t('sureDestroy', { n: box.totalEmails }), t('doDestroy'))) await app.attempt(empty(app, box));
+      },
+    },
     { label: t('newFolder'), act: () => make(null), separate: true },
     box?.myRights?.mayCreateChild && { label: t('newFolderIn'), act: () => make(box.id) },
     box && !box.role && box.myRights?.mayRename && {

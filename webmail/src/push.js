@@ -36,6 +36,7 @@ export class Push {
       this.connected = false;
       this.state(navigator.onLine && this.source.readyState !== EventSource.CLOSED ? null : false);
       if (this.source.readyState !== EventSource.CLOSED) return;
+      this.changed(); // finds out whether one is still logged in
       this.timer = setTimeout(() => this.connect(), this.wait);
       this.wait = Math.min(LONGEST, this.wait * 2);
     });

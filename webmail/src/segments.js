@@ -41,6 +41,7 @@ export class Segments {
   /** Puts what a query answered at its place, over what was there. */
   put(start, ids) {
     if (!ids.length) return;
+    for (const id of ids) this.gone.delete(id);
     const end = start + ids.length;
     const runs = [];
     let run = { start, ids };
@@ -114,6 +115,7 @@ export class Segments {
     for (const { id, index } of added) {
       const known = this.indexOf(id);
       if (known >= 0) this.cut(known);
+      this.gone.delete(id);
       this.insert(index, id);
     }
     if (total !== undefined) this.total = total;

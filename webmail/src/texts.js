@@ -35,7 +35,7 @@ const en = {
   tomorrowMorning: 'Tomorrow morning', tomorrowEvening: 'Tomorrow evening', mondayMorning: 'Monday morning', schedule: 'Send then', sentIt: 'Sent.', willBeSent: 'It will be sent on {date}.', willBeSentHere: 'This page will send it on {date}; it has to be open then.', cantSend: 'This server sends no mail for you.', loggedOut: 'You were logged out. Log in again in another window, then go on here.', tooLate: 'It has left already.', dontSend: 'Don\'t send it',
   thisBrowser: 'This browser', undoTime: 'Time to take a sent message back', noUndo: 'None', writePlain: 'Write plain text', alwaysImages: 'Always show pictures from elsewhere', alwaysImagesHelp: 'Senders then learn that you read them, and when.',
   notifications: 'Tell of new mail', identities: 'Identities', name: 'Name', signature: 'Signature', saved: 'Saved.', vacation: 'Answer while you are away', vacationOn: 'Answer who writes', vacationFrom: 'From', vacationTo: 'Until',
-  newMail: { one: '{n} new message', other: '{n} new messages' }, darkOrLight: 'Dark or light', newFolder: 'New folder', newFolderIn: 'New folder in here', renameFolder: 'Rename this folder', deleteFolder: 'Delete this folder', folderNotEmpty: 'Only an empty folder can be deleted.', markAllRead: 'All loaded are read',
+  newMail: { one: '{n} new message', other: '{n} new messages' }, darkOrLight: 'Dark or light', newFolder: 'New folder', newFolderIn: 'New folder in here', renameFolder: 'Rename this folder', deleteFolder: 'Delete this folder', folderNotEmpty: 'Only an empty folder can be deleted.', markAllRead: 'All loaded are read', emptyThis: 'Empty this folder',
 };
 
 const de = {
@@ -72,7 +72,7 @@ const de = {
   tomorrowMorning: 'Morgen früh', tomorrowEvening: 'Morgen Abend', mondayMorning: 'Montag früh', schedule: 'Dann senden', sentIt: 'Gesendet.', willBeSent: 'Wird am {date} gesendet.', willBeSentHere: 'Diese Seite sendet es am {date}; sie muss dann offen sein.', cantSend: 'Dieser Server verschickt keine Post für Sie.', loggedOut: 'Sie wurden abgemeldet. Melden Sie sich in einem anderen Fenster neu an, dann geht es hier weiter.', tooLate: 'Es ist schon weg.', dontSend: 'Nicht senden',
   thisBrowser: 'Dieser Browser', undoTime: 'Zeit, Gesendetes zurückzuholen', noUndo: 'Keine', writePlain: 'Ohne Format schreiben', alwaysImages: 'Bilder von anderswo immer zeigen', alwaysImagesHelp: 'Absender erfahren dann, dass und wann Sie lesen.',
   notifications: 'Neue Post melden', identities: 'Identitäten', name: 'Name', signature: 'Signatur', saved: 'Gesichert.', vacation: 'Antworten, während Sie weg sind', vacationOn: 'Allen antworten, die schreiben', vacationFrom: 'Von', vacationTo: 'Bis',
-  newMail: { one: '{n} neue Nachricht', other: '{n} neue Nachrichten' }, darkOrLight: 'Dunkel oder hell', newFolder: 'Neuer Ordner', newFolderIn: 'Neuer Ordner hierin', renameFolder: 'Diesen Ordner umbenennen', deleteFolder: 'Diesen Ordner löschen', folderNotEmpty: 'Nur ein leerer Ordner kann gelöscht werden.', markAllRead: 'Alle geladenen sind gelesen',
+  newMail: { one: '{n} neue Nachricht', other: '{n} neue Nachrichten' }, darkOrLight: 'Dunkel oder hell', newFolder: 'Neuer Ordner', newFolderIn: 'Neuer Ordner hierin', renameFolder: 'Diesen Ordner umbenennen', deleteFolder: 'Diesen Ordner löschen', folderNotEmpty: 'Nur ein leerer Ordner kann gelöscht werden.', markAllRead: 'Alle geladenen sind gelesen', emptyThis: 'Diesen Ordner leeren',
 };
 
 export const languages = { en, de };

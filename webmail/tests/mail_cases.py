@@ -285,6 +285,40 @@ def away_identities_and_folders():
 
 
 @case
+def a_saved_message_and_a_printed_one():
+    with Scene(50) as scene:
+        page = scene.log_in()
+        scene.open_row(0)
+        # What is saved is asked for as a download, by the blob of the message.
+        page.run("HTMLAnchorElement.prototype.click = function () { window.saved = [this.getAttribute('href'), this.download]; }; document.querySelector('.message:not(.folded) [aria-haspopup]').click()")
+        page.run("[...document.querySelectorAll('[role=menuitem]')].find((m) => m.textContent === 'Save as a file').click()")
+        address, name = page.run("window.saved")
+        assert address.startswith("/jmap/download/A/R") and name == "Re_ Bridge at Lauterbach_ figures.eml", (address, name)
+        assert "Message-ID" in page.run(f"fetch({address!r}).then((a) => a.text())")
+        # On paper there is the message, and nothing around it.
+        page.call("Emulation.setEmulatedMedia", {"media": "print"})
+        seen = page.run("['.top', '#folders', '.list-pane', '.reader-bar', '.message'].map((s) => getComputedStyle(document.querySelector(s)).display)")
+        assert seen[:4] == ["none"] * 4 and seen[4] != "none", seen
+        page.call("Emulation.setEmulatedMedia", {"media": ""})
+
+
+@case
+def the_trash_is_emptied():
+    with Scene(50) as scene:
+        page = scene.log_in()
+        page.run("document.getElementById('list').focus()")
+        page.press("#")
+        scene.until(lambda: scene.account.members["b5"], "something in the trash")
+        scene.folder("Trash")
+        page.click("#list-head-tools [aria-haspopup]")
+        page.run("[...document.querySelectorAll('[role=menuitem]')].find((m) => m.textContent === 'Empty this folder').click()")
+        page.until("document.querySelector('dialog .main')")
+        page.run("document.querySelector('dialog .main').click()")
+        scene.until(lambda: not scene.account.members["b5"], "the trash is empty")
+        page.until("!document.getElementById('list-empty').hidden", "the page says so")
+
+
+@case
 def by_keys_alone():
     with Scene(200) as scene:
         page = scene.page

@@ -53,6 +53,15 @@ test('what was taken out here is not taken out twice', () => {
   equal(shape(places), [[0, 'bc'], [9, 'k']]);
 });
 
+test('what was taken out here, came back and went again is gone', () => {
+  const places = made([0, ['a', 'b', 'c']]);
+  places.remove('a');
+  places.apply({ removed: [], added: [{ id: 'a', index: 0 }], total: 3 });
+  equal(shape(places), [[0, 'abc']]);
+  truth(places.apply({ removed: ['a'], added: [], total: 2 }), 'certain');
+  equal(shape(places), [[0, 'bc']]);
+});
+
 test('an id in both lists moves (RFC 8620 §5.6)', () => {
   const places = made([0, ['a', 'b', 'c']]);
   places.apply({ removed: ['c'], added: [{ id: 'c', index: 0 }], total: 3 });
