@@ -8,11 +8,12 @@ export function toEmail(content, mailboxId) {
     mailboxIds: { [mailboxId]: true },
     keywords: { $draft: true, $seen: true },
     from: [{ name: identity?.name || null, email: identity?.email ?? '' }],
-    to: content.to, cc: content.cc, bcc: unionBcc(content.bcc, identity?.bcc),
     subject: content.subject,
     bodyValues: { text: { value: text } },
     textBody: [{ partId: 'text', type: 'text/plain' }],
   };
+  // RFC 5322 §3.6.3: a field of recipients is not there rather than empty.
+  for (const [field, people] of [['to', content.to], ['cc', content.cc], ['bcc', unionBcc(content.bcc, identity?.bcc)]]) if (people.length) email[field] = people;
   if (identity?.replyTo?.length) email.replyTo = identity.replyTo;
   if (content.inReplyTo) email.inReplyTo = content.inReplyTo;
   if (content.references) email.references = content.references;

@@ -1,4 +1,5 @@
 """Both inboxes: what is listed, scrolled, followed. How long tasks take while scrolling is printed, not asserted."""
+import methods
 from cases import Scene, case
 
 # Long tasks, as the browser itself tells them (50 ms and more), and the longest stretch between two frames.
@@ -87,6 +88,63 @@ def new_mail_comes_by_itself():
         after = page.run("[document.getElementById('row-71').querySelector('.preview').textContent, document.getElementById('row-71').getBoundingClientRect().top]")
         assert before[0] == after[0] and abs(before[1] - after[1]) < 2, (before, after)
         assert "Email/queryChanges" in scene.world.calls
+
+
+@case
+def rows_stay_where_the_server_cannot_tell_changes():
+    with Scene(2_000) as scene:
+        page = scene.log_in()
+        page.run("document.getElementById('list').scrollTop = 5000")
+        page.until("document.getElementById('row-70')")
+        whole(page, "rows further down")
+        page.run("window.blanks = 0; new MutationObserver(() => { window.blanks += document.querySelectorAll('.row.blank:not([hidden])').length; })"
+                 ".observe(document.getElementById('list'), { subtree: true, attributes: true, attributeFilter: ['class'] })")
+        with scene.world.lock:
+            scene.account.snapshots.clear()
+        scene.world.calls.clear()
+        page.run("fetch('/test/arrive?subject=Unseen')")
+        page.until("document.getElementById('list-count').textContent.startsWith('1,605')", "the count")
+        whole(page, "the rows again")
+        assert page.run("window.blanks") == 0, "rows went blank"
+        page.press("Home")
+        page.run("document.getElementById('list').scrollTop = 0")
+        page.until("document.querySelector('#row-0 .subject')?.textContent === 'Unseen'")
+
+
+@case
+def what_the_server_refuses_is_taken_back():
+    with Scene(200) as scene:
+        page = scene.log_in()
+        first = scene.subjects()[0]
+        kept = methods.answer_update
+        methods.answer_update = lambda account, key, patch, answer: answer["notUpdated"].update({key: {"type": "forbidden", "description": "Not today"}})
+        try:
+            page.run("document.getElementById('list').focus()")
+            page.press("e")
+            page.until("document.getElementById('notice').textContent.includes('Not today')", "the server's words")
+            page.until(f"document.querySelector('#row-0 .subject')?.textContent === {first!r}", "it is back")
+        finally:
+            methods.answer_update = kept
+
+
+@case
+def a_session_that_ended_leads_to_the_log_in():
+    with Scene(200) as scene:
+        page = scene.log_in()
+        scene.world.sessions.clear()
+        page.click("[aria-label='Look for new mail']")
+        page.until("document.getElementById('login') && !document.getElementById('login').hidden", "the log-in")
+
+
+@case
+def new_mail_is_told_of():
+    with Scene(200) as scene:
+        page = scene.log_in()
+        page.run("window.Notification = class { static permission = 'granted'; constructor(title, more) { window.told = [title, more.body]; } };"
+                 " Object.defineProperty(document, 'hidden', { get: () => true }); localStorage.setItem('postrider.notify', 'true')")
+        page.run("fetch('/test/arrive?subject=Hello')")
+        page.until("window.told?.join() === 'Nadia New,Hello'", "the notification")
+        page.until("document.title.startsWith('(')", "the title counts")
 
 
 @case

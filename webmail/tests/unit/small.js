@@ -73,6 +73,7 @@ test('patches (RFC 8620 §5.3)', () => equal(patch({ keywords: { $seen: true, 'a
 test('a draft as JMAP takes it', () => {
   const email = toEmail({ identity: { name: 'A', email: 'a@x', bcc: [{ email: 'b@x' }] }, to: [], cc: [], bcc: [], subject: 's', text: 't', html: null,
     attachments: [{ blobId: 'B', name: 'n', type: '' }] }, 'D');
+  equal(['to' in email, 'cc' in email], [false, false]);
   equal([email.htmlBody, email.bcc, email.attachments, email.keywords], [undefined, [{ email: 'b@x' }], [{ blobId: 'B', type: 'application/octet-stream', name: 'n', disposition: 'attachment' }], { $draft: true, $seen: true }]);
 });
 
