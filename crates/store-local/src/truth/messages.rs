@@ -158,7 +158,7 @@ impl Truth {
         let bits = self.keyword_bits(mailbox, &change.keywords, change.operation != FlagOperation::Remove)?;
         let ((keep, add), (keep_keywords, add_keywords)) = masks(change.operation, change.flags, bits);
         let mut outcome = StoreOutcome::default();
-        let (mut changed, mut unseen, mut deleted) = (Vec::new(), 0, 0);
+        let (mut changed, mut restored, mut unseen, mut deleted) = (Vec::new(), Vec::new(), 0, 0);
         for row in self.look_up(Marked::COLUMNS, mailbox, &ascending(uids), Marked::read)? {
             // RFC 7162 §3.1.3: only messages that changed after the given mod-sequence are left alone.
             if change.unchanged_since.is_some_and(|since| row.modseq > since) {
@@ -173,6 +173,9 @@ impl Truth {
                 let ((was_seen, was_deleted), (is_seen, is_deleted)) = (count(row.flags), count(flags));
                 unseen += i64::from(was_seen) - i64::from(is_seen);
                 deleted += i64::from(is_deleted) - i64::from(was_deleted);
+                if was_deleted && !is_deleted {
+                    restored.push(row.uid.get());
+                }
                 changed.push((row.uid, flags, keywords));
             }
         }
@@ -187,10 +190,6 @@ impl Truth {
         self.exec_each(sql, runs, |(first, last)| {
             (mailbox.0, first, last, keep, add, keep_keywords, add_keywords, modseq.0)
         })?;
-        let restored = |(row, flags, _): &&(MessageRow, Flags, u64)| {
-            row.flags.contains(Flags::DELETED) && !flags.contains(Flags::DELETED)
-        };
-        let restored = changed.iter().filter(restored).map(|(row, ..)| row.uid.get());
         let sql = "INSERT INTO restored(mailbox, modseq, uid) VALUES (?1, ?2, ?3)";
         self.exec_each(sql, restored, |uid| (mailbox.0, modseq.0, uid))?;
         let cell = self.mailbox_mut(mailbox)?;
