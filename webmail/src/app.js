@@ -334,7 +334,7 @@ export class App {
   }
 
   /** A menu of the folders; the chosen one gets the messages. */
-  chooseFolder(rows = this.list.rows(), button = byId('list-head')) {
+  chooseFolder(rows = this.list.rows(), button = byId(byId('list-tools').hidden ? 'list-head' : 'list-tools')) {
     if (!rows.length) return;
     openMenu(button, tree(this.store.mailboxes).filter(({ box }) => box.id !== this.folder || this.place !== 'folder')
       .map(({ box, depth }) => ({ label: `${'\u2003'.repeat(depth)}${folderName(box)}`, act: () => this.moveTo(rows, box.id) })));

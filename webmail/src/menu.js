@@ -6,11 +6,14 @@ import { el, set } from './dom.js';
 export function openMenu(button, items) {
   document.querySelector('.menu')?.remove();
   const menu = el('div', { class: 'menu', role: 'menu', 'aria-label': button.getAttribute('aria-label') ?? button.textContent });
+  // Opened by a key, it stands at a bar and gives the focus back to where it was.
+  const before = document.activeElement;
+  const opens = button.matches('button');
   const close = (refocus) => {
     menu.remove();
-    set(button, { 'aria-expanded': 'false' });
+    if (opens) set(button, { 'aria-expanded': 'false' });
     document.removeEventListener('pointerdown', outside, true);
-    if (refocus && button.isConnected) button.focus();
+    if (refocus) (opens && button.isConnected ? button : before)?.focus();
   };
   const outside = (event) => {
     if (!menu.contains(event.target)) close(false);
@@ -45,7 +48,7 @@ export function openMenu(button, items) {
   const height = menu.offsetHeight;
   menu.style.left = `${Math.max(8, Math.min(place.left, innerWidth - width - 8))}px`;
   menu.style.top = `${place.bottom + height + 8 > innerHeight ? Math.max(8, place.top - height - 4) : place.bottom + 4}px`;
-  set(button, { 'aria-expanded': 'true' });
+  if (opens) set(button, { 'aria-expanded': 'true' });
   document.addEventListener('pointerdown', outside, true);
   entries[0]?.focus();
 }

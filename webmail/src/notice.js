@@ -38,8 +38,11 @@ export function ask(title, content, buttons, { wide = false } = {}) {
   return new Promise((resolve) => {
     const id = `dialog-${Math.random().toString(36).slice(2)}`;
     let value = null;
+    const parts = [content].flat();
+    // What scrolls and holds nothing to stop at is a stop itself, so that keys can scroll it.
+    const stops = parts.some((part) => part.matches?.('input, select, textarea') || part.querySelector?.('input, select, textarea, button, summary'));
     const dialog = el('dialog', { class: wide ? 'dialog wide' : 'dialog', 'aria-labelledby': id, onclose: () => { dialog.remove(); resolve(value); } },
-      el('h2', { id }, title), el('div', { class: 'dialog-body', tabindex: wide ? '0' : null }, ...[content].flat()),
+      el('h2', { id }, title), el('div', { class: 'dialog-body', tabindex: wide && !stops ? '0' : null }, ...parts),
       el('div', { class: 'dialog-buttons' }, ...buttons.map((button) => el('button', {
         type: 'button', class: button.main ? 'main' : '', onclick: () => {
           if (button.check && button.check() === false) return;
