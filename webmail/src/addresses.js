@@ -58,11 +58,11 @@ function split(text) {
   return parts;
 }
 
-/** Each address once, in order; the first name wins. */
+/** Each address once, in order, the first name wins; with name and email alone, as a server takes them (RFC 8621 §4.1.2.3). */
 export function unique(addresses, without = []) {
   const seen = new Set(without.map((address) => (address.email ?? address).toLowerCase()));
   return addresses.filter(({ email }) => {
     const key = (email ?? '').toLowerCase();
     return key && !seen.has(key) && seen.add(key);
-  });
+  }).map(({ name, email }) => ({ name: name || null, email }));
 }

@@ -139,7 +139,7 @@ export class Store extends EventTarget {
     const answers = calls.length ? await this.jmap.all(calls, { tolerant: true }) : [];
     let more = false;
     if (want.mailbox !== undefined) more = (await this.takeMailboxChanges(answers.slice(want.mailbox, want.mailbox + 3))) || more;
-    if (want.thread !== undefined) this.takeThreadChanges(answers.slice(want.thread, want.thread + 2));
+    if (want.thread !== undefined) more = this.takeThreadChanges(answers.slice(want.thread, want.thread + 2)) || more;
     if (want.email !== undefined) more = (await this.takeEmailChanges(answers[want.email])) || more;
     await Promise.all([...this.views].map((view) => view.refresh()));
     if (more) this.again = true;
@@ -161,13 +161,14 @@ export class Store extends EventTarget {
     if (changes.error) {
       this.threads.clear();
       delete this.states.Thread;
-      return;
+      return false;
     }
     this.states.Thread = changes.newState;
     for (const id of changes.destroyed) this.threads.delete(id);
     if (got.error) for (const id of changes.updated) this.threads.delete(id);
     else for (const thread of got.list) this.threads.set(thread.id, thread.emailIds);
     if (changes.updated.length || changes.destroyed.length) this.tell('threads', [...changes.updated, ...changes.destroyed]);
+    return changes.hasMoreChanges;
   }
 
   async takeEmailChanges(changes) {

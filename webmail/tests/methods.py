@@ -251,6 +251,10 @@ def email_set(account, args, created):
         if not item.get("mailboxIds") or any(box not in account.mailboxes for box in item["mailboxIds"]):
             answer["notCreated"][key] = {"type": "invalidProperties", "properties": ["mailboxIds"]}
             continue
+        people = [person for field in ("from", "to", "cc", "bcc", "replyTo") for person in item.get(field) or ()]
+        if any(set(person) - {"name", "email"} for person in people):
+            answer["notCreated"][key] = {"type": "invalidProperties", "description": "an address has a name and an email"}
+            continue
         values = {part: value["value"] for part, value in (item.get("bodyValues") or {}).items()}
         text = next((values[part["partId"]] for part in item.get("textBody") or ()), None)
         html = next((values[part["partId"]] for part in item.get("htmlBody") or ()), None)

@@ -16,7 +16,7 @@ test('addresses as they are typed', () => {
   equal(parse(' , ;'), []);
   equal(written({ name: 'Hopper, Grace', email: 'g@x' }), '"Hopper, Grace" <g@x>');
   equal(parse(written({ name: 'a "b" \\ c', email: 'g@x' })), [{ name: 'a "b" \\ c', email: 'g@x' }]);
-  equal(unique([{ email: 'A@x' }, { email: 'a@x' }, { email: 'b@x' }], ['B@x']), [{ email: 'A@x' }]);
+  equal(unique([{ email: 'A@x', weight: 3 }, { email: 'a@x' }, { email: 'b@x' }], ['B@x']), [{ name: null, email: 'A@x' }]);
   equal([plausible('a@x.example'), plausible('"a b"@x'), plausible('a@'), plausible('a b@x')], [true, true, false, false]);
 });
 
