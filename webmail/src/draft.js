@@ -23,7 +23,7 @@ export function toEmail(content, mailboxId) {
   }
   if (attachments.length) {
     email.attachments = attachments.map((part) => ({
-      blobId: part.blobId, type: part.type || 'application/octet-stream', name: part.name, disposition: part.cid ? 'inline' : 'attachment', ...(part.cid ? { cid: part.cid } : {}),
+      blobId: part.blobId, type: part.type || 'application/octet-stream', ...(part.name ? { name: part.name } : {}), disposition: part.cid ? 'inline' : 'attachment', ...(part.cid ? { cid: part.cid } : {}),
     }));
   }
   return email;

@@ -45,6 +45,7 @@ export class ListPane {
     show(this.box, true);
     this.list.resize(0);
     this.list.go(0);
+    this.nameCursor();
     this.box.setAttribute('aria-label', title);
     byId('list-title').textContent = title;
     this.status(t('loading'));
@@ -89,6 +90,7 @@ export class ListPane {
 
   /** Rows that rush by are not asked for; those that stay are. */
   seen(from, to) {
+    this.nameCursor();
     clearTimeout(this.asking);
     const spare = to - from;
     this.asking = setTimeout(() => this.view?.ensure(from - spare, to + spare), this.view?.asked.size ? 90 : 25);
@@ -115,6 +117,11 @@ export class ListPane {
 
   markCursor() {
     for (const [index, row] of this.list.rows) row.classList.toggle('active', index === this.cursor.index);
+    this.nameCursor();
+  }
+
+  /** A row that is scrolled away is no element any more: then none is named. */
+  nameCursor() {
     const row = this.list.rows.get(this.cursor.index);
     if (row) this.box.setAttribute('aria-activedescendant', row.id);
     else this.box.removeAttribute('aria-activedescendant');

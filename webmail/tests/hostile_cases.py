@@ -122,3 +122,29 @@ def links_that_lie_are_asked_about():
             page.until("!document.querySelector('dialog')")
         rel = page.run("[...document.querySelector('iframe.mail-frame').contentDocument.querySelectorAll('a')].map((a) => a.rel + a.target)")
         assert rel == ["noopener noreferrer_blank"] * 3, rel
+
+
+@case
+def quoted_in_an_answer():
+    with Scene(50) as scene:
+        page = scene.log_in()
+        scene.folder("Hostile")
+        for name in ("handlers", "css-fetch", "svg", "forms", "frames", "links", "mutation", "clobber"):
+            before = len(page.requests)
+            row = next(i for i, m in enumerate(scene.account.members["b6"]) if scene.account.email(m)["subject"] == name)
+            page.run(f"document.getElementById('list').scrollTop = {max(0, row * 76 - 200)}")
+            page.until(f"document.getElementById('row-{row}')?.querySelector('.subject').textContent === {json.dumps(name)}")
+            page.run(f"document.getElementById('row-{row}').click()")
+            page.until(f"document.querySelector('.thread-subject')?.textContent === {json.dumps(name)} && document.querySelector('iframe.mail-frame')")
+            page.press("r")
+            page.until(f"document.querySelector('#compose-subject')?.value === 'Re: {name}' && document.querySelector('.composer iframe')?.contentDocument?.body?.isContentEditable", f"an answer to {name}")
+            scene.settle(0.15)
+            harmless(scene, page, f"{name}, quoted,", before)
+            # What would be sent, by the kinds of things that act; words in it are only words.
+            left = page.run("(() => { const inside = document.querySelector('.composer iframe').contentDocument; return [...inside.body.querySelectorAll('*')].filter((n) =>"
+                            " /^(script|style|iframe|object|embed|form|input|button|meta|base|svg|math|link|video|audio)$/.test(n.localName)"
+                            " || [...n.attributes].some((a) => /^on|^id$|^name$|^srcset$|^ping$|^background$/.test(a.name) || (a.name === 'style' && /url|position|image/.test(a.value)))"
+                            " || (n.href && !/^(https?|mailto|tel):/.test(n.href))).map((n) => n.outerHTML.slice(0, 80)); })()")
+            assert not left, f"{name} left {left}"
+            page.press("Escape")
+            page.until("!document.querySelector('.composer')")

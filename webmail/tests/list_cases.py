@@ -51,6 +51,7 @@ def scrolled(messages, total):
         whole(page, "ten rows on are filled")
         page.press("Home")
         page.until("document.getElementById('row-0')")
+        assert page.run("(() => { const a = document.getElementById('list').getAttribute('aria-activedescendant'); return !a || Boolean(document.getElementById(a)); })()")
         grown = page.run("document.querySelectorAll('.row').length")
         assert grown < elements + 40, f"{grown} rows are made"
         slow, gap = page.run("[window.slow, Math.round(window.gap)]")

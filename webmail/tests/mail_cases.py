@@ -141,8 +141,7 @@ def reply_to_all_forward_and_quote():
         assert text.startswith("Yes.") and "Ada Lovelace wrote:" in text and "second span" in text, text
         assert page.run("document.querySelector('.composer iframe').contentDocument.querySelectorAll('blockquote table td').length") == 4
         page.press("Control+Enter")
-        mail = scene.until(lambda: scene.kept("Re: Bridge at Lauterbach: figures"), "sent")
-        mail = next(m for m in scene.account.kept.values() if m and m["from"][0]["email"] == "alice@red.example" and m["inReplyTo"])
+        mail = scene.until(lambda: next((m for m in scene.account.kept.values() if m and m["from"][0]["email"] == "alice@red.example" and m["inReplyTo"]), None), "sent")
         parent = scene.kept("Bridge at Lauterbach: figures")
         assert mail["inReplyTo"] == parent["messageId"] and mail["references"] == parent["messageId"]
         assert "> Hello Alice," in mail["bodyValues"]["1"]["value"] and "<b>bridge</b>" in mail["bodyValues"]["2"]["value"]
