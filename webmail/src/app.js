@@ -218,6 +218,13 @@ export class App {
 
   /** `enter`: by the keyboard, which goes on in the message then. */
   openMessage(email, enter = false) {
+    // A draft is there to be gone on with; one that waits for its time is looked at first.
+    const drafts = this.store.mailboxes.get(this.folder)?.role === 'drafts';
+    if (drafts && email.keywords.$draft && !this.sends.waitsHere(email.id)) {
+      this.list.openThread = null;
+      this.editDraft(email);
+      return;
+    }
     this.reader.takesFocus = enter;
     this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined, thread: email.threadId });
   }

@@ -69,6 +69,7 @@ export class Composer {
   /** A stored draft, to go on with. */
   async resume(email) {
     this.identity = this.app.store.identities.find((one) => same(one.email, email.from?.[0]?.email)) ?? this.identity;
+    this.draft.id = email.id;
     this.to.set(email.to);
     this.cc.set(email.cc);
     this.bcc.set(email.bcc);
@@ -79,7 +80,6 @@ export class Composer {
     const value = html && email.bodyValues?.[html.partId]?.value;
     const nodes = value ? this.foreign(value) : null;
     await this.open({ title: t('draft'), subject: email.subject, text: textOf(email, inert), nodes, rich: Boolean(value) });
-    this.draft.id = email.id;
     this.editor.focus();
   }
 

@@ -92,6 +92,10 @@ export class Sends {
     notice(t('willBeSentHere', { date: longDate(at) }));
   }
 
+  waitsHere(draftId) {
+    return (chosen('later') ?? []).some((one) => one.draftId === draftId);
+  }
+
   /** Looks each minute for what is due. */
   watch() {
     const look = async () => {
