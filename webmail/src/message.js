@@ -30,6 +30,7 @@ export class Message {
     Object.assign(this, { app, email, images: chosen('images') });
     this.element = el('article', { class: 'message', 'data-id': email.id, 'aria-label': `${shortName(email.from?.[0])}, ${longDate(email.receivedAt)}` });
     this.urls = [];
+    this.element.addEventListener('click', (event) => this.follow(event));
     this.fold(folded);
   }
 

@@ -148,3 +148,18 @@ def quoted_in_an_answer():
             assert not left, f"{name} left {left}"
             page.press("Escape")
             page.until("!document.querySelector('.composer')")
+
+
+@case
+def links_in_plain_text_are_asked_about_too():
+    with Scene(50) as scene:
+        scene.account.add({"mailboxIds": {"b0": True}, "keywords": {}, "subject": "Plain", "to": [], "from": [{"name": "M", "email": "m@evil.example"}]},
+                          text="See https://\u0430pple.com/login or write to bank@evil.example.\n")
+        page = scene.log_in()
+        scene.open_row(0)
+        page.run("document.querySelector('.plain a').click()")
+        page.until("document.querySelector('dialog .address')?.textContent.includes('xn--pple-43d.com')", "the question")
+        page.press("Escape")
+        page.until("!document.querySelector('dialog')")
+        page.run("document.querySelectorAll('.plain a')[1].click()")
+        page.until("document.querySelector('.composer .chip')?.title === 'bank@evil.example'", "a message to that address")
