@@ -210,9 +210,12 @@ impl Session {
         match framed {
             Framed::Command(count) => {
                 io.settle().await;
-                let tagged = command::command(&io.input()[..count], io.enabled.names());
+                let line = &io.input()[..count];
+                let (tagged, is_empty) = (command::command(line, io.enabled.names()), line.trim_ascii().is_empty());
                 io.consume(count);
                 match tagged {
+                    // Quirk: Mail on the iPhone ends some commands twice.
+                    None if is_empty && state.is_logged_in() => Ok((state, false)),
                     None => {
                         // RFC 3501 §7.1.3: an untagged BAD where there is no tag to answer to.
                         condition(&mut io.out, "*", "BAD", None, "A tag is missing");

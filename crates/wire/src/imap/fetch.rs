@@ -216,6 +216,8 @@ impl Item {
                 }
                 return;
             }
+            Self::Section(Section { alias: Some("RFC822"), peek: true, .. }) => "RFC822.PEEK",
+            Self::Section(Section { alias: Some("RFC822.TEXT"), peek: true, .. }) => "RFC822.TEXT.PEEK",
             Self::Section(Section { alias: Some(alias), .. }) => alias,
             Self::Section(section) => {
                 out.extend_from_slice(if section.peek { b"BODY.PEEK" } else { b"BODY" });
@@ -323,6 +325,9 @@ impl Cursor<'_> {
             "RFC822" => named("RFC822", false, Text::Whole),
             "RFC822.HEADER" => named("RFC822.HEADER", true, Text::Header),
             "RFC822.TEXT" => named("RFC822.TEXT", false, Text::Text),
+            // Quirk: Outlook asks as RFC 1730 §6.4.5 had it, which RFC 2060 gave up.
+            "RFC822.PEEK" => named("RFC822", true, Text::Whole),
+            "RFC822.TEXT.PEEK" => named("RFC822.TEXT", true, Text::Text),
             "BODY" if self.peek() != Some(b'[') => Item::Body,
             "BODY" => Item::Section(self.section(false)?),
             "BODY.PEEK" => Item::Section(self.section(true)?),
@@ -461,6 +466,9 @@ mod tests {
         };
         assert_eq!(label("FETCH 1 BODY.PEEK[1.2.TEXT]<5.10>"), "BODY[1.2.TEXT]<5>");
         assert_eq!(label("FETCH 1 RFC822"), "RFC822");
+        assert_eq!(label("UID fetch 39 (RFC822.peek)"), "RFC822");
+        assert_eq!(shown("UID fetch 39 (UID RFC822.SIZE RFC822.peek)"), "UID RFC822.SIZE RFC822.PEEK");
+        assert_eq!(shown("FETCH 1 (RFC822.TEXT.PEEK RFC822)"), "RFC822.TEXT.PEEK RFC822");
         for bad in [
             "FETCH 1 ()",
             "FETCH 1 BODY[",
