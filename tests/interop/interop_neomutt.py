@@ -1,6 +1,6 @@
-"""neomutt: sends with an attachment in batch mode; reads, flags and moves with keys pushed into a terminal."""
+"""neomutt: sends with an attachment in batch mode; reads, saves, flags and moves with keys pushed into a terminal."""
 
-import email, os, pathlib, tempfile, time
+import email, os, pathlib, re, tempfile, time
 
 from letters import BODIES, arrives, find, found, imap, letter, submit
 from postrider import Local as scene, run
@@ -50,6 +50,34 @@ def test_sends_with_an_attachment(net):
         text, binary = message.get_payload()
         assert text.get_payload(decode=True).replace(b"\r\n", b"\n") == BODIES["utf8"].replace(b"\r\n", b"\n")
         assert binary.get_payload(decode=True) == attachment.read_bytes()
+
+
+def unmarked(message):
+    """Without what neomutt notes in a message that it saves."""
+    return re.sub(rb"^Content-Length: \d+\r?\nLines: \d+\r?\n", b"", message, count=1, flags=re.M)
+
+
+def test_reads_every_byte_and_saves_it_back(net):
+    """From the server into a maildir, and from there into another mailbox: whole letters, as they are."""
+    sent = {name: letter(ALICE, BOB, body, f"neomutt {name}") for name, body in BODIES.items()}
+    for _, message in sent.values():
+        submit(net.red, ALICE, BOB, message)
+    with imap(net.blue, BOB) as reader, tempfile.TemporaryDirectory() as folder:
+        whole = {name: arrives(reader, message_id) for name, (message_id, _) in sent.items()}
+        config, saved = settings(net, folder), pathlib.Path(folder) / "saved"
+        for part in ("cur", "new", "tmp"):
+            (saved / part).mkdir(parents=True)
+        far = f"imaps://localhost:{net.blue.imaps}"
+        for source, target in ((f"{far}/INBOX", saved), (saved, f"{far}/Archive")):
+            keys = f"<tag-pattern>~s neomutt<enter><tag-prefix><copy-message><kill-line>{target}<enter><quit>"
+            with Terminal("neomutt", "-n", "-F", config, "-e", "set mbox_type = maildir", "-f", source,
+                          "-e", f'push "{keys}"') as terminal:
+                terminal.ends()
+        files = [unmarked(file.read_bytes()) for part in ("cur", "new") for file in (saved / part).iterdir()]
+        for name, message in whole.items():
+            assert message.replace(b"\r\n", b"\n") in files, f"{name} is not as it was in the maildir"
+            got = unmarked(arrives(reader, sent[name][0], "Archive"))
+            assert got == message, f"{name} came back otherwise: {got[:1500]}"
 
 
 def test_reads_copies_and_deletes(net):
