@@ -44,7 +44,7 @@ const NOT_IN_A_DIALOGUE: &[(&str, &str)] = &[
     ("There are too many mechanisms", "crates/imap/tests/limits.rs"),
     ("NO […] Too many messages in one command", "crates/imap/tests/limits.rs"),
     ("NO […] That is too long", "crates/imap/tests/limits.rs"),
-    ("NO […] Those are too many mailboxes", "crates/imap/src/notify.rs"),
+    ("NO […] Those are too many mailboxes", "crates/imap/src/notify/mod.rs"),
     ("There are too many groups of events", "crates/wire/src/imap/notify.rs"),
     ("NO […] There are too many already", "crates/imap/tests/limits.rs"),
     ("NO […] The result is too long to be kept", "crates/imap/tests/limits.rs"),

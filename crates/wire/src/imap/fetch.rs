@@ -325,7 +325,7 @@ impl Cursor<'_> {
             "RFC822" => named("RFC822", false, Text::Whole),
             "RFC822.HEADER" => named("RFC822.HEADER", true, Text::Header),
             "RFC822.TEXT" => named("RFC822.TEXT", false, Text::Text),
-            // Quirk: Outlook asks as RFC 1730 §6.4.5 had it, which RFC 2060 gave up.
+            // Quirk: Outlook asks as RFC 1730 §6.4.5 had it; later versions of IMAP gave it up.
             "RFC822.PEEK" => named("RFC822", true, Text::Whole),
             "RFC822.TEXT.PEEK" => named("RFC822.TEXT", true, Text::Text),
             "BODY" if self.peek() != Some(b'[') => Item::Body,
