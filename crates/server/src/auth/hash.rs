@@ -46,6 +46,13 @@ impl Hasher {
         fits.unwrap_or(false) && exists
     }
 
+    /// What is kept of a new password, or why there is nothing.
+    pub(crate) async fn hashes(&self, password: String, scram: bool) -> Result<Hashes, String> {
+        let Ok(_place) = self.places.acquire().await else { return Err("the server stops".into()) };
+        let hashed = tokio::task::spawn_blocking(move || hashes_now(&password, scram)).await;
+        hashed.map_err(|error| error.to_string())?
+    }
+
     /// A new hash, or why there is none.
     pub(crate) async fn hash(&self, password: Vec<u8>) -> Result<PasswordHash, String> {
         let Ok(_place) = self.places.acquire().await else { return Err("the server stops".into()) };
@@ -62,6 +69,17 @@ pub fn hash_now(password: &[u8]) -> Result<PasswordHash, String> {
         .hash_password_with_salt(password, &salt)
         .map_err(|error| format!("the password can't be hashed: {error}"))?;
     Ok(PasswordHash(hash.to_string()))
+}
+
+/// What is kept of a password.
+pub type Hashes = (PasswordHash, Option<ScramKeys>);
+
+/// What is kept of a new password, without SCRAM keys where they are not asked for. SASLprep on both sides, so that a
+/// password typed on another keyboard fits (RFC 4616 §2, RFC 4013). Not for async threads.
+pub fn hashes_now(password: &str, scram: bool) -> Result<Hashes, String> {
+    let password = wire::sasl::prepare(password);
+    let keys = scram.then(|| scram_keys(&password)).transpose()?;
+    Ok((hash_now(password.as_bytes())?, keys))
 }
 
 /// SCRAM-SHA-256 keys with a salt of their own, for accounts that ask for them. Not for async threads either.

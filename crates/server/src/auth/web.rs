@@ -1,12 +1,14 @@
 //! Log-ins of browsers: password and second factor, then a session; and app passwords, which others use.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use mail::{AccountId, Timestamp, TokenId, limits};
-use store::{Account, NewToken, PasswordHash, Scopes, ScramKeys, StoreError, StoreResult, Token, TokenHash, TokenKind};
+use store::{Account, NewToken, Scopes, StoreError, StoreResult, Token, TokenHash, TokenKind};
 
 use super::failures::Leave;
-use super::{Auth, LoginError, counted_as, hash, login_address, prepared, secret, totp};
+use super::hash::Hashes;
+use super::{Auth, LoginError, counted_as, login_address, prepared, secret, totp};
 use crate::listen::network_of;
 
 /// How a log-in with the account's own password ended, if it was not refused.
@@ -134,9 +136,9 @@ impl Auth {
         account: AccountId,
         name: &str,
         scopes: Scopes,
-        expires: Option<Timestamp>,
+        days: Option<u32>,
     ) -> StoreResult<(TokenId, String)> {
-        add_app_password(&*self.store, account, name, scopes, expires, self.clock.now()).await
+        add_app_password(&*self.store, account, name, scopes, days, self.clock.now()).await
     }
 
     /// Begins a second factor: the secret, and the same as a device reads it.
@@ -158,24 +160,18 @@ impl Auth {
     }
 
     /// What is kept of a new password. Without `scram`, no SCRAM keys are.
-    pub async fn hashes(&self, password: &str, scram: bool) -> Result<(PasswordHash, Option<ScramKeys>), String> {
-        let password = wire::sasl::prepare(password);
-        let hashed = self.hasher.hash(password.clone().into_bytes()).await?;
-        if !scram {
-            return Ok((hashed, None));
-        }
-        let keys = tokio::task::spawn_blocking(move || hash::scram_keys(&password)).await;
-        Ok((hashed, Some(keys.map_err(|error| error.to_string())??)))
+    pub async fn hashes(&self, password: &str, scram: bool) -> Result<Hashes, String> {
+        self.hasher.hashes(password.to_owned(), scram).await
     }
 }
 
-/// Makes an app password in a store.
+/// Makes an app password in a store; it is over after so many days, or never.
 pub async fn add_app_password(
     store: &dyn store::Store,
     account: AccountId,
     name: &str,
     scopes: Scopes,
-    expires: Option<Timestamp>,
+    days: Option<u32>,
     now: Timestamp,
 ) -> StoreResult<(TokenId, String)> {
     let secret = secret::app_password();
@@ -186,7 +182,7 @@ pub async fn add_app_password(
         hash,
         name: short(name),
         scopes,
-        expires,
+        expires: days.map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400))),
         from: String::new(),
     };
     let id = store.add_token(token, now).await?.into_inner();
@@ -201,11 +197,10 @@ fn short(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
 
     use mail::{Address, Domain};
     use mta::world::Clock;
-    use store::{NewAccount, Store};
+    use store::{NewAccount, PasswordHash, Store};
     use store_local::{LocalStore, Options};
 
     use super::*;

@@ -1,7 +1,6 @@
 //! Doing what an operator asks, on a store.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mail::{Address, Domain, QueueId, TokenId, limits};
 use mta::bounce::Reporter;
@@ -16,7 +15,8 @@ use store::{
 use super::rehearse::rehearse;
 use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, QueueView};
 use super::{QueueAction, Request, Secret};
-use crate::auth::{add_app_password, hash};
+use crate::auth::add_app_password;
+use crate::auth::hash::{Hashes, hashes_now};
 use crate::connect::{Network, SystemRandom};
 use crate::dns::Resolver;
 use crate::outbound;
@@ -195,15 +195,9 @@ fn role_of(role: &str, domain: &Domain) -> Result<Address, Failure> {
     Address::new(role, domain.clone()).map_err(|error| Failure::Words(error.to_string()))
 }
 
-async fn hashes(password: String, scram: bool) -> Result<(store::PasswordHash, Option<store::ScramKeys>), Failure> {
-    let work = move || {
-        // SASLprep on both sides, so that a password typed on another keyboard fits (RFC 4616 §2, RFC 4013).
-        let password = wire::sasl::prepare(&password);
-        let keys = scram.then(|| hash::scram_keys(&password)).transpose()?;
-        Ok::<_, String>((hash::hash_now(password.as_bytes())?, keys))
-    };
-    let hashed = tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Words(error.to_string()))?;
-    hashed.map_err(Failure::Words)
+async fn hashes(password: String, scram: bool) -> Result<Hashes, Failure> {
+    let hashed = tokio::task::spawn_blocking(move || hashes_now(&password, scram)).await;
+    hashed.map_err(|error| Failure::Words(error.to_string()))?.map_err(Failure::Words)
 }
 
 async fn account_add(context: &Context, address: Address, password: String, quota: Option<u64>, scram: bool) -> Answer {
@@ -250,8 +244,7 @@ async fn app_password_add(
     let unknown = || Failure::Words("a scope is imap, pop3, smtp or jmap; mail is all of them".into());
     let scopes = Scopes::from_names(scopes.iter().map(String::as_str)).ok_or_else(unknown)?;
     let now = context.clock.now();
-    let expires = days.map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400)));
-    let (id, secret) = add_app_password(&*context.store, account.id, name, scopes, expires, now).await?;
+    let (id, secret) = add_app_password(&*context.store, account.id, name, scopes, days, now).await?;
     answer(&AppPasswordMade { id: id.0, password: Secret(secret) })
 }
 

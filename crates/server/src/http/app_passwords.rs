@@ -4,7 +4,6 @@ use hyper::{Method, StatusCode};
 use mail::TokenId;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::time::Duration;
 use store::{Scopes, Token, TokenKind};
 
 use super::access::Visitor;
@@ -51,9 +50,7 @@ pub(super) async fn all(request: &mut Request, visitor: &Visitor) -> Result<Resp
         None => Scopes::MAIL,
     };
     ask_again(request, account, &password).await?;
-    let now = request.shared.clock.now();
-    let expires = days.map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400)));
-    let (id, secret) = request.shared.auth.add_app_password(account.id, &name, scopes, expires).await?;
+    let (id, secret) = request.shared.auth.add_app_password(account.id, &name, scopes, days).await?;
     let value = json!({ "id": id.0, "password": secret });
     Ok(reply::json(StatusCode::CREATED, &value))
 }
