@@ -1,4 +1,5 @@
 //! A client that takes nothing of its answer is left after a while: an answer may be long, and must not be held for ever.
+//! And one that still sends when we end is listened to for a moment, so that the last answer reaches it.
 
 use std::io;
 use std::pin::Pin;
@@ -15,11 +16,13 @@ pub(super) struct Patience {
     connection: Connection,
     /// While something waits to be taken.
     ends: Option<Pin<Box<Sleep>>>,
+    /// Once our side has ended.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patience {
     pub(super) const fn new(connection: Connection) -> Self {
-        Self { connection, ends: None }
+        Self { connection, ends: None, lingers: None }
     }
 
     fn judge<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
@@ -54,8 +57,23 @@ impl AsyncWrite for Patience {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let ended = Pin::new(&mut this.connection).poll_shutdown(cx);
-        this.judge(cx, ended)
+        if this.lingers.is_none() {
+            let ended = Pin::new(&mut this.connection).poll_shutdown(cx);
+            ready!(this.judge(cx, ended))?;
+        }
+        // RFC 9112 §9.6: what is unread would make the system reset the connection, and the last answer be lost.
+        let lingers = this.lingers.get_or_insert_with(|| Box::pin(sleep(limits::CLOSE_TIMEOUT)));
+        if lingers.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut octets = [0; 1024];
+        loop {
+            let mut read = ReadBuf::new(&mut octets);
+            match ready!(Pin::new(&mut this.connection).poll_read(cx, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => {}
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }
 
@@ -79,5 +97,22 @@ mod tests {
         client.read_exact(&mut [0; 4]).await.unwrap();
         let failed = writing.await.unwrap().unwrap_err();
         assert_eq!((failed.kind(), since.elapsed()), (io::ErrorKind::TimedOut, limits::WRITE_TIMEOUT * 3 / 2));
+    }
+
+    /// What still comes is read when we end, until the client ends too, and for `CLOSE_TIMEOUT` at most.
+    #[tokio::test(start_paused = true)]
+    async fn who_still_sends_is_listened_to_for_a_moment() {
+        for stays in [true, false] {
+            let (server, mut client) = duplex(4);
+            let address = "192.0.2.1:80".parse().unwrap();
+            let mut patience = Patience::new(Connection::over(Box::new(server), address, address, None));
+            let since = Instant::now();
+            let ending = tokio::spawn(async move { patience.shutdown().await });
+            client.write_all(b"more than the four octets that fit").await.unwrap();
+            let kept = stays.then_some(client);
+            ending.await.unwrap().unwrap();
+            assert_eq!(since.elapsed(), if stays { limits::CLOSE_TIMEOUT } else { std::time::Duration::ZERO });
+            drop(kept);
+        }
     }
 }
