@@ -12,6 +12,9 @@ use crate::ids;
 use crate::index::Index;
 use crate::request::Context;
 
+/// INBOX, which always is.
+pub(crate) const INBOX: &str = "INBOX";
+
 /// How often an account is looked at again because a mailbox went while it was.
 const AGAIN: usize = 10;
 
@@ -46,6 +49,22 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn mailbox(&self, id: MailboxId) -> Option<&Mailbox> {
         self.mailboxes.iter().find(|mailbox| mailbox.info.id == id)
+    }
+
+    /// A mailbox by its name in its owner's account.
+    pub(crate) fn by_name(&self, name: &str) -> Option<&Mailbox> {
+        // INBOX stands before the others, whatever its place among them.
+        let others = match self.mailboxes.split_first() {
+            Some((first, others)) if first.info.name == INBOX => {
+                if name == INBOX {
+                    return Some(first);
+                }
+                others
+            }
+            _ => &self.mailboxes,
+        };
+        let at = others.binary_search_by(|mailbox| mailbox.info.name.as_str().cmp(name)).ok()?;
+        others.get(at)
     }
 
     pub(crate) fn state(&self) -> String {

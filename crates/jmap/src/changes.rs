@@ -4,7 +4,7 @@
 //! the place is the state that it leads to. So a thing that was made is told at the place where it was made, whatever happened
 //! to it after: the next answer tells that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mail::{BodyId, Flags, MailboxId, ModSeq, ThreadId, Uid};
 use serde_json::{Value, json};
@@ -40,6 +40,7 @@ pub(crate) struct Since {
     pub(crate) account: Account,
     pub(crate) departed: Departed,
     pub(crate) since: ModSeq,
+    restored: HashMap<(MailboxId, Uid), ModSeq>,
 }
 
 /// RFC 8620 §5.2, §5.6
@@ -58,13 +59,17 @@ impl Since {
             }
             departed.messages.retain(|gone| account.index.place_of(gone.mailbox).is_some());
         }
-        Ok(Self { account, departed, since })
+        let mut restored = HashMap::new();
+        for (mailbox, uid, at) in &departed.restored {
+            let last = restored.entry((*mailbox, *uid)).or_insert(*at);
+            *last = (*last).max(*at);
+        }
+        Ok(Self { account, departed, since, restored })
     }
 
     /// When \Deleted was last taken from a message since.
     fn restored(&self, mailbox: MailboxId, uid: Uid) -> Option<ModSeq> {
-        let of = self.departed.restored.iter().filter(|(other, at, _)| (*other, *at) == (mailbox, uid));
-        of.map(|(.., modseq)| *modseq).max()
+        self.restored.get(&(mailbox, uid)).copied()
     }
 
     /// Changes of Emails, and the conversations that they are in.

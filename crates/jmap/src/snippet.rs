@@ -141,24 +141,31 @@ fn found(chars: &[char], sought: &[&str]) -> Vec<Range<usize>> {
     merged
 }
 
-/// RFC 8621 §5: as HTML, with what was found marked.
+/// RFC 8621 §5: as HTML, with what was found (in order, and none touching another) marked.
 fn marked(chars: &[char], range: Range<usize>, found: &[Range<usize>]) -> String {
-    let mut out = String::new();
-    for (at, c) in chars.iter().enumerate().take(range.end).skip(range.start) {
-        if found.iter().any(|one| one.start.max(range.start) == at && one.end > at) {
-            out.push_str("<mark>");
-        }
+    let (mut out, mut at) = (String::new(), range.start);
+    let first = found.partition_point(|one| one.end <= range.start);
+    for one in found[first..].iter().take_while(|one| one.start < range.end) {
+        let (from, to) = (one.start.max(range.start), one.end.min(range.end));
+        escape(&chars[at..from], &mut out);
+        out.push_str("<mark>");
+        escape(&chars[from..to], &mut out);
+        out.push_str("</mark>");
+        at = to;
+    }
+    escape(&chars[at..range.end], &mut out);
+    out
+}
+
+fn escape(chars: &[char], out: &mut String) {
+    for c in chars {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             c => out.push(*c),
         }
-        if found.iter().any(|one| one.end.min(range.end) == at + 1 && one.start <= at) {
-            out.push_str("</mark>");
-        }
     }
-    out
 }
 
 #[cfg(test)]

@@ -108,6 +108,10 @@ fn queries_are_bounded() {
         |count: usize| json!({ "filter": { "operator": "OR", "conditions": vec![json!({ "text": "x" }); count - 1] } });
     world.ok("Email/query", filter(limits::JMAP_FILTER_CONDITIONS));
     assert_eq!(world.err("Email/query", filter(limits::JMAP_FILTER_CONDITIONS + 1)), "unsupportedFilter");
+    let words =
+        |count: usize| json!({ "filter": { "text": (0..count).map(|n| format!("w{n} ")).collect::<String>() } });
+    world.ok("Email/query", words(limits::JMAP_FILTER_CONDITIONS));
+    assert_eq!(world.err("Email/query", words(limits::JMAP_FILTER_CONDITIONS + 1)), "unsupportedFilter");
     let sort = |count: usize| json!({ "sort": vec![json!({ "property": "size" }); count] });
     world.ok("Email/query", sort(limits::JMAP_COMPARATORS));
     assert_eq!(world.err("Email/query", sort(limits::JMAP_COMPARATORS + 1)), "unsupportedSort");

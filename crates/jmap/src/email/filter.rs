@@ -1,6 +1,6 @@
 //! Conditions on Emails (RFC 8621 §4.4.1): what the index answers, what digests rule out, and what must be read.
 
-use mail::{MailboxId, Timestamp};
+use mail::{MailboxId, Timestamp, limits};
 use message::date::parse_rfc3339;
 use message::header::Header;
 use message::text::fold;
@@ -300,7 +300,11 @@ impl Condition {
 
 /// For arguments that are a filter of Emails.
 pub(crate) fn read(value: Option<Value>, needles: &mut Vec<Needle>) -> Answer<crate::query::Filter<Condition>> {
-    crate::query::Filter::read(value, &mut |members| Condition::read(members, needles))
+    let filter = crate::query::Filter::read(value, &mut |members| Condition::read(members, needles))?;
+    if needles.len() > limits::JMAP_FILTER_CONDITIONS {
+        return Err(MethodError::with("unsupportedFilter", "the filter looks for too many words"));
+    }
+    Ok(filter)
 }
 
 #[cfg(test)]

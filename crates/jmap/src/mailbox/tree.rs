@@ -3,17 +3,14 @@
 use mail::MailboxId;
 use store::SpecialUse;
 
+pub(super) use crate::account::INBOX;
 use crate::account::{Account, Mailbox};
-
-/// INBOX, which always is.
-pub(super) const INBOX: &str = "INBOX";
 
 /// The nearest mailbox above, and the name below it. Where a level between is no mailbox the name has more than one.
 pub(super) fn place<'a>(account: &'a Account, mailbox: &'a Mailbox) -> (Option<&'a Mailbox>, &'a str) {
     let name = mailbox.info.name.as_str();
     for (at, _) in name.rmatch_indices('/') {
-        let parent = account.mailboxes.iter().find(|other| other.info.name == name[..at]);
-        if let Some(parent) = parent {
+        if let Some(parent) = account.by_name(&name[..at]) {
             return (Some(parent), &name[at + 1..]);
         }
     }
