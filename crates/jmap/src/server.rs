@@ -10,6 +10,7 @@ use reading::facts::Facts;
 use store::Store;
 
 use crate::account::Kept;
+use crate::problem::Problem;
 
 /// JMAP on a store.
 pub struct Server {
@@ -51,6 +52,16 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The request's body is called something else than JSON (RFC 8620 §3.6.1).
+    pub fn not_json() -> Self {
+        Problem::NotJson.reply()
+    }
+
+    /// The request is larger than the limit of this name in the session object (RFC 8620 §3.6.1).
+    pub fn too_large(limit: &'static str) -> Self {
+        Problem::Limit(limit).reply()
+    }
+
     /// There is nothing at that place, or not for that user.
     pub(crate) const fn not_found() -> Self {
         Self { status: 404, content_type: "text/plain", body: Vec::new() }

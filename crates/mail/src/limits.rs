@@ -127,6 +127,8 @@ limits! {
     HTTP_PIECE_TIMEOUT: Duration = Duration::from_secs(30);
     /// A request's JSON must arrive whole in this time.
     HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
+    /// An upload must arrive whole in this time.
+    HTTP_UPLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
     /// Certificate files are looked at for changes this often.
     CERTIFICATE_CHECK: Duration = Duration::from_secs(60);
     /// Old journeys are forgotten and space is given back this often.

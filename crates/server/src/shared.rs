@@ -25,6 +25,8 @@ pub struct Shared {
     pub auth: Auth,
     /// What IMAP sessions share.
     pub imap: Arc<imap::Service>,
+    /// What JMAP requests share.
+    pub jmap: jmap::Server,
     /// Counters.
     pub metrics: Metrics,
     /// Becomes true once, when the system stops.
@@ -45,6 +47,7 @@ impl Shared {
         Self {
             auth: Auth::new(store.clone(), clock.clone()),
             imap: Arc::new(imap::Service::new(store.clone(), settings.hostname.as_str())),
+            jmap: jmap::Server::new(store.clone()),
             store,
             clock,
             metrics: Metrics::new(),

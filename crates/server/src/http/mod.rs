@@ -16,6 +16,7 @@ mod autoconfig;
 mod connection;
 mod cookie;
 mod door;
+mod jmap;
 mod origin;
 mod pages;
 mod patience;
@@ -72,6 +73,12 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
         (Page::Outlook, _) => autoconfig::outlook(request).await,
         (Page::Apple, _) => autoconfig::apple(request).await,
         (Page::ChangePassword, _) => Ok(pages::change_password()),
+        (Page::Jmap, Some(visitor)) => jmap::session(request, &visitor).await,
+        (Page::JmapApi, Some(visitor)) => jmap::api(request, &visitor).await,
+        (Page::JmapUpload(account), Some(visitor)) => jmap::upload(request, &visitor, &account).await,
+        (Page::JmapDownload(account, blob, name), Some(visitor)) => {
+            jmap::download(request, &visitor, (&account, &blob, &name)).await
+        }
         (Page::LogOut, Some(visitor)) => session::log_out(request, &visitor).await,
         (Page::Session, Some(visitor)) => Ok(session::show(&visitor)),
         (Page::Sessions, Some(visitor)) => session::all(request, &visitor).await,

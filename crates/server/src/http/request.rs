@@ -159,7 +159,7 @@ impl Request {
 
 /// Percent-encoding taken away (RFC 3986 §2.1); none: it is broken, or what comes out is no text. A plus stays one: it
 /// stands in addresses.
-fn decode(value: &str) -> Option<String> {
+pub(super) fn decode(value: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let [first, tail @ ..] = rest {
@@ -246,23 +246,25 @@ mod tests {
         assert!(pieces(&[b"ab", b"", b"cd"], 3).all().await.is_err());
     }
 
-    /// `HTTP_PIECE_TIMEOUT` between two pieces, `HTTP_BODY_TIMEOUT` for all of them.
+    /// `HTTP_PIECE_TIMEOUT` between two pieces, `HTTP_BODY_TIMEOUT` and `HTTP_UPLOAD_TIMEOUT` for all of them.
     #[tokio::test(start_paused = true)]
     async fn slow_bodies_are_left() {
-        async fn trickle(pause: Duration) -> Duration {
+        async fn trickle(pause: Duration, time: Duration) -> Duration {
             let since = Instant::now();
             let drops = stream::unfold((), move |()| async move {
                 tokio::time::sleep(pause).await;
                 Some((Ok(Frame::data(Bytes::from_static(b"."))), ()))
             });
             let body = StreamBody::new(drops).boxed();
-            let all = Pieces::new(body, 1000, limits::HTTP_BODY_TIMEOUT).all().await;
+            let all = Pieces::new(body, 1000, time).all().await;
             assert!(all.is_err());
             since.elapsed()
         }
-        assert_eq!(trickle(Duration::MAX).await, limits::HTTP_PIECE_TIMEOUT);
         let steady = limits::HTTP_PIECE_TIMEOUT - Duration::from_secs(1);
-        assert_eq!(trickle(steady).await, limits::HTTP_BODY_TIMEOUT);
+        for time in [limits::HTTP_BODY_TIMEOUT, limits::HTTP_UPLOAD_TIMEOUT] {
+            assert_eq!(trickle(Duration::MAX, time).await, limits::HTTP_PIECE_TIMEOUT);
+            assert_eq!(trickle(steady, time).await, time);
+        }
     }
 
     #[test]

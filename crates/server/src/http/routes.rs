@@ -23,6 +23,14 @@ pub(super) enum Page {
     Apple,
     /// `/.well-known/change-password`
     ChangePassword,
+    /// `/.well-known/jmap`, `/jmap/session`
+    Jmap,
+    /// `/jmap/api`
+    JmapApi,
+    /// `/jmap/upload/ACCOUNT/`
+    JmapUpload(String),
+    /// `/jmap/download/ACCOUNT/BLOB/NAME`
+    JmapDownload(String, String, String),
     /// `/auth/login`
     LogIn,
     /// `/auth/logout`
@@ -67,6 +75,12 @@ impl Page {
             }
             ["mobileconfig"] => Self::Apple,
             [".well-known", "change-password"] => Self::ChangePassword,
+            [".well-known", "jmap"] | ["jmap", "session"] => Self::Jmap,
+            ["jmap", "api"] => Self::JmapApi,
+            ["jmap", "upload", account, ""] => Self::JmapUpload(account.to_owned()),
+            ["jmap", "download", account, blob, name] => {
+                Self::JmapDownload(account.to_owned(), blob.to_owned(), name.to_owned())
+            }
             ["auth", "login"] => Self::LogIn,
             ["auth", "logout"] => Self::LogOut,
             ["auth", "session"] => Self::Session,
@@ -89,10 +103,19 @@ impl Page {
             | Self::Metrics
             | Self::Front
             | Self::Session
+            | Self::Jmap
+            | Self::JmapDownload(..)
             | Self::Thunderbird
             | Self::Apple
             | Self::ChangePassword => READ,
-            Self::Outlook | Self::LogIn | Self::LogOut | Self::Password | Self::ConfirmTotp | Self::RemoveTotp => POST,
+            Self::Outlook
+            | Self::LogIn
+            | Self::LogOut
+            | Self::Password
+            | Self::ConfirmTotp
+            | Self::RemoveTotp
+            | Self::JmapApi
+            | Self::JmapUpload(_) => POST,
             Self::Sessions => &[Method::GET, Method::HEAD, Method::DELETE],
             Self::AppPasswords | Self::Totp => &[Method::GET, Method::HEAD, Method::POST],
             Self::OneSession(_) | Self::OneAppPassword(_) => DELETE,
@@ -110,7 +133,9 @@ impl Page {
             | Self::Apple
             | Self::ChangePassword => Access::All,
             Self::LogIn => Access::OwnPages,
-            Self::Session => Access::Account(Scopes::JMAP),
+            Self::Session | Self::Jmap | Self::JmapApi | Self::JmapUpload(_) | Self::JmapDownload(..) => {
+                Access::Account(Scopes::JMAP)
+            }
             Self::LogOut
             | Self::Sessions
             | Self::OneSession(_)
