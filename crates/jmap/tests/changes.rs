@@ -228,3 +228,30 @@ fn changes_of_a_query_lead_to_its_result() {
         assert_eq!(list, ids(&world.ok("Email/query", query.clone())["ids"]), "step {step}");
     }
 }
+
+/// RFC 8621 §4.1.1: who marks a message \Deleted in IMAP takes it away here, and who takes the mark away brings it back.
+#[test]
+fn what_is_marked_deleted_goes_and_comes_back() {
+    let world = World::new();
+    world.append("INBOX", b"Subject: x\r\n\r\nx\r\n", NOW, Flags::NONE);
+    let mark = |operation: FlagOperation| {
+        let change = FlagChange { operation, flags: Flags::DELETED, keywords: Vec::new(), unchanged_since: None };
+        let done = world.store.set_flags(MailboxId(1), &[Uid::FIRST], change);
+        drop(world.runtime.block_on(done).unwrap().into_inner());
+    };
+    let mut copies: Vec<Copy> = TYPES.iter().map(|kind| all(&world, kind)).collect();
+    let before = copies.clone();
+    mark(FlagOperation::Add);
+    assert_eq!(world.ok("Mailbox/get", json!({ "ids": ["F1"] }))["list"][0]["totalEmails"], 0);
+    for operation in [None, Some(FlagOperation::Remove), Some(FlagOperation::Add), Some(FlagOperation::Replace)] {
+        operation.into_iter().for_each(mark);
+        for ((kind, copy), old) in TYPES.iter().zip(&mut copies).zip(&before) {
+            assert!(follow(&world, kind, copy, None));
+            assert_eq!(*copy, all(&world, kind), "{operation:?} {kind}");
+            // Who was away the whole time comes to the same.
+            let mut old = old.clone();
+            assert!(follow(&world, kind, &mut old, Some(1)));
+            assert_eq!(old, *copy, "{operation:?} {kind}");
+        }
+    }
+}
