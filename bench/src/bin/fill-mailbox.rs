@@ -4,7 +4,7 @@
 //! many messages into its INBOX (`bench::letters`; beyond 20,000 they are copies, a row each that shares the octets),
 //! and new mailboxes with twenty of them each until it has so many.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a program that measures may fail loudly")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a program that measures may fail loudly")]
 
 use std::path::PathBuf;
 
