@@ -36,10 +36,10 @@ class Ours:
         self.end()
         self.start()
 
-    def caught_up(self, seconds=600):
+    def caught_up(self):
         """Waits until the index has everything."""
         metric = lambda: urllib.request.urlopen(f"http://127.0.0.1:{self.server.http}/metrics").read().decode()
-        until("the index to catch up", lambda: "postrider_mailboxes_undigested 0\n" in metric(), seconds, step=0.2)
+        until("the index to catch up", lambda: "postrider_mailboxes_undigested 0\n" in metric(), 600, step=0.2)
 
     @contextlib.contextmanager
     def without_index(self):
