@@ -15,18 +15,16 @@ use super::access::Visitor;
 use super::problem::Problem;
 use super::reply::{self, Response};
 use super::request::{Request, decode, is_json};
+use crate::auth::hash;
 
 /// Who a visitor is to the engine.
 fn user(visitor: &Visitor) -> User {
     User { account: visitor.account.id, address: visitor.account.address.clone() }
 }
 
-fn moment(request: &Request) -> Result<Moment, Problem> {
-    let half = || getrandom::u64().map(u128::from);
-    let random = half().and_then(|high| Ok(high << 64 | half()?));
-    let random =
-        random.map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the system has no random numbers"))?;
-    Ok(Moment { now: request.shared.clock.now(), random })
+fn moment(request: &Request) -> Moment {
+    let random = hash::secret().iter().take(16).fold(0, |bits, octet| bits << 8 | u128::from(*octet));
+    Moment { now: request.shared.clock.now(), random }
 }
 
 /// JSON on a line that is ended, as all of ours.
@@ -75,7 +73,7 @@ pub(super) async fn api(request: &mut Request, visitor: &Visitor) -> Result<Resp
         return Ok(respond(Reply::too_large("maxSizeRequest")));
     }
     let octets = request.pieces(limits::JMAP_REQUEST_LEN as u64, limits::HTTP_BODY_TIMEOUT)?.all().await?;
-    let moment = moment(request)?;
+    let moment = moment(request);
     Ok(respond(request.shared.jmap.request(&user(visitor), &octets, moment).await))
 }
 
@@ -91,7 +89,7 @@ pub(super) async fn upload(request: &mut Request, visitor: &Visitor, account: &s
     while let Some(piece) = pieces.next().await? {
         stage.write(&piece).await?;
     }
-    let moment = moment(request)?;
+    let moment = moment(request);
     Ok(respond(request.shared.jmap.upload(&user(visitor), account, &kind, stage, moment).await))
 }
 
@@ -105,7 +103,7 @@ pub(super) async fn download(
     visitor: &Visitor,
     (account, blob, name): (&str, &str, &str),
 ) -> Result<Response, Problem> {
-    let found = request.shared.jmap.download(&user(visitor), account, blob, moment(request)?).await?;
+    let found = request.shared.jmap.download(&user(visitor), account, blob, moment(request)).await?;
     let download = found.ok_or_else(Problem::not_found)?;
     let size = download.size();
     let octets = stream::try_unfold(download, |mut download| async move {
