@@ -1,4 +1,4 @@
-"""Client libraries that others build on: IMAPClient and aioimaplib (PyPI), nodemailer and ImapFlow (npm), async-imap
+"""Client libraries that others build on: IMAPClient, aioimaplib and jmapc (PyPI), nodemailer and ImapFlow (npm), async-imap
 (crates.io), each version as ./test pins it. Comes in: POSTRIDER_CLIENTS, the folder into which ./test has put them."""
 
 import asyncio, base64, datetime, email, email.policy, json, os, pathlib, sys, tempfile
@@ -200,3 +200,34 @@ def test_imapflow_reads_flags_moves_and_hears(net):
         moved = find(reader, list(whole)[0], "Archive")
         assert rb"\Flagged" in reader.uid("FETCH", moved, "(FLAGS)")[1][0]
         assert find(reader, list(whole)[0]) is None
+
+
+# ---- jmapc
+
+
+def test_jmapc_lists_searches_reads_and_uploads(net):
+    os.environ["REQUESTS_CA_BUNDLE"] = str(net.folder / "ca.pem")
+    from jmapc import Client, Comparator, EmailQueryFilterCondition, Ref
+    from jmapc.methods import CoreEcho, EmailGet, EmailQuery, MailboxGet, MailboxQuery, ThreadGet
+    with imap(net.blue, BOB) as reader:
+        whole = delivered(net, reader, BOB)
+    mail = Client.create_with_password(f"localhost:{net.blue.https}", BOB, "bob")
+    assert mail.request(CoreEcho(data={"hello": "there"})).data == {"hello": "there"}
+    mailboxes = mail.request([MailboxQuery(), MailboxGet(ids=Ref("/ids"))])[1].response.data
+    inbox = next(mailbox for mailbox in mailboxes if mailbox.role == "inbox")
+    assert inbox.total_emails >= len(whole) and {"drafts", "sent", "trash"} <= {mailbox.role for mailbox in mailboxes}
+    newest_first = [Comparator(property="receivedAt", is_ascending=False)]
+    wanted = EmailQueryFilterCondition(in_mailbox=inbox.id, text="body")
+    answers = mail.request([EmailQuery(filter=wanted, sort=newest_first), EmailGet(ids=Ref("/ids")),
+                            ThreadGet(ids=Ref("/list/*/threadId"))], raise_errors=True)
+    emails = answers[1].response.data
+    assert {f"<{name}>" for one in emails for name in one.message_id} >= set(whole)
+    assert {one.thread_id for one in emails} == {thread.id for thread in answers[2].response.data}
+    for one in emails:
+        message = whole.get(f"<{one.message_id[0]}>")
+        assert message is None or one.size == len(message)
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder, "note.txt")
+        file.write_bytes(b"octets \0 \xff\r\n")
+        blob = mail.upload_blob(file)
+        assert blob.size == len(file.read_bytes()) and blob.type == "text/plain"

@@ -204,6 +204,10 @@ pub(crate) fn comparators(args: &mut Args) -> Answer<Vec<Comparator>> {
         {
             return Err(MethodError::with("unsupportedSort", format!("there is no collation {collation}")));
         }
+        // Quirk: jmapc writes into each comparator what its request says of the window, and means nothing by it.
+        for name in ["anchor", "anchorOffset", "calculateTotal", "position"] {
+            let _ = members.value(name);
+        }
         members.finish()?;
         Ok(comparator)
     };
