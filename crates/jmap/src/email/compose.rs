@@ -6,7 +6,6 @@ use mail::{BodyId, limits};
 use message::compose::message_id;
 use message::date::{DateTime, parse_rfc3339_at, rfc5322_at};
 use serde_json::{Map, Value};
-use store::AppendMessage;
 
 use super::header::{Form, Property};
 use super::import::received_at;
@@ -96,12 +95,7 @@ pub(super) async fn create(
 
     let stage = context.server.store.stage(None).await?;
     let stage = write::message(stage, &fields, &root, &contents, unique).await?;
-    let size = stage.len();
-    let (flags, keywords) = placing.flags();
-    let row = AppendMessage { flags, keywords, internal_date: received };
-    let mailboxes: Vec<_> = placing.mailboxes.iter().copied().collect();
-    let body = context.server.store.append_to_all(&mailboxes, (stage, row), context.moment.now).await?;
-    Ok((body.into_inner(), size))
+    Ok(placing.put(context, stage, received).await?)
 }
 
 /// The property bodyValues.

@@ -5,7 +5,7 @@ use message::date::parse_rfc3339;
 use message::header::Header;
 use reading::body::{Message, looked_at};
 use serde_json::Value;
-use store::{AppendMessage, StoreResult};
+use store::StoreResult;
 
 use super::parse::is_message;
 use super::placing::Placing;
@@ -114,10 +114,5 @@ pub(super) async fn put(
         }
         stage.write(&piece).await?;
     }
-    let size = stage.len();
-    let (flags, keywords) = placing.flags();
-    let row = AppendMessage { flags, keywords, internal_date: received };
-    let mailboxes: Vec<_> = placing.mailboxes.iter().copied().collect();
-    let body = context.server.store.append_to_all(&mailboxes, (stage, row), context.moment.now).await?;
-    Ok((body.into_inner(), size))
+    Ok(placing.put(context, stage, received).await?)
 }

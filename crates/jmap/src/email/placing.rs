@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use mail::{Flags, Keyword, MailboxId, Rights, Uid, limits};
+use mail::{BodyId, Flags, Keyword, MailboxId, Rights, Timestamp, Uid, limits};
 use serde_json::Value;
-use store::{FlagChange, FlagOperation, MessageStep};
+use store::{AppendMessage, FlagChange, FlagOperation, MessageStep, Stage, StoreResult};
 
 use crate::account::Account;
 use crate::error::SetError;
@@ -69,9 +69,19 @@ impl Placing {
         Self { mailboxes: email.mailboxes().map(|(_, id)| id).collect(), keywords: email.keywords() }
     }
 
-    /// As a message of a mailbox has it.
-    pub(super) fn flags(&self) -> (Flags, Vec<Keyword>) {
-        flags(self.keywords.iter().map(String::as_str))
+    /// Puts octets into these mailboxes as one message: the Email's id, and how many octets it has.
+    pub(super) async fn put(
+        &self,
+        context: &Context<'_>,
+        octets: Box<dyn Stage>,
+        received: Timestamp,
+    ) -> StoreResult<(BodyId, u64)> {
+        let size = octets.len();
+        let (flags, keywords) = flags(self.keywords.iter().map(String::as_str));
+        let message = AppendMessage { flags, keywords, internal_date: received };
+        let mailboxes: Vec<_> = self.mailboxes.iter().copied().collect();
+        let body = context.server.store.append_to_all(&mailboxes, (octets, message), context.moment.now).await?;
+        Ok((body.into_inner(), size))
     }
 
     /// Whether the user may put a new message there, so.
