@@ -1,7 +1,7 @@
 //! The Emails of an account: which messages of its mailboxes share their octets, and so are one Email.
 //!
-//! Beside the snapshots, which all protocols share, it holds 16 octets for each message, in the order of the octets' ids. From
-//! one look at the account to the next only what differs is put in and taken out.
+//! Beside the snapshots, which all protocols share, it holds 32 octets for each message, in the order of the octets' ids and in
+//! that of the conversations. From one look at the account to the next only what differs is put in and taken out.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
@@ -26,7 +26,7 @@ pub(crate) struct Index {
     boxes: Vec<(MailboxId, Arc<Snapshot>)>,
     /// Ascending.
     places: Vec<Place>,
-    /// Conversations that are not their only message's: conversation and message, ascending.
+    /// Conversation and Email, ascending.
     threads: Vec<(u64, u64)>,
     counts: Vec<OnceLock<Counts>>,
 }
@@ -36,6 +36,32 @@ pub(crate) struct Index {
 pub(crate) struct Email<'i> {
     index: &'i Index,
     places: &'i [Place],
+}
+
+/// The places of these octets.
+fn emails_of(places: &[Place], body: u64) -> &[Place] {
+    let from = places.partition_point(|place| place.body < body);
+    let len = places[from..].iter().take_while(|place| place.body == body).count();
+    &places[from..from + len]
+}
+
+/// What is ascending, with what comes and without what goes.
+fn merged<T: Copy + Ord>(old: &[T], mut come: Vec<T>, mut gone: Vec<T>) -> Vec<T> {
+    come.sort_unstable();
+    come.dedup();
+    gone.sort_unstable();
+    let mut all = Vec::with_capacity(old.len() + come.len());
+    let mut come = come.into_iter().peekable();
+    for one in old {
+        while let Some(earlier) = come.next_if(|new| new < one) {
+            all.push(earlier);
+        }
+        if gone.binary_search(one).is_err() {
+            all.push(*one);
+        }
+    }
+    all.extend(come);
+    all
 }
 
 /// RFC 8621 §4.1.1: what is marked \Deleted in IMAP is not there.
@@ -54,7 +80,7 @@ impl Index {
         if last.boxes.iter().zip(&boxes).all(|((_, old), (_, new))| Arc::ptr_eq(old, new)) {
             return last;
         }
-        last.with(&boxes).map_or_else(|| Arc::new(Self::of(boxes)), Arc::new)
+        Arc::new(last.with(&boxes))
     }
 
     fn of(boxes: Vec<(MailboxId, Arc<Snapshot>)>) -> Self {
@@ -62,9 +88,7 @@ impl Index {
         for (mailbox, (_, snapshot)) in (0..).zip(&boxes) {
             for row in snapshot.iter().filter(is_visible) {
                 places.push(Place { body: row.body.0, mailbox, uid: row.uid });
-                if row.thread.0 != row.body.0 {
-                    threads.push((row.thread.0, row.body.0));
-                }
+                threads.push((row.thread.0, row.body.0));
             }
         }
         places.sort_unstable();
@@ -74,16 +98,13 @@ impl Index {
         Self { boxes, places, threads, counts }
     }
 
-    /// The same mailboxes with other messages; `None`: it is better made anew.
-    fn with(&self, boxes: &[(MailboxId, Arc<Snapshot>)]) -> Option<Self> {
+    /// The same mailboxes with other messages.
+    fn with(&self, boxes: &[(MailboxId, Arc<Snapshot>)]) -> Self {
         let (mut come, mut gone) = (Vec::new(), Vec::new());
         for (mailbox, ((_, old), (_, new))) in (0..).zip(self.boxes.iter().zip(boxes)) {
             for (before, after) in old.differences(new) {
-                let place = |row: MessageRow| Place { body: row.body.0, mailbox, uid: row.uid };
-                let rows = [before, after].into_iter().flatten();
-                if rows.into_iter().any(|row| row.thread.0 != row.body.0) {
-                    return None;
-                }
+                let place =
+                    |row: MessageRow| (Place { body: row.body.0, mailbox, uid: row.uid }, (row.thread.0, row.body.0));
                 let (before, after) = (before.filter(is_visible).map(place), after.filter(is_visible).map(place));
                 if before != after {
                     gone.extend(before);
@@ -91,29 +112,27 @@ impl Index {
                 }
             }
         }
-        come.sort_unstable();
-        gone.sort_unstable();
-        let mut places = Vec::with_capacity(self.places.len() + come.len());
-        let mut come = come.into_iter().peekable();
-        for place in &self.places {
-            while let Some(earlier) = come.next_if(|new| new < place) {
-                places.push(earlier);
-            }
-            if gone.binary_search(place).is_err() {
-                places.push(*place);
-            }
-        }
-        places.extend(come);
-        let mut next = Self { boxes: boxes.to_vec(), places, threads: self.threads.clone(), counts: Vec::new() };
+        let (come, come_to): (Vec<_>, Vec<_>) = come.into_iter().unzip();
+        let (gone, gone_from): (Vec<_>, Vec<_>) = gone.into_iter().unzip();
+        let places = merged(&self.places, come, gone);
+        // An Email is in its conversation as long as one of its messages is there.
+        let is_left = |(_, body): &(u64, u64)| emails_of(&places, *body).is_empty();
+        let is_new = |(_, body): &(u64, u64)| emails_of(&self.places, *body).is_empty();
+        let threads = merged(
+            &self.threads,
+            come_to.into_iter().filter(is_new).collect(),
+            gone_from.into_iter().filter(is_left).collect(),
+        );
+        let mut next = Self { boxes: boxes.to_vec(), places, threads, counts: Vec::new() };
         // What was counted of a mailbox holds where it and what it has in common with others is the same.
         let several = next.shared_mailboxes();
         let counts = (0..).zip(self.boxes.iter().zip(boxes)).map(|(mailbox, ((_, old), (_, new)))| {
-            let same = Arc::ptr_eq(old, new) && !several.contains(&mailbox) && next.threads.is_empty();
+            let same = Arc::ptr_eq(old, new) && !several.contains(&mailbox);
             let known = self.counts.get(mailbox as usize).and_then(OnceLock::get).filter(|_| same);
             known.map_or_else(OnceLock::new, |known| OnceLock::from(*known))
         });
         next.counts = counts.collect();
-        Some(next)
+        next
     }
 
     /// Mailboxes with Emails that other mailboxes have too.
@@ -139,18 +158,15 @@ impl Index {
     }
 
     pub(crate) fn email(&self, body: BodyId) -> Option<Email<'_>> {
-        let from = self.places.partition_point(|place| place.body < body.0);
-        let len = self.places[from..].iter().take_while(|place| place.body == body.0).count();
-        (len > 0).then(|| Email { index: self, places: &self.places[from..from + len] })
+        let places = emails_of(&self.places, body.0);
+        (!places.is_empty()).then_some(Email { index: self, places })
     }
 
     /// The Emails of a conversation, oldest first (RFC 8621 §3).
     pub(crate) fn thread(&self, thread: ThreadId) -> Vec<Email<'_>> {
         let from = self.threads.partition_point(|(id, _)| *id < thread.0);
-        let others = self.threads[from..].iter().take_while(|(id, _)| *id == thread.0).map(|(_, body)| *body);
-        let bodies = std::iter::once(thread.0).chain(others);
+        let bodies = self.threads[from..].iter().take_while(|(id, _)| *id == thread.0).map(|(_, body)| *body);
         let mut emails: Vec<Email<'_>> = bodies.filter_map(|body| self.email(BodyId(body))).collect();
-        emails.retain(|email| email.thread() == thread);
         emails.sort_by_key(|email| (email.received_at(), email.id()));
         emails
     }

@@ -114,7 +114,13 @@ impl Play<'_> {
         match self.below(14) {
             0..=2 => world.append(
                 &name,
-                format!("Subject: {n}\r\n\r\n{n}\r\n").as_bytes(),
+                // A few conversations, and messages that are in none.
+                match n % 8 {
+                    n @ 0..=2 => format!("Subject: {n}\r\nMessage-ID: <{n}@x>\r\n\r\n{n}\r\n"),
+                    n @ 3..=5 => format!("Subject: {n}\r\nReferences: <{}@x>\r\n\r\n{n}\r\n", n - 3),
+                    _ => format!("Subject: {n}\r\n\r\n{n}\r\n"),
+                }
+                .as_bytes(),
                 Timestamp::from_secs(n as i64),
                 flags,
             ),

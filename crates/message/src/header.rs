@@ -142,6 +142,25 @@ impl<'a> Header<'a> {
         ids
     }
 
+    /// The msg-id with which the conversation of this message begins, as far as its header tells: the first that References
+    /// names (RFC 5322 §3.6.4: there the whole line of ancestors stands), else the first of In-Reply-To, else its own. Without
+    /// angle brackets and white space; `None` where no field has any.
+    pub fn conversation(&self) -> Option<Vec<u8>> {
+        let (mut references, mut in_reply_to, mut own) = (None, None, None);
+        for field in self.fields() {
+            let place = match field.name().len() {
+                10 if field.is("References") => &mut references,
+                10 if field.is("Message-ID") => &mut own,
+                11 if field.is("In-Reply-To") => &mut in_reply_to,
+                _ => continue,
+            };
+            if place.is_none() {
+                *place = first_id(&field.unfolded());
+            }
+        }
+        references.or(in_reply_to).or(own)
+    }
+
     /// The first Date field's moment, leniently.
     pub fn date(&self) -> Option<crate::date::DateTime> {
         crate::date::parse(&self.get("Date")?.unfolded())
@@ -166,6 +185,13 @@ impl<'a> Header<'a> {
     pub fn delivered_to(&self) -> Vec<String> {
         self.all("Delivered-To").map(|field| String::from_utf8_lossy(&field.unfolded()).into_owned()).collect()
     }
+}
+
+/// The first thing in angle brackets, without white space.
+fn first_id(value: &[u8]) -> Option<Vec<u8>> {
+    let inner = |piece: &[u8]| -> Vec<u8> { piece.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect() };
+    let mut pieces = value.split(|byte| *byte == b'<').skip(1);
+    pieces.find_map(|piece| Some(inner(&piece[..memchr(b'>', piece)?])).filter(|id| !id.is_empty()))
 }
 
 /// What stands in angle brackets and has an `@`, without white space.
@@ -338,6 +364,21 @@ mod tests {
         assert!(matches!(header.without(&["x"]), Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn the_beginning_of_a_conversation() {
+        for (header, begins) in [
+            ("Message-ID: <a@x>\r\n", Some("a@x")),
+            ("Message-ID: <c@x>\r\nIn-Reply-To: <b@x>\r\nREFERENCES: <a@x>\r\n\t<b@x>\r\n", Some("a@x")),
+            ("In-Reply-To: Your mail <of today\r\n <b @\r\n x>\r\nMessage-ID: <c@x>\r\n", Some("b@x")),
+            ("References: none <> (lost)\r\nMessage-ID: <c>\r\n", Some("c")),
+            ("References: <\r\nSubject: <d@x>\r\n", None),
+            ("References:\r\nReferences: <a@x>\r\n", Some("a@x")),
+        ] {
+            let found = Header::of(header.as_bytes()).conversation();
+            assert_eq!(found.as_deref(), begins.map(str::as_bytes), "{header}");
+        }
+    }
+
     proptest! {
         #[test]
         fn fields_cover_the_header(bytes in "([a-zA-Z]{1,3}:|[ \t]|\r|\n|\r\n|x|\u{e4}){0,40}") {
@@ -365,7 +406,7 @@ mod tests {
         #[test]
         fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let header = Header::of(&bytes);
-            let _ = (header.message_id(), header.date(), header.subject(), header.from(), header.delivered_to());
+            let _ = (header.message_id(), header.date(), header.subject(), header.from(), header.delivered_to(), header.conversation());
         }
     }
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use mail::{
-    AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid, limits,
+    AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, ThreadId, Timestamp, TokenId, Uid,
+    limits,
 };
 use rusqlite::Connection;
 use store::{
@@ -122,20 +123,21 @@ impl LocalStore {
     }
 }
 
-/// The body of a stage of ours.
-async fn pending(stage: Box<dyn Stage>) -> StoreResult<Pending> {
+/// The body of a stage of ours, and its conversation.
+async fn pending(stage: Box<dyn Stage>) -> StoreResult<(Pending, Option<ThreadId>)> {
     let stage = stage.into_any().downcast::<LocalStage>().map_err(|_| foreign_stage())?;
     stage.into_pending().await
 }
 
 /// An acceptance and its reports, taken apart into bodies (in the order in which the plan takes places) and plan.
 async fn plan(body: Box<dyn Stage>, mut acceptance: Acceptance, bodies: &mut Vec<Pending>) -> StoreResult<Plan> {
-    bodies.push(pending(body).await?);
+    let (body, thread) = pending(body).await?;
+    bodies.push(body);
     let mut reports = Vec::with_capacity(acceptance.dsns.len());
     for dsn in std::mem::take(&mut acceptance.dsns) {
         reports.push(Box::pin(plan(dsn.body, dsn.acceptance, bodies)).await?);
     }
-    Ok(Plan::new(acceptance, reports))
+    Ok(Plan::new(acceptance, thread, reports))
 }
 
 #[async_trait]
@@ -290,8 +292,9 @@ impl Store for LocalStore {
         let mut bodies = Vec::with_capacity(messages.len());
         let mut rows = Vec::with_capacity(messages.len());
         for (stage, message) in messages {
-            bodies.push(pending(stage).await?);
-            rows.push(message);
+            let (body, thread) = pending(stage).await?;
+            bodies.push(body);
+            rows.push((message, thread));
         }
         self.change_with(bodies, move |truth, places| truth.append(mailbox, &rows, places, now)).await
     }
@@ -304,8 +307,9 @@ impl Store for LocalStore {
         (stage, message): (Box<dyn Stage>, AppendMessage),
         now: Timestamp,
     ) -> StoreResult<Durable<Uid>> {
-        let bodies = vec![pending(stage).await?];
-        self.change_with(bodies, move |truth, places| {
+        let (body, thread) = pending(stage).await?;
+        let message = (message, thread);
+        self.change_with(vec![body], move |truth, places| {
             truth.mailbox(to)?;
             // The old one goes first: its space counts for the new one.
             if truth.expunge(from, &[old])?.is_empty() {
@@ -323,8 +327,9 @@ impl Store for LocalStore {
         (stage, message): (Box<dyn Stage>, AppendMessage),
         now: Timestamp,
     ) -> StoreResult<Durable<BodyId>> {
-        let (bodies, mailboxes) = (vec![pending(stage).await?], mailboxes.to_vec());
-        self.change_with(bodies, move |truth, places| truth.append_to_all(&mailboxes, &message, places, now)).await
+        let (body, thread) = pending(stage).await?;
+        let (message, mailboxes) = ((message, thread), mailboxes.to_vec());
+        self.change_with(vec![body], move |truth, places| truth.append_to_all(&mailboxes, &message, places, now)).await
     }
 
     async fn mailboxes(&self, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {
@@ -452,8 +457,8 @@ impl Store for LocalStore {
         octets: Box<dyn Stage>,
         now: Timestamp,
     ) -> StoreResult<Durable<BodyId>> {
-        let bodies = vec![pending(octets).await?];
-        self.change_with(bodies, move |truth, places| truth.keep_upload(account, places, now)).await
+        let (body, _) = pending(octets).await?;
+        self.change_with(vec![body], move |truth, places| truth.keep_upload(account, places, now)).await
     }
 
     async fn upload(&self, account: AccountId, id: BodyId) -> StoreResult<Option<Arc<dyn Body>>> {

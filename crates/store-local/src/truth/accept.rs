@@ -14,6 +14,8 @@ use crate::log::Place;
 /// An acceptance made ready outside the writer: what can be encoded there is.
 pub(crate) struct Plan {
     acceptance: Acceptance,
+    /// Its conversation; without one, it is alone in a conversation of its own.
+    thread: Option<ThreadId>,
     events: String,
     /// Envelope recipients that no event names, so that `trace` finds the message by them.
     others: Option<String>,
@@ -26,7 +28,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// `acceptance` without its reports, whose plans are `reports`.
-    pub(crate) fn new(acceptance: Acceptance, reports: Vec<Self>) -> Self {
+    pub(crate) fn new(acceptance: Acceptance, thread: Option<ThreadId>, reports: Vec<Self>) -> Self {
         let envelope = (!acceptance.relays.is_empty()).then(|| codec::envelope_text(&acceptance.envelope));
         Self {
             events: codec::events_text(&acceptance.events),
@@ -34,6 +36,7 @@ impl Plan {
             envelope,
             recipients: acceptance.relays.iter().map(|relay| codec::recipient_text(&relay.recipient)).collect(),
             reports,
+            thread,
             acceptance,
         }
     }
@@ -46,6 +49,7 @@ struct Arrival<'a> {
     internal_date: Timestamp,
     saved: Timestamp,
     prefix: &'a [u8],
+    thread: Option<ThreadId>,
     modseq: ModSeq,
 }
 
@@ -93,7 +97,7 @@ impl Truth {
         if refs > 0 {
             let body = BodyId(self.add_body(place, refs)?);
             for delivery in &acceptance.deliveries {
-                delivered.push(self.deliver(delivery, body, place, acceptance.received_at)?);
+                delivered.push(self.deliver(delivery, (body, plan.thread), place, acceptance.received_at)?);
             }
             if relays > 0 {
                 self.enqueue(plan, body, place)?;
@@ -113,7 +117,7 @@ impl Truth {
     fn deliver(
         &mut self,
         delivery: &LocalDelivery,
-        body: BodyId,
+        (body, thread): (BodyId, Option<ThreadId>),
         place: Place,
         now: Timestamp,
     ) -> StoreResult<(MailboxId, Uid)> {
@@ -130,6 +134,7 @@ impl Truth {
             internal_date: now,
             saved: now,
             prefix: &delivery.prefix,
+            thread,
             modseq,
         };
         Ok((mailbox, self.put(mailbox, body, place.length, &arrival)?))
@@ -151,7 +156,7 @@ impl Truth {
             internal_date: arrival.internal_date,
             saved: arrival.saved,
             body,
-            thread: ThreadId(body.0),
+            thread: arrival.thread.unwrap_or(ThreadId(body.0)),
         };
         self.put_row(mailbox, row, (!arrival.prefix.is_empty()).then_some(arrival.prefix))
     }
@@ -224,7 +229,7 @@ impl Truth {
     pub(crate) fn append(
         &mut self,
         mailbox: MailboxId,
-        messages: &[AppendMessage],
+        messages: &[(AppendMessage, Option<ThreadId>)],
         places: &[Place],
         now: Timestamp,
     ) -> StoreResult<Appended> {
@@ -240,11 +245,11 @@ impl Truth {
         }
         let bits = messages
             .iter()
-            .map(|message| self.keyword_bits(mailbox, &message.keywords, true))
+            .map(|(message, _)| self.keyword_bits(mailbox, &message.keywords, true))
             .collect::<StoreResult<Vec<_>>>()?;
         let modseq = self.modseq_of_arrival(mailbox)?;
         let mut uids = Vec::with_capacity(messages.len());
-        for ((message, place), keywords) in messages.iter().zip(places).zip(bits) {
+        for (((message, thread), place), keywords) in messages.iter().zip(places).zip(bits) {
             let body = BodyId(self.add_body(*place, 1)?);
             let arrival = Arrival {
                 flags: message.flags,
@@ -252,6 +257,7 @@ impl Truth {
                 internal_date: message.internal_date,
                 saved: now,
                 prefix: &[],
+                thread: *thread,
                 modseq,
             };
             uids.push(self.put(mailbox, body, place.length, &arrival)?);

@@ -1,7 +1,7 @@
 //! When mailboxes were made, changed and removed, in their account's order of changes; and changes that many of the others
 //! make up.
 
-use mail::{AccountId, BodyId, MailboxId, ModSeq, Timestamp, limits};
+use mail::{AccountId, BodyId, MailboxId, ModSeq, ThreadId, Timestamp, limits};
 use rusqlite::params;
 use store::{AppendMessage, MessageStep, StoreError, StoreResult};
 
@@ -92,7 +92,7 @@ impl Truth {
     pub(crate) fn append_to_all(
         &mut self,
         mailboxes: &[MailboxId],
-        message: &AppendMessage,
+        message: &(AppendMessage, Option<ThreadId>),
         places: &[Place],
         now: Timestamp,
     ) -> StoreResult<BodyId> {

@@ -153,3 +153,29 @@ pub async fn deleted_bodies_stay_readable(store: Arc<impl Store>) {
         assert!(store.bodies(mailbox, &[uid]).await.unwrap().is_empty());
     }
 }
+
+/// What names the same beginning is one conversation, however it comes and however large it is; what names none is alone.
+pub async fn conversations_begin_with_a_msg_id(store: Arc<impl Store>) {
+    let alice = account(&*store, "alice@red.example").await;
+    let inbox = inbox(&*store, alice).await;
+    let large = "x".repeat(limits::BODY_IN_MEMORY + 1);
+    append(&*store, inbox, b"Message-ID: <a@x>\r\n\r\nfirst").await;
+    deliver(&*store, alice, "alice@red.example", b"In-Reply-To: <a@x>\r\nMessage-ID: <b@x>\r\n\r\nanswer").await;
+    let text = format!("References: <a@x> <b@x>\r\nMessage-ID: <c@x>\r\n\r\n{large}");
+    deliver(&*store, alice, "alice@red.example", text.as_bytes()).await;
+    append(&*store, inbox, b"Message-ID: <d@x>\r\n\r\n<a@x>").await;
+    append(&*store, inbox, b"Subject: alone\r\n\r\n").await;
+    append(&*store, inbox, b"Subject: alone\r\n\r\n").await;
+    let view = store.watch(inbox).await.unwrap().newest().unwrap();
+    let threads: Vec<_> = view.iter().map(|row| row.thread).collect();
+    assert!(threads[0] == threads[1] && threads[1] == threads[2], "{threads:?}");
+    let mut different = threads[2..].to_vec();
+    different.sort_unstable();
+    different.dedup();
+    assert_eq!(different.len(), 4, "{threads:?}");
+    let moved = store.mailbox(alice, "Archive").await.unwrap().unwrap();
+    let uids: Vec<_> = view.iter().map(|row| row.uid).collect();
+    store.copy(inbox, &uids, moved, NOW).await.unwrap().into_inner();
+    let copied = store.watch(moved).await.unwrap().newest().unwrap();
+    assert_eq!(copied.iter().map(|row| row.thread).collect::<Vec<_>>(), threads);
+}

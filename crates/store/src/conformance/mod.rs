@@ -46,7 +46,7 @@ macro_rules! conformance_suite {
             credentials::a_code_is_used_once,
             mail::a_delivery_is_read_back, mail::all_recipients_or_none, mail::quota_is_kept,
             mail::large_messages_are_read_back, mail::append_gives_consecutive_uids, mail::replace_is_one_change,
-            mail::deleted_bodies_stay_readable,
+            mail::deleted_bodies_stay_readable, mail::conversations_begin_with_a_msg_id,
             mailboxes::names_follow_the_rules, mailboxes::rename_and_delete, mailboxes::inbox_gives_its_messages_away,
             mailboxes::flags_and_modseqs, mailboxes::copy_and_move, mailboxes::watches_see_each_commit,
             mailboxes::recent_is_taken_once, mailboxes::the_maildrop_has_one_user,

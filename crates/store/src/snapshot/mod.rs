@@ -42,7 +42,7 @@ pub struct MessageRow {
     pub saved: Timestamp,
     /// Its bytes (EMAILID).
     pub body: BodyId,
-    /// Its conversation.
+    /// Its conversation (THREADID): that of all messages whose headers name the same beginning.
     pub thread: ThreadId,
 }
 
