@@ -79,7 +79,7 @@ export class App {
 
   async begin() {
     try {
-      await Promise.all([this.store.loadMailboxes(), this.store.loadIdentities()]);
+      await this.store.load();
       this.offline.keepSession(this.jmap.session);
     } catch (error) {
       const kept = error.kind === 'network' && (await this.offline.get('kept', 'mailboxes'));
@@ -90,9 +90,8 @@ export class App {
     }
   }
 
-  /** What the event source knows of the connection; null: not sure yet. */
+  /** Whether the server can be reached, as far as is known. */
   connection(connected) {
-    if (connected === null) return;
     const before = this.isOffline ?? false;
     this.isOffline = !connected;
     document.body.classList.toggle('offline', this.isOffline);
@@ -100,9 +99,6 @@ export class App {
     if (before && connected) {
       notice(t('online'));
       if (this.composer?.draft.dirty) this.composer.draft.touch();
-      // Begun without the server: nothing has a state yet.
-      if (!this.store.states.Mailbox) this.begin().then(() => this.list.view?.reload()).catch(() => {});
-      else this.sync(true);
     }
   }
 
@@ -445,9 +441,16 @@ export class App {
 
   // -- the rest
 
-  /** `quiet`: nobody asked for it, so nobody is told that it didn't work. */
-  sync(quiet = false) {
-    return this.store.sync().catch((error) => (!quiet || error.kind === 'login') && this.failed(error));
+  /** `quiet`: nobody asked for it, so nobody is told that it didn't work. Says whether the server was reached. */
+  async sync(quiet = false) {
+    try {
+      await this.store.sync();
+      if (this.isOffline) this.connection(true);
+      return true;
+    } catch (error) {
+      if (!quiet || error.kind === 'login') this.failed(error);
+      return error.kind !== 'network';
+    }
   }
 
   async failed(error, view) {
@@ -459,8 +462,9 @@ export class App {
   }
 
   async leave() {
+    // First what is kept: once the session is over, whatever is asked leads away from here.
+    await this.offline.end();
     await logOut();
-    await this.offline.forget();
     location.hash = '';
     location.reload();
   }

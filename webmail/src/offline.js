@@ -27,7 +27,7 @@ export class Offline {
 
   async put(store, value, key) {
     const base = await this.base;
-    if (!base) return;
+    if (!base || this.ended) return;
     await open(base.transaction(store, 'readwrite').objectStore(store).put(value, key)).catch(() => {});
   }
 
@@ -84,6 +84,12 @@ export class Offline {
       cursor.result.delete();
       cursor.result.continue();
     };
+  }
+
+  /** Forgets all, and keeps nothing more: an answer that is still under way would come after. */
+  end() {
+    this.ended = true;
+    return this.forget();
   }
 
   async forget() {

@@ -26,6 +26,11 @@ export class Store extends EventTarget {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
+  /** What all begins with. */
+  async load() {
+    await Promise.all([this.loadMailboxes(), this.loadIdentities()]);
+  }
+
   async loadMailboxes() {
     const answer = await this.jmap.call('Mailbox/get', { ids: null, properties: MAILBOX });
     this.mailboxes = new Map(answer.list.map((box) => [box.id, box]));
@@ -116,19 +121,19 @@ export class Store extends EventTarget {
   }
 
   async fetchChanges() {
+    // Begun without the server: nothing has a state yet.
+    if (!this.states.Mailbox) await this.load();
     const calls = [];
     const want = {};
     const add = (name, group) => {
       want[name] = calls.length;
       calls.push(...group(calls.length));
     };
-    if (this.states.Mailbox) {
-      add('mailbox', (at) => [
-        ['Mailbox/changes', { sinceState: this.states.Mailbox, maxChanges: 500 }],
-        ['Mailbox/get', { '#ids': ref(at, '/created'), properties: MAILBOX }],
-        ['Mailbox/get', { '#ids': ref(at, '/updated'), properties: MAILBOX }],
-      ]);
-    }
+    add('mailbox', (at) => [
+      ['Mailbox/changes', { sinceState: this.states.Mailbox, maxChanges: 500 }],
+      ['Mailbox/get', { '#ids': ref(at, '/created'), properties: MAILBOX }],
+      ['Mailbox/get', { '#ids': ref(at, '/updated'), properties: MAILBOX }],
+    ]);
     if (this.states.Email) add('email', () => [['Email/changes', { sinceState: this.states.Email, maxChanges: 500 }]]);
     if (this.states.Thread) {
       add('thread', (at) => [
@@ -136,9 +141,8 @@ export class Store extends EventTarget {
         ['Thread/get', { '#ids': ref(at, '/updated') }],
       ]);
     }
-    const answers = calls.length ? await this.jmap.all(calls, { tolerant: true }) : [];
-    let more = false;
-    if (want.mailbox !== undefined) more = (await this.takeMailboxChanges(answers.slice(want.mailbox, want.mailbox + 3))) || more;
+    const answers = await this.jmap.all(calls, { tolerant: true });
+    let more = await this.takeMailboxChanges(answers.slice(want.mailbox, want.mailbox + 3));
     if (want.thread !== undefined) more = this.takeThreadChanges(answers.slice(want.thread, want.thread + 2)) || more;
     if (want.email !== undefined) more = (await this.takeEmailChanges(answers[want.email])) || more;
     await Promise.all([...this.views].map((view) => view.refresh()));

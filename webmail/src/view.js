@@ -122,6 +122,7 @@ export class View extends EventTarget {
     this.state = query.queryState;
     this.take(query, position);
     this.changed();
+    await this.catchUp();
   }
 
   /** Forgets all places. */
@@ -146,25 +147,43 @@ export class View extends EventTarget {
     this.changed();
   }
 
+  /** A change that was told of while an answer was under way may not be in that answer. */
+  async catchUp() {
+    if (!this.missed) return;
+    this.missed = false;
+    await this.refresh().catch(() => {});
+  }
+
   /** RFC 8620 §5.6: what changed since, or all anew where the server can't tell. */
   async refresh() {
-    if (this.closed || !this.state || this.refreshing) return;
+    if (this.closed) return;
+    if (this.refreshing || (!this.state && this.asked.size)) {
+      this.missed = true;
+      return;
+    }
     this.refreshing = true;
     try {
-      const since = this.state;
-      const [changes] = await this.store.jmap.all([['Email/queryChanges', { ...this.query(), sinceQueryState: since, calculateTotal: true, maxChanges: 500 }]], { tolerant: true });
-      if (this.closed || this.state !== since) return;
-      if (changes.error) {
-        await this.renew();
-      } else {
-        this.state = changes.newQueryState;
-        const top = this.places.at(0);
-        this.places.apply(changes);
-        await this.fill(changes.added.map((item) => item.id));
-        this.changed({ inserted: top ? Math.max(0, this.places.indexOf(top)) : 0 });
-      }
+      // Where there is no state nothing came yet, or what is shown was kept.
+      await (this.state ? this.follow(this.state) : this.renew());
     } finally {
       this.refreshing = false;
+    }
+    await this.catchUp();
+  }
+
+  async follow(since) {
+    const [changes] = await this.store.jmap.all([['Email/queryChanges', { ...this.query(), sinceQueryState: since, calculateTotal: true, maxChanges: 500 }]], { tolerant: true });
+    if (this.closed) return;
+    if (this.state !== since) {
+      this.missed = true;
+    } else if (changes.error) {
+      await this.renew();
+    } else {
+      this.state = changes.newQueryState;
+      const top = this.places.at(0);
+      this.places.apply(changes);
+      await this.fill(changes.added.map((item) => item.id));
+      this.changed({ inserted: top ? Math.max(0, this.places.indexOf(top)) : 0 });
     }
   }
 

@@ -165,6 +165,32 @@ def in_german():
 
 
 @case
+def a_change_between_two_streams_is_found():
+    with Scene(200) as scene:
+        page = scene.log_in()
+        scene.until(lambda: scene.world.listeners, "the page listens")
+        scene.world.events = "silent"
+        page.run("fetch('/test/arrive?subject=Unheard')")
+        scene.until(lambda: scene.kept("Unheard"), "it is there")
+        scene.world.events = "told"
+        page.run("window.dispatchEvent(new Event('online'))")
+        page.until("document.querySelector('#row-0 .subject').textContent === 'Unheard'", "what no stream told of")
+        page.run("window.dispatchEvent(new Event('online')); window.dispatchEvent(new Event('online')); fetch('/test/arrive?subject=Twice')")
+        page.until("document.querySelector('#row-0 .subject').textContent === 'Twice'", "a stream that was replaced at once")
+
+
+@case
+def a_server_without_events_is_asked_now_and_then():
+    with Scene(200) as scene:
+        scene.world.events = "refused"
+        page = scene.log_in()
+        scene.until(lambda: scene.world.hits.count("no events") >= 2, "it tries again")
+        page.run("fetch('/test/arrive?subject=Asked')")
+        page.until("document.querySelector('#row-0 .subject').textContent === 'Asked'", "new mail")
+        assert page.run("document.getElementById('offline').hidden"), "it is not taken for being offline"
+
+
+@case
 def without_a_connection():
     with Scene(200) as scene:
         page = scene.log_in()

@@ -43,6 +43,7 @@ class World:
 
     def __init__(self, messages, hold):
         self.lock, self.sessions, self.listeners, self.calls, self.hits = threading.Lock(), set(), [], [], []
+        self.events = "told"  # or "silent", "refused"
         self.capabilities = json.loads(json.dumps(CAPABILITIES))
         if not hold:
             self.capabilities["urn:ietf:params:jmap:submission"]["maxDelayedSend"] = 0
@@ -63,7 +64,7 @@ class World:
             state = str(self.account.state)
         text = json.dumps({"@type": "StateChange", "changed": {"A": {kind: state for kind in
                            ("Email", "Mailbox", "Thread", "EmailSubmission", "Identity", "VacationResponse")}}})
-        for listener in list(self.listeners):
+        for listener in list(self.listeners) if self.events == "told" else []:
             listener.put(text)
 
 
@@ -151,14 +152,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
                            Content_Security_Policy="sandbox; default-src 'none'")
 
     def events(self):
+        if self.world.events == "refused":
+            self.world.hits.append("no events")
+            return self.answer(404)
+        # It hears before it says that it does.
+        listener = queue.Queue()
+        self.world.listeners.append(listener)
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-store")
         self.send_header("Connection", "close")
-        self.end_headers()
-        listener = queue.Queue()
-        self.world.listeners.append(listener)
         try:
+            self.end_headers()
             while True:
                 try:
                     self.wfile.write(f"event: state\ndata: {listener.get(timeout=20)}\n\n".encode())
