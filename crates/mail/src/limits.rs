@@ -399,6 +399,18 @@ limits! {
     ALIAS_TARGETS: usize = 1000;
     /// Aliases within aliases.
     ALIAS_DEPTH: usize = 10;
+    /// Who was told that somebody is away is not told again within this time (RFC 5230 §4.1 suggests 7 days).
+    AWAY_AGAIN: Duration = Duration::from_secs(7 * 86_400);
+    /// Senders that one account tells within that time; further ones hear nothing: forged ones must not make it a source of spam.
+    AWAY_TOLD: usize = 1_000;
+    /// Octets of an away notice's text, and of the same in HTML.
+    AWAY_TEXT_LEN: usize = 64 * KIB;
+    /// Octets of an away notice's subject.
+    AWAY_SUBJECT_LEN: usize = KIB;
+    /// Addresses of a message that are looked at for the account's own before it is answered.
+    AWAY_RECIPIENTS: usize = 100;
+    /// Messages that an away notice refers to, beside that which it answers (RFC 5322 §3.6.4).
+    AWAY_REFERENCES: usize = 20;
     /// Events of one message's journey.
     JOURNEY_EVENTS: usize = 1000;
     /// How long journeys are kept.

@@ -118,6 +118,11 @@ const RULES: &[(&str, &str)] = &[
            SELECT account FROM recovery_codes) WHERE account NOT IN (SELECT id FROM accounts)",
     ),
     (
+        "an away notice, or who was told it, is of account {}, which does not exist",
+        "SELECT account FROM (SELECT account FROM away UNION SELECT account FROM away_told)
+         WHERE account NOT IN (SELECT id FROM accounts)",
+    ),
+    (
         "queued message {}: there are no bytes for it (body {})",
         "SELECT q.id, q.body FROM queue q WHERE NOT EXISTS (SELECT 1 FROM bodies b WHERE b.id = q.body)",
     ),

@@ -1,9 +1,12 @@
 //! How values stand in columns. Lists are JSON, short keys; addresses are `local@domain`, unquoted.
 
+use std::sync::Arc;
+
 use mail::{AccountId, Address, BodyType, Domain, DsnReturn, Envelope, Notify, Recipient, ReversePath, Timestamp};
 use serde_json::{Value, json};
 use store::{
-    Account, AccountState, Attempt, Event, PasswordHash, QueueState, ScramKeys, StoreError, StoreResult, Totp, What,
+    Account, AccountState, Attempt, AwayNotice, Event, PasswordHash, QueueState, ScramKeys, StoreError, StoreResult,
+    Totp, What,
 };
 
 fn bad(what: &str) -> StoreError {
@@ -175,8 +178,21 @@ fn scram(text: &str) -> StoreResult<ScramKeys> {
 /// Reads what [`account`] needs; a condition may follow.
 pub(crate) const ACCOUNT_SELECT: &str =
     "SELECT id, address, password, scram, state, quota, created, secret, confirmed, last_step,
-            (SELECT count(*) FROM recovery_codes r WHERE r.account = id)
-     FROM accounts LEFT JOIN totp ON totp.account = id";
+            (SELECT count(*) FROM recovery_codes r WHERE r.account = id), enabled, begins, ends, subject, plain, html
+     FROM accounts LEFT JOIN totp ON totp.account = id LEFT JOIN away ON away.account = id";
+
+/// The columns of an away notice, from this one on.
+pub(crate) fn away(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<AwayNotice> {
+    let time = |column| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
+    Ok(AwayNotice {
+        enabled: row.get::<_, Option<bool>>(first)?.unwrap_or_default(),
+        from: time(first + 1)?,
+        to: time(first + 2)?,
+        subject: row.get(first + 3)?,
+        text: row.get(first + 4)?,
+        html: row.get(first + 5)?,
+    })
+}
 
 /// An account from the columns of [`ACCOUNT_SELECT`]; its use is counted elsewhere.
 pub(crate) fn account(row: &rusqlite::Row<'_>) -> StoreResult<Account> {
@@ -196,6 +212,7 @@ pub(crate) fn account(row: &rusqlite::Row<'_>) -> StoreResult<Account> {
         messages: 0,
         created: Timestamp::from_millis(row.get(6).map_err(crate::error::db)?),
         totp: secret.map(totp).transpose().map_err(crate::error::db)?,
+        away: Some(away(row, 11).map_err(crate::error::db)?).filter(|notice| notice.enabled).map(Arc::new),
     })
 }
 

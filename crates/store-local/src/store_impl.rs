@@ -16,11 +16,11 @@ use mail::{
 use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, Balance, Body, CheckFinding, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry, DomainRecord,
-    Event, FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
-    MaildropLock, MessageStep, NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState,
-    QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult,
-    Survey, Token, TokenHash, TokenKind, Undigested, UrlKey,
+    Appended, AwayNotice, Balance, Body, CheckFinding, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry,
+    DomainRecord, Event, FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus,
+    MailboxWatch, MaildropLock, MessageStep, NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage,
+    QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome,
+    StoreResult, Survey, Token, TokenHash, TokenKind, Undigested, UrlKey,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -135,7 +135,7 @@ async fn plan(body: Box<dyn Stage>, mut acceptance: Acceptance, bodies: &mut Vec
     bodies.push(body);
     let mut reports = Vec::with_capacity(acceptance.dsns.len());
     for dsn in std::mem::take(&mut acceptance.dsns) {
-        reports.push(Box::pin(plan(dsn.body, dsn.acceptance, bodies)).await?);
+        reports.push((Box::pin(plan(dsn.body, dsn.acceptance, bodies)).await?, dsn.once));
     }
     Ok(Plan::new(acceptance, thread, reports))
 }
@@ -254,6 +254,14 @@ impl Store for LocalStore {
 
     async fn remove_totp(&self, account: AccountId) -> StoreResult<Durable<()>> {
         self.change(move |truth, _| truth.remove_totp(account)).await
+    }
+
+    async fn away_notice(&self, account: AccountId) -> StoreResult<AwayNotice> {
+        self.readers.read(move |conn| read::away_notice(conn, account)).await
+    }
+
+    async fn set_away_notice(&self, account: AccountId, notice: AwayNotice) -> StoreResult<Durable<ModSeq>> {
+        self.change(move |truth, _| truth.set_away_notice(account, &notice)).await
     }
 
     async fn stage(&self, expected: Option<u64>) -> StoreResult<Box<dyn Stage>> {

@@ -22,7 +22,7 @@ async fn every_released_format_opens_and_checks_clean() {
         let version = fixture.file_name().unwrap().to_str().unwrap()[1..].parse::<i64>().unwrap();
         let before = support::files(dir.path());
         match inspect(dir.path(), true) {
-            Ok(findings) => assert!(version > 8 && findings.is_empty(), "{findings:?}"),
+            Ok(findings) => assert!(version > 9 && findings.is_empty(), "{findings:?}"),
             Err(error) => {
                 assert!(matches!(error, OpenError::OldVersion { found, .. } if found == version), "{error}");
                 assert_eq!(support::files(dir.path()), before);

@@ -8,11 +8,11 @@ use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, Queue
 
 use crate::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, Balance, Body, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry, DomainRecord, Event,
-    FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MessageStep,
-    NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
-    Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome, StoreResult, Survey, Token, TokenHash, TokenKind,
-    Undigested, UrlKey,
+    Appended, AwayNotice, Balance, Body, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry, DomainRecord,
+    Event, FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
+    MessageStep, NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork,
+    ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome, StoreResult, Survey, Token, TokenHash,
+    TokenKind, Undigested, UrlKey,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -105,6 +105,14 @@ pub trait Store: Send + Sync + 'static {
     async fn use_recovery_code(&self, account: AccountId, code: TokenHash) -> StoreResult<Durable<bool>>;
     /// Takes the second factor away, with its recovery codes.
     async fn remove_totp(&self, account: AccountId) -> StoreResult<Durable<()>>;
+
+    // ---- Away notices ---------------------------------------------------------------------
+
+    /// What an account says to those who write while its owner is away.
+    async fn away_notice(&self, account: AccountId) -> StoreResult<AwayNotice>;
+    /// Sets it. Where it says something else than before, those who were told before are told again. Returns the change's
+    /// place in the account's order, as [`Survey::away`] has it.
+    async fn set_away_notice(&self, account: AccountId, notice: AwayNotice) -> StoreResult<Durable<ModSeq>>;
 
     // ---- Messages in ----------------------------------------------------------------------
 

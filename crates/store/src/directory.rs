@@ -1,8 +1,10 @@
 //! Accounts, domains and aliases: who receives mail here and who may log in.
 
+use std::sync::Arc;
+
 use mail::{AccountId, Address, Domain, Timestamp};
 
-use crate::Totp;
+use crate::{AwayNotice, Totp};
 
 /// An encoded password hash in PHC format (`$argon2id$v=19$...`). Its `Debug` shows nothing.
 #[derive(Clone, PartialEq, Eq)]
@@ -78,6 +80,8 @@ pub struct Account {
     pub created: Timestamp,
     /// The second factor, where one was begun.
     pub totp: Option<Totp>,
+    /// What those who write are told, where the notice is enabled: deliveries find it here.
+    pub away: Option<Arc<AwayNotice>>,
 }
 
 /// A domain that is ours.

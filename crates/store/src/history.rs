@@ -13,6 +13,8 @@ pub const SORT_ORDER_ENTRY: &str = "/private/vendor/postrider/sort-order";
 pub struct Survey {
     /// The last place in the account's order of changes.
     pub modseq: ModSeq,
+    /// When the away notice was set last; 0: never.
+    pub away: ModSeq,
     /// By name, INBOX first.
     pub mailboxes: Vec<Surveyed>,
 }

@@ -154,6 +154,22 @@ pub enum What {
         /// The report's queue id.
         report: String,
     },
+    /// Its recipient is away, and the sender was told so.
+    Answered {
+        /// The account that is away.
+        account: String,
+        /// The reply's queue id.
+        report: String,
+    },
+    /// Its recipient is away, and the sender was not told so.
+    NotAnswered {
+        /// The account that is away.
+        account: String,
+        /// The rule: `no-sender`, `program`, `automatic`, `list`, `own`, `not-named`, `junk`, `told`, `too-many`, `not-taken`, `failed`.
+        rule: String,
+        /// What the rule says.
+        words: String,
+    },
     /// A named policy or the operator threw it away.
     Discarded {
         /// Which.

@@ -14,6 +14,7 @@
 mod acl;
 mod annotation;
 mod api;
+mod away;
 mod body;
 pub mod conformance;
 mod credential;
@@ -31,6 +32,7 @@ mod snapshot;
 pub use acl::{Grant, GrantChange, GrantOperation, OTHERS, SharedMailbox};
 pub use annotation::{Annotation, AnnotationChange, SPECIAL_USE_ENTRY};
 pub use api::{CheckFinding, MaildropLock, Store};
+pub use away::{AwayNotice, Once, WhyNot};
 pub use body::{Body, Stage};
 pub use credential::{NewToken, Scopes, Token, TokenHash, TokenKind, Totp};
 pub use digest::{Digest, DigestPart, Digested, Marks, Undigested};

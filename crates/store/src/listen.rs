@@ -32,6 +32,8 @@ pub enum AccountNews {
     },
     /// A name is subscribed to, or no more.
     Subscribed(String, bool),
+    /// The away notice is another.
+    Away,
 }
 
 /// What happened to messages of a mailbox since its listener looked.
@@ -52,6 +54,8 @@ pub struct Interest {
     pub annotations: bool,
     /// Of names and subscriptions.
     pub names: bool,
+    /// Of the away notice.
+    pub away: bool,
     /// Of messages in these mailboxes, whosoever they are.
     pub mailboxes: HashSet<MailboxId>,
     /// That others share more or less with the account, or what they share has another name.
@@ -128,6 +132,7 @@ impl Listeners {
             let interest = locked(&listener.interest);
             let wanted = match **news {
                 AccountNews::Annotated { .. } => interest.annotations,
+                AccountNews::Away => interest.away,
                 _ => interest.names,
             };
             drop(interest);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mail::{AccountId, Address, Domain, Envelope, Flags, Notify, QueueId, Recipient, Timestamp};
 
-use crate::{Body, Event, Stage};
+use crate::{Body, Event, Once, Stage};
 
 /// All that is promised with one 250: local deliveries and queue entries of one message, with its
 /// journey so far. Happens whole or not at all.
@@ -64,6 +64,8 @@ pub struct NewDsn {
     pub body: Box<dyn Stage>,
     /// Where it goes; its reverse-path is null.
     pub acceptance: Acceptance,
+    /// Whether the commit may leave it out; only beside a message that is accepted.
+    pub once: Option<Once>,
 }
 
 impl std::fmt::Debug for NewDsn {

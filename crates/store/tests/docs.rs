@@ -33,7 +33,7 @@ text, no names of attachments. It does hold personal data:
 |---|---|---|
 | mail addresses of sender and recipients | `received`, `recipient` of each event, `expanded`, `refused` | the question is asked by address |
 | the Message-ID | the journey itself | the question is asked by Message-ID |
-| the account that sent or got a message | `received`, `delivered` | to tell who was served |
+| the account that sent or got a message, and that its owner is away | `received`, `delivered`, `answered`, `not-answered` | to tell who was served |
 | the network address and name of the *server* that brought a message | `received` (`from`, `helo`) | to find a wrong or hostile server |
 | the network address of a person's mail client | not kept, unless the operator turns it on | it tells where a person is |
 | the network address of a client that was refused | `refused` | to answer *why was I refused?*; in a ring of its own that is overwritten |
@@ -65,6 +65,8 @@ const fn note(what: &What) -> &'static str {
         What::Bounced { .. } => "The end: the sender is told, where a report is due.",
         What::Expired { .. } => "The end: the sender is told, where a report is due.",
         What::Reported { .. } => "The report has a journey of its own.",
+        What::Answered { .. } => "In the commit that accepts the message. The reply has a journey of its own.",
+        What::NotAnswered { .. } => "In the commit that accepts the message.",
         What::Discarded { .. } => "The end. Nobody is told.",
         What::Operator { .. } => "By a command, or the admin page.",
         What::Refused { .. } => "In the ring of refusals only.",
@@ -137,6 +139,16 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
         ),
         (bob, None, What::Expired { words: "connection refused".into(), report: Some("0sx4v2k9m0003".into()) }),
         (bob, None, What::Reported { kind: "delay".into(), report: "0sx4v2k9m0004".into() }),
+        (bob, None, What::Answered { account: "bob@blue.example".into(), report: "0sx4v2k9m0005".into() }),
+        (
+            bob,
+            None,
+            What::NotAnswered {
+                account: "bob@blue.example".into(),
+                rule: "told".into(),
+                words: "the sender was told not long ago".into(),
+            },
+        ),
         (bob, None, What::Discarded { rule: "operator".into() }),
         (bob, None, What::Operator { action: "retry".into() }),
         (

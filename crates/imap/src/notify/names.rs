@@ -65,7 +65,7 @@ fn names_of(news: &AccountNews) -> [Option<&str>; 2] {
             [Some(name), None]
         }
         AccountNews::Renamed { from, to } => [Some(from), Some(to)],
-        AccountNews::Annotated { .. } => [None, None],
+        AccountNews::Annotated { .. } | AccountNews::Away => [None, None],
     }
 }
 
@@ -118,7 +118,7 @@ impl News {
                     entry(io, names, name, &[], None);
                 }
             }
-            AccountNews::Annotated { .. } => {}
+            AccountNews::Annotated { .. } | AccountNews::Away => {}
         }
     }
 

@@ -169,7 +169,7 @@ impl Reporter {
             events,
             dsns: Vec::new(),
         };
-        Ok(Some(NewDsn { body, acceptance }))
+        Ok(Some(NewDsn { body, acceptance, once: None }))
     }
 
     /// Where mail for the sender goes: by the same rules as mail that comes in, but into full mailboxes too.

@@ -62,6 +62,7 @@ mod tests {
             messages: 0,
             created: Timestamp::default(),
             totp: None,
+            away: None,
         }
     }
 

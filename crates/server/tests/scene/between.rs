@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid};
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, Balance, Body, CheckFinding, CopyOutcome, Departed, DirectoryEntry, DomainRecord, Event, FlagChange,
-    Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep,
-    NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
-    Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Survey, Token,
-    TokenHash, TokenKind, UrlKey,
+    Appended, AwayNotice, Balance, Body, CheckFinding, CopyOutcome, Departed, DirectoryEntry, DomainRecord, Event,
+    FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock,
+    MessageStep, NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork,
+    ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Survey,
+    Token, TokenHash, TokenKind, UrlKey,
 };
 use store_local::LocalStore;
 
@@ -115,6 +115,14 @@ impl Store for Between {
 
     async fn add_token(&self, token: NewToken, now: Timestamp) -> StoreResult<Durable<TokenId>> {
         self.call("add_token", self.store.add_token(token, now)).await
+    }
+
+    async fn away_notice(&self, account: AccountId) -> StoreResult<AwayNotice> {
+        self.call("away_notice", self.store.away_notice(account)).await
+    }
+
+    async fn set_away_notice(&self, account: AccountId, notice: AwayNotice) -> StoreResult<Durable<ModSeq>> {
+        self.call("set_away_notice", self.store.set_away_notice(account, notice)).await
     }
 
     async fn append_to_all(

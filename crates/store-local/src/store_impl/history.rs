@@ -11,8 +11,9 @@ use crate::log::Log;
 use crate::views::uid;
 
 pub(crate) fn survey(conn: &Connection, account: AccountId) -> StoreResult<Survey> {
-    let sql = "SELECT modseq FROM accounts WHERE id = ?1";
-    let floor: u64 = one(conn, sql, [account.0], |row| row.get(0))?
+    let sql =
+        "SELECT a.modseq, coalesce(w.changed, 0) FROM accounts a LEFT JOIN away w ON w.account = a.id WHERE a.id = ?1";
+    let (floor, away): (u64, u64) = one(conn, sql, [account.0], |row| Ok((row.get(0)?, row.get(1)?)))?
         .ok_or_else(|| StoreError::NotFound(format!("the account with id {}", account.0)))?;
     let sql = "SELECT b.id, n.name, n.special_use, n.subscribed, h.created, h.changed,
                  max(b.modseq, coalesce(v.modseq, 0)), a.value
@@ -36,7 +37,7 @@ pub(crate) fn survey(conn: &Connection, account: AccountId) -> StoreResult<Surve
         })
     })?;
     let modseq = mailboxes.iter().map(|mailbox| mailbox.highest_modseq.0).fold(floor, u64::max);
-    Ok(Survey { modseq: ModSeq(modseq), mailboxes })
+    Ok(Survey { modseq: ModSeq(modseq), away: ModSeq(away), mailboxes })
 }
 
 pub(crate) fn departed(conn: &Connection, account: AccountId, since: ModSeq) -> StoreResult<Option<Departed>> {

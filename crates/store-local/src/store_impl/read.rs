@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store::{
-    Annotation, Body, Event, Grant, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient,
+    Annotation, AwayNotice, Body, Event, Grant, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient,
     SPECIAL_USE_ENTRY, SharedMailbox, SpecialUse, StoreError, StoreResult, UrlKey,
 };
 
@@ -99,6 +99,11 @@ pub(super) fn special_use(row: &Row<'_>, column: usize) -> StoreResult<Option<Sp
     let attribute: Option<String> = get(row, column)?;
     let known = SpecialUse::ALL.iter().find(|(_, name, _)| Some(*name) == attribute.as_deref());
     Ok(known.map(|(special_use, ..)| *special_use))
+}
+
+pub(crate) fn away_notice(conn: &Connection, account: AccountId) -> StoreResult<AwayNotice> {
+    let sql = "SELECT enabled, begins, ends, subject, plain, html FROM away WHERE account = ?1";
+    Ok(one(conn, sql, [account.0], |row| codec::away(row, 0))?.unwrap_or_default())
 }
 
 pub(crate) fn mailboxes(conn: &Connection, account: AccountId) -> StoreResult<Vec<MailboxInfo>> {

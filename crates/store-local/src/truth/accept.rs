@@ -3,7 +3,7 @@
 use mail::{AccountId, BodyId, Flags, MailboxId, ModSeq, QueueId, ThreadId, Timestamp, Uid};
 use rusqlite::params;
 use store::{
-    Acceptance, Accepted, AppendMessage, Appended, LocalDelivery, MessageRow, QueueItem, QueueNews, QueueState,
+    Acceptance, Accepted, AppendMessage, Appended, LocalDelivery, MessageRow, Once, QueueItem, QueueNews, QueueState,
     StoreError, StoreResult,
 };
 
@@ -22,13 +22,17 @@ pub(crate) struct Plan {
     envelope: Option<String>,
     /// Each relay's recipient, encoded.
     recipients: Vec<String>,
-    /// Reports that go with it; each takes the next place.
-    reports: Vec<Self>,
+    /// Reports that go with it; each takes the next place, also one that is left out.
+    reports: Vec<(Self, Option<Once>)>,
 }
 
 impl Plan {
     /// `acceptance` without its reports, whose plans are `reports`.
-    pub(crate) fn new(acceptance: Acceptance, thread: Option<ThreadId>, reports: Vec<Self>) -> Self {
+    pub(crate) fn new(
+        acceptance: Acceptance,
+        thread: Option<ThreadId>,
+        reports: Vec<(Self, Option<Once>)>,
+    ) -> Self {
         let envelope = (!acceptance.relays.is_empty()).then(|| codec::envelope_text(&acceptance.envelope));
         Self {
             events: codec::events_text(&acceptance.events),
@@ -39,6 +43,17 @@ impl Plan {
             thread,
             acceptance,
         }
+    }
+
+    /// Passes over its places: it is left out, and what is there is given back when its segment is.
+    fn pass(&self, places: &mut std::slice::Iter<'_, Place>) -> StoreResult<()> {
+        next(places)?;
+        self.reports.iter().try_for_each(|(report, _)| report.pass(places))
+    }
+
+    /// When it was accepted.
+    pub(super) const fn received_at(&self) -> Timestamp {
+        self.acceptance.received_at
     }
 }
 
@@ -61,7 +76,7 @@ impl Truth {
         self.write_accept(plan, &mut places.iter())
     }
 
-    fn check_accept(
+    pub(super) fn check_accept(
         &mut self,
         plan: &Plan,
         places: &mut std::slice::Iter<'_, Place>,
@@ -82,8 +97,11 @@ impl Truth {
                 }
             }
         }
-        for report in &plan.reports {
-            self.check_accept(report, places, more)?;
+        for (report, once) in &plan.reports {
+            match once {
+                None => self.check_accept(report, places, more)?,
+                Some(_) => report.pass(places)?,
+            }
         }
         Ok(())
     }
@@ -108,8 +126,18 @@ impl Truth {
         total.accepted += deliveries + relays + u64::from(acceptance.discarded);
         total.delivered += deliveries;
         total.discarded += u64::from(acceptance.discarded);
-        for report in &plan.reports {
-            self.write_accept(report, places)?;
+        for (report, once) in &plan.reports {
+            let why_not = match once {
+                None => None,
+                Some(once) => self.may_report(once, report, places.clone())?,
+            };
+            match why_not {
+                None => drop(self.write_accept(report, places)?),
+                Some(_) => report.pass(places)?,
+            }
+            if let Some(once) = once {
+                self.note_report(plan.acceptance.id, &report.acceptance, once, why_not)?;
+            }
         }
         Ok(Accepted { id: acceptance.id, delivered })
     }

@@ -7,6 +7,7 @@
 mod accept;
 mod annotations;
 mod arrivals;
+mod away;
 mod care;
 mod credentials;
 mod directory;

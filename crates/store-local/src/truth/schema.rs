@@ -146,6 +146,12 @@ const STEPS: &[&str] = &[
      CREATE TABLE recovery_codes(account INTEGER NOT NULL, hash BLOB NOT NULL, PRIMARY KEY(account, hash)) WITHOUT ROWID;",
     // To 9. Whether a message that was expunged was marked \Deleted: JMAP does not show such (RFC 8621 §4.1.1).
     "ALTER TABLE expunged ADD COLUMN flags INTEGER;",
+    // To 10. What an account says to those who write while its owner is away (RFC 8621 §8), and who was told it last, and when.
+    "CREATE TABLE away(
+       account INTEGER PRIMARY KEY, enabled INTEGER NOT NULL, begins INTEGER, ends INTEGER, subject TEXT, plain TEXT, html TEXT,
+       changed INTEGER NOT NULL);
+     CREATE TABLE away_told(
+       account INTEGER NOT NULL, sender TEXT NOT NULL, told INTEGER NOT NULL, PRIMARY KEY(account, sender)) WITHOUT ROWID;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite of tests: its failures are panics")]
 
 pub mod annotations;
+pub mod away;
 pub mod credentials;
 pub mod directory;
 pub mod history;
@@ -44,6 +45,7 @@ macro_rules! conformance_suite {
             credentials::tokens_are_found_and_go, credentials::tokens_are_bounded,
             credentials::tokens_that_are_over_are_forgotten, credentials::sessions_end_with_what_they_stand_on,
             credentials::a_code_is_used_once,
+            away::a_notice_is_kept, away::a_report_goes_once_in_a_while, away::reports_are_bounded,
             mail::a_delivery_is_read_back, mail::all_recipients_or_none, mail::quota_is_kept,
             mail::large_messages_are_read_back, mail::append_gives_consecutive_uids, mail::replace_is_one_change,
             mail::deleted_bodies_stay_readable, mail::conversations_begin_with_a_msg_id,

@@ -98,15 +98,15 @@ pub async fn a_report_goes_with_its_bounce(store: Arc<impl Store>) {
     };
     let mut end = settlement(id, vec![(0, Outcome::Bounced)]);
     let nobody = mail::AccountId(999);
-    end.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(nobody) }];
+    end.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(nobody), once: None }];
     assert!(matches!(store.settle(end).await, Err(StoreError::AccountGone(_))));
     assert_eq!(store.queue_message(id).await.unwrap().unwrap().recipients.len(), 1);
 
     let mut end = settlement(id, vec![(0, Outcome::Bounced)]);
-    end.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(a) }];
+    end.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(a), once: None }];
     store.settle(end).await.unwrap().into_inner();
     let mut again = settlement(id, vec![(0, Outcome::Bounced)]);
-    again.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(a) }];
+    again.dsns = vec![NewDsn { body: staged(&*store, b"report").await, acceptance: report(a), once: None }];
     store.settle(again).await.unwrap().into_inner();
     assert_eq!(store.status(inbox(&*store, a).await).await.unwrap().messages, 1);
     let balance = store.balance().await.unwrap();

@@ -120,6 +120,8 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
         What::Bounced { words, report } => ("bounced", reported(report.as_deref()), Some(words)),
         What::Expired { words, report } => ("expired", reported(report.as_deref()), Some(words)),
         What::Reported { kind, report } => ("reported", format!("{kind}, by {report}"), None),
+        What::Answered { report, .. } => ("answered", format!("is away, the sender is told by {report}"), None),
+        What::NotAnswered { words, .. } => ("not answered", format!("is away, the sender is not told: {words}"), None),
         What::Discarded { rule } => ("discarded", format!("({rule})"), None),
         What::Operator { action } => ("operator", action.clone(), None),
         What::Refused { from, reply, rule, .. } => ("refused", format!("{from} ({rule})"), Some(reply)),
