@@ -34,6 +34,16 @@ numeric_id!(
     TokenId
 );
 
+numeric_id!(
+    /// A name and address that an account sends under (RFC 8621 §6).
+    IdentityId
+);
+
+numeric_id!(
+    /// A message that was submitted (RFC 8621 §7).
+    SubmissionId
+);
+
 /// A change's place in an account's one order of changes (RFC 7162 mod-sequence). Starts at 1; 63 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ModSeq(pub u64);

@@ -24,7 +24,10 @@ pub use address::{Address, Domain, InvalidAddress, ReversePath};
 pub use durable::Durable;
 pub use envelope::{BodyType, DsnReturn, Envelope, Notify, Recipient};
 pub use flags::{Flags, Keyword};
-pub use id::{AccountId, BodyId, InvalidId, MailboxId, ModSeq, QueueId, ThreadId, TokenId, Uid, UidValidity};
+pub use id::{
+    AccountId, BodyId, IdentityId, InvalidId, MailboxId, ModSeq, QueueId, SubmissionId, ThreadId, TokenId, Uid,
+    UidValidity,
+};
 pub use reply::{EnhancedCode, Reply, ReplyCode};
 pub use rights::Rights;
 pub use time::Timestamp;

@@ -353,6 +353,19 @@ limits! {
     /// Pieces that a blob is put together of (RFC 9404 §3.1: maxDataSources).
     JMAP_DATA_SOURCES: usize = 64;
 
+    /// Names and addresses that one account sends under.
+    IDENTITIES_PER_ACCOUNT: usize = 200;
+    /// Octets of what one of them says: name, signatures, addresses.
+    IDENTITY_LEN: usize = 64 * KIB;
+    /// What an account sent by JMAP is told of for so many messages; older ones that have left make room.
+    SUBMISSIONS_PER_ACCOUNT: usize = 500;
+    /// And for so long.
+    SUBMISSION_KEPT: Duration = Duration::from_secs(30 * 86_400);
+    /// What went of them, and of identities, is told to clients that were away for so many of each account.
+    SENDING_GONE: usize = 500;
+    /// A message waits no longer than this for the time at which its sender lets it leave (RFC 8621 §1.3.2: maxDelayedSend).
+    HOLD_LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
     // Queue and relay.
     /// A message that can't be delivered for so long is returned (RFC 5321 §4.5.4.1: 4–5 days).
     QUEUE_LIFETIME: Duration = Duration::from_secs(5 * 86_400);

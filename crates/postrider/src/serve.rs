@@ -129,6 +129,11 @@ async fn care(shared: Arc<Shared>, interval: Duration) {
         if let Err(error) = shared.store.forget_tokens(shared.clock.now()).await {
             warn!(%error, "sessions that are over can't be forgotten");
         }
+        let kept = i64::try_from(mail::limits::SUBMISSION_KEPT.as_millis()).unwrap_or(i64::MAX);
+        let before = mail::Timestamp::from_millis(shared.clock.now().millis().saturating_sub(kept));
+        if let Err(error) = shared.store.forget_submissions(before).await {
+            warn!(%error, "what was sent long ago can't be forgotten");
+        }
         match shared.store.reclaim().await {
             Ok(0) => {}
             Ok(octets) => info!(octets, "space given back"),

@@ -199,6 +199,19 @@ const RULES: &[(&str, &str)] = &[
          OR NOT EXISTS (SELECT 1 FROM bodies b WHERE b.id = u.body)",
     ),
     (
+        "identity {}: there is no account {}",
+        "SELECT i.id, i.account FROM identities i WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = i.account)",
+    ),
+    (
+        "submission {}: there is no account {}",
+        "SELECT s.id, s.account FROM submissions s WHERE NOT EXISTS (SELECT 1 FROM accounts a WHERE a.id = s.account)",
+    ),
+    (
+        "submission {}: it may be taken back, but the message {} is not held in the queue",
+        "SELECT s.id, s.queue FROM submissions s WHERE s.undo = 0
+         AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.id = s.queue AND q.held = 1)",
+    ),
+    (
         "account {}: it has no INBOX",
         "SELECT a.address FROM accounts a WHERE NOT EXISTS
            (SELECT 1 FROM names n WHERE n.account = a.id AND n.name = 'INBOX' AND n.mailbox IS NOT NULL)",

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use mail::{AccountId, Address, BodyType, Domain, DsnReturn, Envelope, Notify, Recipient, ReversePath, Timestamp};
 use serde_json::{Value, json};
 use store::{
-    Account, AccountState, Attempt, AwayNotice, Event, PasswordHash, QueueState, ScramKeys, StoreError, StoreResult,
-    Totp, What,
+    Account, AccountState, Addressed, Attempt, AwayNotice, Event, Named, PasswordHash, Profile, Progress, QueueState,
+    ScramKeys, StoreError, StoreResult, SubmittedEnvelope, Totp, Way, What,
 };
 
 fn bad(what: &str) -> StoreError {
@@ -160,6 +160,97 @@ pub(crate) fn attempt(text: &str) -> StoreResult<Attempt> {
     Ok(Attempt { at: Timestamp::from_millis(at), host, words, status: (class, subject, detail) })
 }
 
+fn named_value(named: &[Named]) -> Value {
+    named.iter().map(|one| json!([one.name, one.email])).collect()
+}
+
+fn named_of(value: &Value) -> Option<Vec<Named>> {
+    let one = |value: &Value| {
+        let name = value.get(0)?.as_str().map(str::to_owned);
+        Some(Named { name, email: value.get(1)?.as_str()?.to_owned() })
+    };
+    value.as_array()?.iter().map(one).collect()
+}
+
+pub(crate) fn profile_text(profile: &Profile) -> String {
+    let Profile { name, reply_to, bcc, text_signature, html_signature } = profile;
+    let (reply_to, bcc) = (reply_to.as_deref().map(named_value), bcc.as_deref().map(named_value));
+    json!([name, reply_to, bcc, text_signature, html_signature]).to_string()
+}
+
+pub(crate) fn profile(text: &str) -> StoreResult<Profile> {
+    let value: Value = serde_json::from_str(text).map_err(|_| bad("identity"))?;
+    let text = |at: usize| value[at].as_str().map(str::to_owned).ok_or_else(|| bad("identity"));
+    let named = |at: usize| match &value[at] {
+        Value::Null => Ok(None),
+        list => named_of(list).map(Some).ok_or_else(|| bad("identity")),
+    };
+    Ok(Profile {
+        name: text(0)?,
+        reply_to: named(1)?,
+        bcc: named(2)?,
+        text_signature: text(3)?,
+        html_signature: text(4)?,
+    })
+}
+
+type AddressedColumns = (String, Option<Vec<(String, Option<String>)>>);
+
+fn addressed_columns(addressed: &Addressed) -> AddressedColumns {
+    (addressed.email.clone(), addressed.parameters.clone())
+}
+
+fn addressed((email, parameters): AddressedColumns) -> Addressed {
+    Addressed { email, parameters }
+}
+
+pub(crate) fn submitted_text(envelope: &SubmittedEnvelope) -> String {
+    let to: Vec<_> = envelope.to.iter().map(addressed_columns).collect();
+    json!([addressed_columns(&envelope.from), to]).to_string()
+}
+
+pub(crate) fn submitted(text: &str) -> StoreResult<SubmittedEnvelope> {
+    type Columns = (AddressedColumns, Vec<AddressedColumns>);
+    let (from, to): Columns = serde_json::from_str(text).map_err(|_| bad("submission"))?;
+    Ok(SubmittedEnvelope { from: addressed(from), to: to.into_iter().map(addressed).collect() })
+}
+
+pub(crate) fn ways_text(ways: &[Way]) -> String {
+    let column = |way: &Way| {
+        let progress = match way.progress {
+            Progress::Queued => 0,
+            Progress::Delivered => 1,
+            Progress::Failed => 2,
+            Progress::Unknown => 3,
+        };
+        json!([way.recipient, way.queued, progress, way.words])
+    };
+    ways.iter().map(column).collect::<Value>().to_string()
+}
+
+pub(crate) fn ways(text: &str) -> StoreResult<Vec<Way>> {
+    type Columns = Vec<(u32, Option<u32>, u8, String)>;
+    let columns: Columns = serde_json::from_str(text).map_err(|_| bad("submission"))?;
+    let way = |(recipient, queued, progress, words)| {
+        let progress = match progress {
+            0 => Progress::Queued,
+            1 => Progress::Delivered,
+            2 => Progress::Failed,
+            _ => Progress::Unknown,
+        };
+        Way { recipient, queued, progress, words }
+    };
+    Ok(columns.into_iter().map(way).collect())
+}
+
+pub(crate) fn numbers_text(numbers: &[u64]) -> String {
+    Value::from(numbers).to_string()
+}
+
+pub(crate) fn numbers(text: &str) -> StoreResult<Vec<u64>> {
+    serde_json::from_str(text).map_err(|_| bad("list of numbers"))
+}
+
 pub(crate) const fn queue_state(state: i64) -> QueueState {
     if state == 0 { QueueState::Waiting } else { QueueState::Held }
 }
@@ -241,6 +332,21 @@ mod tests {
         assert_eq!(envelope(&envelope_text(&envelope_in)).unwrap(), envelope_in);
         let tried = Attempt { at: Timestamp::from_millis(5), host: None, words: "no".into(), status: (4, 4, 1) };
         assert_eq!(attempt(&attempt_text(&tried)).unwrap(), tried);
+        let profile_in = Profile {
+            name: "Ä".into(),
+            reply_to: Some(vec![Named { name: None, email: "a@b".into() }]),
+            text_signature: "\n".into(),
+            ..Profile::default()
+        };
+        assert_eq!(profile(&profile_text(&profile_in)).unwrap(), profile_in);
+        let to = Addressed { email: "a@b".into(), parameters: Some(vec![("NOTIFY".into(), None)]) };
+        let from = Addressed { email: String::new(), parameters: None };
+        let envelope_in = SubmittedEnvelope { from, to: vec![to] };
+        assert_eq!(submitted(&submitted_text(&envelope_in)).unwrap(), envelope_in);
+        let way = |progress| Way { recipient: 1, queued: Some(0), progress, words: "250 ok".into() };
+        let ways_in: Vec<_> =
+            [Progress::Queued, Progress::Delivered, Progress::Failed, Progress::Unknown].map(way).into();
+        assert_eq!(ways(&ways_text(&ways_in)).unwrap(), ways_in);
         let keys = ScramKeys { salt: vec![1, 2], iterations: 4096, stored_key: [3; 32], server_key: [4; 32] };
         assert_eq!(scram(&scram_text(&keys)).unwrap(), keys);
     }

@@ -2,6 +2,7 @@
 
 mod history;
 pub(crate) mod read;
+mod sending;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,26 +11,27 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use mail::{
-    AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, ThreadId, Timestamp, TokenId, Uid,
-    limits,
+    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, QueueId, Rights, SubmissionId,
+    ThreadId, Timestamp, TokenId, Uid, limits,
 };
 use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, AwayNotice, Balance, Body, CheckFinding, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry,
-    DomainRecord, Event, FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus,
-    MailboxWatch, MaildropLock, MessageStep, NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage,
-    QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome,
-    StoreResult, Survey, Token, TokenHash, TokenKind, Undigested, UrlKey,
+    Appended, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed, DigestPart, Digested,
+    DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey,
+    JourneyQuery, Kept, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount, NewSubmission,
+    NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement,
+    SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Submission, Survey, Token,
+    TokenHash, TokenKind, Undigested, UrlKey,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crate::codec;
-use crate::log::{Pending, Place, Submission};
+use crate::log::{Pending, Place, Submission as ToAppend};
 use crate::open::{LocalStore, foreign_stage, join};
 use crate::stage::LocalStage;
 use crate::submit::Work;
-use crate::truth::{FORGET_AT_ONCE, Placed, Plan, SettlePlan, Truth, checked_name};
+use crate::truth::{FORGET_AT_ONCE, Placed, Plan, SUBMISSIONS_AT_ONCE, SettlePlan, Truth, checked_name};
 use crate::{check, finder, views};
 
 /// How long an answer about free space is believed.
@@ -58,7 +60,7 @@ impl LocalStore {
         let pushed = if bodies.is_empty() {
             self.to_commit.push(Placed { places: Vec::new(), job }).map_err(|(_, why)| why)
         } else {
-            self.to_append.push(Submission { bodies, job }).map_err(|(_, why)| why)
+            self.to_append.push(ToAppend { bodies, job }).map_err(|(_, why)| why)
         };
         if let Err(why) = pushed {
             return Err(self.published.poison.reason().map_or(why, StoreError::Poisoned));
@@ -475,6 +477,58 @@ impl Store for LocalStore {
         Ok(found.into_iter().next().map(|(_, body)| body))
     }
 
+    async fn identify(&self, account: AccountId, addresses: Vec<Address>) -> StoreResult<()> {
+        // Most looks find nothing new: those cost no commit.
+        let known = addresses.iter().map(codec::address_text).collect::<Vec<_>>();
+        if self.readers.read(move |conn| sending::is_identified(conn, account, &known)).await? {
+            return Ok(());
+        }
+        self.change(move |truth, _| truth.identify(account, &addresses)).await.map(drop)
+    }
+
+    async fn identities(&self, account: AccountId) -> StoreResult<Kept<Identity, IdentityId>> {
+        self.readers.read(move |conn| sending::identities(conn, account)).await
+    }
+
+    async fn change_identity(&self, account: AccountId, change: IdentityChange) -> StoreResult<Durable<IdentityId>> {
+        self.change(move |truth, _| truth.change_identity(account, &change)).await
+    }
+
+    async fn submit(
+        &self,
+        body: Box<dyn Stage>,
+        acceptance: Acceptance,
+        submission: NewSubmission,
+    ) -> StoreResult<Durable<SubmissionId>> {
+        let mut bodies = Vec::with_capacity(1 + acceptance.dsns.len());
+        let plan = plan(body, acceptance, &mut bodies).await?;
+        self.change_with(bodies, move |truth, places| truth.submit(&plan, places, &submission)).await
+    }
+
+    async fn submissions(&self, account: AccountId) -> StoreResult<Kept<Submission, SubmissionId>> {
+        self.readers.read(move |conn| sending::submissions(conn, account)).await
+    }
+
+    async fn cancel_submission(&self, cancellation: Cancellation) -> StoreResult<Durable<bool>> {
+        let events = codec::events_text(&cancellation.events);
+        self.change(move |truth, _| truth.cancel_submission(&cancellation, &events)).await
+    }
+
+    async fn forget_submission(&self, account: AccountId, id: SubmissionId) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.forget_submission(account, id)).await
+    }
+
+    async fn forget_submissions(&self, before: Timestamp) -> StoreResult<u64> {
+        let mut all = 0;
+        loop {
+            let some = self.change(move |truth, _| truth.forget_submissions(before)).await?.into_inner();
+            all += some;
+            if some < SUBMISSIONS_AT_ONCE {
+                return Ok(all);
+            }
+        }
+    }
+
     async fn vanished(&self, mailbox: MailboxId, since: ModSeq) -> StoreResult<Option<Vec<Uid>>> {
         self.readers.read(move |conn| read::vanished(conn, mailbox, since)).await.map(Some)
     }
@@ -599,6 +653,10 @@ impl Store for LocalStore {
         Ok(found.into_iter().map(work).collect())
     }
 
+    async fn begin_sending(&self, id: QueueId) -> StoreResult<Durable<bool>> {
+        self.change(move |truth, _| truth.begin_sending(id)).await
+    }
+
     async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>> {
         let mut bodies = Vec::new();
         let mut reports = Vec::with_capacity(settlement.dsns.len());
@@ -608,7 +666,8 @@ impl Store for LocalStore {
             reports.push((plan, bodies.len() - before));
         }
         let events = codec::events_text(&settlement.events);
-        let plan = SettlePlan { id: settlement.id, outcomes: settlement.outcomes, events, reports };
+        let words = settlement.events.iter().filter_map(Event::last_words).collect();
+        let plan = SettlePlan { id: settlement.id, outcomes: settlement.outcomes, events, reports, words };
         self.change_with(bodies, move |truth, places| truth.settle(&plan, places)).await
     }
 

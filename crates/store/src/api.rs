@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid};
+use mail::{
+    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, QueueId, Rights, SubmissionId,
+    Timestamp, TokenId, Uid,
+};
 
 use crate::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, AwayNotice, Balance, Body, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry, DomainRecord,
-    Event, FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch,
-    MessageStep, NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork,
-    ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome, StoreResult, Survey, Token, TokenHash,
-    TokenKind, Undigested, UrlKey,
+    Appended, AwayNotice, Balance, Body, Cancellation, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry,
+    DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept,
+    MailboxInfo, MailboxStatus, MailboxWatch, MessageStep, NewAccount, NewSubmission, NewToken, PasswordHash,
+    QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage,
+    StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, Undigested, UrlKey,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -246,6 +249,33 @@ pub trait Store: Send + Sync + 'static {
     /// Octets that the account keeps so.
     async fn upload(&self, account: AccountId, id: BodyId) -> StoreResult<Option<Arc<dyn Body>>>;
 
+    // ---- Sending --------------------------------------------------------------------------
+
+    /// The addresses of this account are these: one that has never had an identity gets one, one that is no more loses
+    /// those that it has until it comes again. Nothing is written where nothing changes.
+    async fn identify(&self, account: AccountId, addresses: Vec<Address>) -> StoreResult<()>;
+    /// An account's identities, and those that went.
+    async fn identities(&self, account: AccountId) -> StoreResult<Kept<Identity, IdentityId>>;
+    /// Changes one identity; returns its id. `Limit`: there are as many as may be.
+    async fn change_identity(&self, account: AccountId, change: IdentityChange) -> StoreResult<Durable<IdentityId>>;
+
+    /// Takes responsibility for a message, as [`Store::accept`], and keeps what is known of it, in one commit. Older ones of
+    /// the account make room (`limits::SUBMISSIONS_PER_ACCOUNT`).
+    async fn submit(
+        &self,
+        body: Box<dyn Stage>,
+        acceptance: Acceptance,
+        submission: NewSubmission,
+    ) -> StoreResult<Durable<SubmissionId>>;
+    /// What an account submitted, and what of it went.
+    async fn submissions(&self, account: AccountId) -> StoreResult<Kept<Submission, SubmissionId>>;
+    /// Takes a submission back: nothing of it leaves. False: some of it may have left already.
+    async fn cancel_submission(&self, cancellation: Cancellation) -> StoreResult<Durable<bool>>;
+    /// Forgets a submission; what was sent goes its way.
+    async fn forget_submission(&self, account: AccountId, id: SubmissionId) -> StoreResult<Durable<()>>;
+    /// Forgets what was sent before `before`; returns how many.
+    async fn forget_submissions(&self, before: Timestamp) -> StoreResult<u64>;
+
     // ---- Sharing --------------------------------------------------------------------------
 
     /// Who else may do what in a mailbox, anyone first. A new mailbox has what the one above it has.
@@ -307,6 +337,8 @@ pub trait Store: Send + Sync + 'static {
     /// Messages that are to be tried now, in one look; those no longer queued are left out. One that can't be read
     /// says so for itself.
     async fn queue_work(&self, ids: Vec<QueueId>) -> StoreResult<Vec<(QueueId, StoreResult<QueueWork>)>>;
+    /// From now on a message that was held back can't be taken back, and may leave. False: it is no longer queued.
+    async fn begin_sending(&self, id: QueueId) -> StoreResult<Durable<bool>>;
     /// Ends a try. A recipient that is no longer queued (dropped meanwhile) is passed over.
     async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>>;
     /// Holds or releases all recipients of a message, or makes them due at `next_attempt`; with its event.

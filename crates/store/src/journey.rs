@@ -28,6 +28,18 @@ impl Event {
         Self { at: at.millis(), took: None, recipient: None, what }
     }
 
+    /// Whom it is about and what was last said of him, where it says how far a message came.
+    pub fn last_words(&self) -> Option<(String, String)> {
+        let words = match &self.what {
+            What::Relayed { reply, .. } => reply.clone(),
+            What::Deferred { words, .. } | What::Bounced { words, .. } | What::Expired { words, .. } => words.clone(),
+            What::Delivered { .. } => "250 2.1.5 delivered".to_owned(),
+            What::Discarded { rule } => format!("thrown away: {rule}"),
+            _ => return None,
+        };
+        Some((self.recipient.clone()?, words))
+    }
+
     /// An event about one recipient.
     pub const fn about(at: Timestamp, recipient: String, what: What) -> Self {
         Self { at: at.millis(), took: None, recipient: Some(recipient), what }
@@ -84,6 +96,11 @@ pub enum What {
         account: String,
         /// The mailbox.
         mailbox: String,
+    },
+    /// Its sender wants it to leave later, and may take it back until then (RFC 4865).
+    Held {
+        /// When, in milliseconds since 1970.
+        until: i64,
     },
     /// Waits for its next hop.
     Queued {

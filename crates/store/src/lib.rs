@@ -27,6 +27,7 @@ pub mod journey;
 mod listen;
 mod mailbox;
 mod queue;
+mod sending;
 mod snapshot;
 
 pub use acl::{Grant, GrantChange, GrantOperation, OTHERS, SharedMailbox};
@@ -49,5 +50,9 @@ pub use mailbox::{
 pub use queue::{
     Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueFeed, QueueItem, QueueMessage,
     QueueNews, QueueRecipient, QueueRelay, QueueState, QueueWork, Settlement,
+};
+pub use sending::{
+    Addressed, Cancellation, Gone, Identity, IdentityChange, Kept, Named, NewSubmission, Profile, Progress, Submission,
+    SubmittedEnvelope, Undo, Way,
 };
 pub use snapshot::{MailboxWatch, MessageRow, Snapshot};

@@ -34,6 +34,10 @@ pub enum AccountNews {
     Subscribed(String, bool),
     /// The away notice is another.
     Away,
+    /// Identities changed.
+    Identities,
+    /// Submissions changed.
+    Submissions,
 }
 
 /// What happened to messages of a mailbox since its listener looked.
@@ -56,6 +60,8 @@ pub struct Interest {
     pub names: bool,
     /// Of the away notice.
     pub away: bool,
+    /// Of identities and submissions.
+    pub sending: bool,
     /// Of messages in these mailboxes, whosoever they are.
     pub mailboxes: HashSet<MailboxId>,
     /// That others share more or less with the account, or what they share has another name.
@@ -133,6 +139,7 @@ impl Listeners {
             let wanted = match **news {
                 AccountNews::Annotated { .. } => interest.annotations,
                 AccountNews::Away => interest.away,
+                AccountNews::Identities | AccountNews::Submissions => interest.sending,
                 _ => interest.names,
             };
             drop(interest);

@@ -167,8 +167,12 @@ pub struct Attempt {
 pub struct QueueMessage {
     /// Its id.
     pub id: QueueId,
-    /// When it was accepted: its lifetime counts from here.
+    /// When it was accepted.
     pub received_at: Timestamp,
+    /// When its sender lets it leave, where he said so (RFC 4865).
+    pub release_at: Option<Timestamp>,
+    /// Nothing of it has left: see [`crate::Store::begin_sending`].
+    pub held: bool,
     /// The envelope as accepted. Its `recipients` are those given to us, not those still queued.
     pub envelope: Envelope,
     /// Message-ID.
@@ -177,6 +181,13 @@ pub struct QueueMessage {
     pub size: u64,
     /// Those still queued.
     pub recipients: Vec<QueueRecipient>,
+}
+
+impl QueueMessage {
+    /// Its lifetime counts from here (RFC 4865 §4.1: not from when it began to be held).
+    pub fn lives_from(&self) -> Timestamp {
+        self.release_at.map_or(self.received_at, |at| at.max(self.received_at))
+    }
 }
 
 /// A queued message with its bytes, ready to be tried.
@@ -227,6 +238,13 @@ impl Balance {
 pub enum Outcome {
     /// The next server took it.
     Relayed,
+    /// It is in the INBOX of an account here, with its prefix on top.
+    Delivered {
+        /// Whose.
+        account: AccountId,
+        /// When.
+        at: Timestamp,
+    },
     /// It failed for good; the report, where one is due, is in the same settlement.
     Bounced,
     /// It grew too old; likewise.

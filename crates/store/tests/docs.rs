@@ -57,6 +57,9 @@ const fn note(what: &What) -> &'static str {
         What::Received { .. } => "Always the first.",
         What::Expanded { .. } => "Once for every address that stands for others.",
         What::Delivered { .. } => "The end of the way for a recipient with a mailbox here.",
+        What::Held { .. } => {
+            "Once, in the commit that accepts the message; then all recipients are queued, those here too."
+        }
         What::Queued { .. } => "For every recipient elsewhere, in the commit that accepts the message.",
         What::Routed { .. } => "At each try, before the first connection.",
         What::Failed { .. } => "For every server that was tried in vain.",
@@ -105,6 +108,7 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
             None,
             What::Delivered { account: "alice@red.example".into(), mailbox: "INBOX".into() },
         ),
+        (None, None, What::Held { until: 1_795_000_000_000 }),
         (bob, None, What::Queued { destination: "blue.example".into() }),
         (bob, Some(2), What::Routed { rule: "mx".into(), hosts: vec!["mail.blue.example [127.0.0.1]".into()] }),
         (

@@ -145,6 +145,7 @@ impl News {
             mailboxes: self.watched.keys().copied().collect::<HashSet<_>>(),
             away: false,
             shared: hears_of_shared,
+            ..Interest::default()
         });
         Ok(new)
     }

@@ -65,7 +65,9 @@ fn names_of(news: &AccountNews) -> [Option<&str>; 2] {
             [Some(name), None]
         }
         AccountNews::Renamed { from, to } => [Some(from), Some(to)],
-        AccountNews::Annotated { .. } | AccountNews::Away => [None, None],
+        AccountNews::Annotated { .. } | AccountNews::Away | AccountNews::Identities | AccountNews::Submissions => {
+            [None, None]
+        }
     }
 }
 
@@ -118,7 +120,7 @@ impl News {
                     entry(io, names, name, &[], None);
                 }
             }
-            AccountNews::Annotated { .. } | AccountNews::Away => {}
+            AccountNews::Annotated { .. } | AccountNews::Away | AccountNews::Identities | AccountNews::Submissions => {}
         }
     }
 

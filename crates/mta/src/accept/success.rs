@@ -61,6 +61,8 @@ fn as_queued(acceptance: &Acceptance, size: u64) -> QueueMessage {
     QueueMessage {
         id: acceptance.id,
         received_at: acceptance.received_at,
+        release_at: None,
+        held: false,
         envelope: acceptance.envelope.clone(),
         message_id: acceptance.message_id.clone(),
         size,

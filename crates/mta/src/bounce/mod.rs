@@ -129,7 +129,7 @@ impl Reporter {
             message,
             kind,
             lines: &wanted,
-            retry_until: message.received_at.plus(self.lifetime),
+            retry_until: message.lives_from().plus(self.lifetime),
             returned,
         };
         let (bytes, message_id) = report.write();

@@ -376,7 +376,7 @@ impl Try {
         let (mut relayed, mut failed, mut expired, mut late) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let now = self.now();
         let schedule = self.relay.schedule();
-        let too_old = schedule.is_expired(self.message.received_at, now);
+        let too_old = schedule.is_expired(self.message.lives_from(), now);
         let results = std::mem::take(&mut self.results);
         for (index, result) in &results {
             let Some(recipient) = self.recipient(*index) else { continue };
@@ -428,7 +428,7 @@ impl Try {
         let to_warn: Vec<_> = late
             .iter()
             .filter(|line| {
-                schedule.is_late(self.message.received_at, now) && self.recipient(line.0).is_some_and(|r| !r.warned)
+                schedule.is_late(self.message.lives_from(), now) && self.recipient(line.0).is_some_and(|r| !r.warned)
             })
             .cloned()
             .collect();
@@ -465,7 +465,7 @@ impl Try {
         for (index, status, words, host, _) in late {
             let Some(recipient) = self.recipient(index) else { continue };
             let random = self.relay.world.random.as_ref();
-            let mut next = schedule.next_attempt(recipient.attempts + 1, self.message.received_at, now, random);
+            let mut next = schedule.next_attempt(recipient.attempts + 1, self.message.lives_from(), now, random);
             if let Some((until, _)) = &self.job.down {
                 next = next.max(*until);
             }

@@ -5,14 +5,18 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use mail::{AccountId, Address, BodyId, Domain, Durable, MailboxId, ModSeq, QueueId, Rights, Timestamp, TokenId, Uid};
+use mail::{
+    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, QueueId, Rights, SubmissionId,
+    Timestamp, TokenId, Uid,
+};
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, AwayNotice, Balance, Body, CheckFinding, CopyOutcome, Departed, DirectoryEntry, DomainRecord, Event,
-    FlagChange, Grant, GrantChange, Journey, JourneyQuery, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock,
-    MessageStep, NewAccount, NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork,
-    ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Survey,
-    Token, TokenHash, TokenKind, UrlKey,
+    Appended, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed, DirectoryEntry,
+    DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept,
+    MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount, NewSubmission, NewToken,
+    PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox,
+    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind,
+    UrlKey,
 };
 use store_local::LocalStore;
 
@@ -153,6 +157,47 @@ impl Store for Between {
         now: Timestamp,
     ) -> StoreResult<Durable<BodyId>> {
         self.call("keep_upload", self.store.keep_upload(account, octets, now)).await
+    }
+
+    async fn identify(&self, account: AccountId, addresses: Vec<Address>) -> StoreResult<()> {
+        self.call("identify", self.store.identify(account, addresses)).await
+    }
+
+    async fn identities(&self, account: AccountId) -> StoreResult<Kept<Identity, IdentityId>> {
+        self.call("identities", self.store.identities(account)).await
+    }
+
+    async fn change_identity(&self, account: AccountId, change: IdentityChange) -> StoreResult<Durable<IdentityId>> {
+        self.call("change_identity", self.store.change_identity(account, change)).await
+    }
+
+    async fn submit(
+        &self,
+        body: Box<dyn Stage>,
+        acceptance: Acceptance,
+        submission: NewSubmission,
+    ) -> StoreResult<Durable<SubmissionId>> {
+        self.call("submit", self.store.submit(body, acceptance, submission)).await
+    }
+
+    async fn submissions(&self, account: AccountId) -> StoreResult<Kept<Submission, SubmissionId>> {
+        self.call("submissions", self.store.submissions(account)).await
+    }
+
+    async fn cancel_submission(&self, cancellation: Cancellation) -> StoreResult<Durable<bool>> {
+        self.call("cancel_submission", self.store.cancel_submission(cancellation)).await
+    }
+
+    async fn forget_submission(&self, account: AccountId, id: SubmissionId) -> StoreResult<Durable<()>> {
+        self.call("forget_submission", self.store.forget_submission(account, id)).await
+    }
+
+    async fn forget_submissions(&self, before: Timestamp) -> StoreResult<u64> {
+        self.call("forget_submissions", self.store.forget_submissions(before)).await
+    }
+
+    async fn begin_sending(&self, id: QueueId) -> StoreResult<Durable<bool>> {
+        self.call("begin_sending", self.store.begin_sending(id)).await
     }
 
     async fn upload(&self, account: AccountId, id: BodyId) -> StoreResult<Option<Arc<dyn Body>>> {

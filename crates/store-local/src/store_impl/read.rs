@@ -353,7 +353,8 @@ pub(crate) fn queue_work(
     log: &Arc<Log>,
     ids: &[QueueId],
 ) -> StoreResult<Vec<((QueueId, StoreResult<QueueMessage>), Found)>> {
-    let sql = "SELECT b.id, b.segment, b.offset, b.length, NULL, q.id, q.received_at, q.envelope, q.message_id, q.size
+    let sql = "SELECT b.id, b.segment, b.offset, b.length, NULL, q.id, q.received_at, q.envelope, q.message_id, q.size,
+                 q.release_at, q.held
                FROM queue q JOIN bodies b ON b.id = q.body WHERE q.id = ?1";
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
@@ -383,7 +384,7 @@ pub(crate) fn queue_items(
     })
 }
 
-const QUEUE: &str = "SELECT id, received_at, envelope, message_id, size FROM queue";
+const QUEUE: &str = "SELECT id, received_at, envelope, message_id, size, release_at, held FROM queue";
 
 /// A message whose columns, those of [`QUEUE`], begin at `first`.
 fn queue_head(conn: &Connection, row: &Row<'_>, first: usize) -> StoreResult<QueueMessage> {
@@ -391,6 +392,8 @@ fn queue_head(conn: &Connection, row: &Row<'_>, first: usize) -> StoreResult<Que
     Ok(QueueMessage {
         id,
         received_at: Timestamp::from_millis(get(row, first + 1)?),
+        release_at: get::<Option<i64>>(row, first + 5)?.map(Timestamp::from_millis),
+        held: get(row, first + 6)?,
         envelope: codec::envelope(&get::<String>(row, first + 2)?)?,
         message_id: get(row, first + 3)?,
         size: get(row, first + 4)?,

@@ -28,11 +28,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// `acceptance` without its reports, whose plans are `reports`.
-    pub(crate) fn new(
-        acceptance: Acceptance,
-        thread: Option<ThreadId>,
-        reports: Vec<(Self, Option<Once>)>,
-    ) -> Self {
+    pub(crate) fn new(acceptance: Acceptance, thread: Option<ThreadId>, reports: Vec<(Self, Option<Once>)>) -> Self {
         let envelope = (!acceptance.relays.is_empty()).then(|| codec::envelope_text(&acceptance.envelope));
         Self {
             events: codec::events_text(&acceptance.events),
@@ -49,6 +45,15 @@ impl Plan {
     fn pass(&self, places: &mut std::slice::Iter<'_, Place>) -> StoreResult<()> {
         next(places)?;
         self.reports.iter().try_for_each(|(report, _)| report.pass(places))
+    }
+
+    pub(super) const fn acceptance(&self) -> &Acceptance {
+        &self.acceptance
+    }
+
+    /// The reports that go with it.
+    pub(super) fn reports(&self) -> impl Iterator<Item = &Self> {
+        self.reports.iter().map(|(report, _)| report)
     }
 
     /// When it was accepted.
@@ -115,7 +120,7 @@ impl Truth {
         if refs > 0 {
             let body = BodyId(self.add_body(place, refs)?);
             for delivery in &acceptance.deliveries {
-                delivered.push(self.deliver(delivery, (body, plan.thread), place, acceptance.received_at)?);
+                delivered.push(self.deliver(delivery, (body, plan.thread), place.length, acceptance.received_at)?);
             }
             if relays > 0 {
                 self.enqueue(plan, body, place)?;
@@ -142,11 +147,11 @@ impl Truth {
         Ok(Accepted { id: acceptance.id, delivered })
     }
 
-    fn deliver(
+    pub(super) fn deliver(
         &mut self,
         delivery: &LocalDelivery,
         (body, thread): (BodyId, Option<ThreadId>),
-        place: Place,
+        length: u64,
         now: Timestamp,
     ) -> StoreResult<(MailboxId, Uid)> {
         let gone = || StoreError::AccountGone(delivery.address.clone());
@@ -165,7 +170,7 @@ impl Truth {
             thread,
             modseq,
         };
-        Ok((mailbox, self.put(mailbox, body, place.length, &arrival)?))
+        Ok((mailbox, self.put(mailbox, body, length, &arrival)?))
     }
 
     /// Puts a row into a mailbox under its next UID.
@@ -193,14 +198,16 @@ impl Truth {
         let acceptance = &plan.acceptance;
         let id = acceptance.id;
         self.exec(
-            "INSERT INTO queue(id, received_at, envelope, message_id, body, size) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO queue(id, received_at, envelope, message_id, body, size, thread)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 id.as_u64(),
                 acceptance.received_at.millis(),
                 plan.envelope.as_deref().unwrap_or("{}"),
                 acceptance.message_id,
                 body.0,
-                place.length
+                place.length,
+                plan.thread.map(|thread| thread.0)
             ],
         )?;
         for (index, (relay, recipient)) in acceptance.relays.iter().zip(&plan.recipients).enumerate() {

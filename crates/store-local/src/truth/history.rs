@@ -62,7 +62,9 @@ impl Truth {
             let of_account = "mailbox IN (SELECT mailbox FROM mailbox_history WHERE account = ?1)";
             self.exec(&format!("DELETE FROM {table} WHERE {of_account}"), [account.0])?;
         }
-        self.exec("DELETE FROM mailbox_history WHERE account = ?1", [account.0])?;
+        for table in ["mailbox_history", "identities", "submissions", "sending_gone"] {
+            self.exec(&format!("DELETE FROM {table} WHERE account = ?1"), [account.0])?;
+        }
         let uploads = self.all("SELECT body FROM uploads WHERE account = ?1", [account.0], |row| row.get(0))?;
         self.drop_uploads(uploads)
     }

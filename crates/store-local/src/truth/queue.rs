@@ -1,8 +1,8 @@
 //! Ends of tries, the operator's hand, and events that come later.
 
-use mail::{QueueId, Timestamp, limits};
+use mail::{AccountId, BodyId, Flags, QueueId, ThreadId, Timestamp, limits};
 use rusqlite::params;
-use store::{Outcome, QueueItem, QueueNews, QueueState, StoreError, StoreResult};
+use store::{LocalDelivery, Outcome, QueueItem, QueueNews, QueueState, StoreError, StoreResult};
 
 use super::{Effect, Plan, Truth};
 use crate::codec;
@@ -15,6 +15,8 @@ pub(crate) struct SettlePlan {
     /// Encoded; empty: none.
     pub(crate) events: String,
     pub(crate) reports: Vec<(Plan, usize)>,
+    /// What is last said of recipients, for who submitted the message.
+    pub(crate) words: Vec<(String, String)>,
 }
 
 impl Truth {
@@ -29,21 +31,35 @@ impl Truth {
         if queued.is_empty() && !plan.outcomes.is_empty() {
             return Ok(());
         }
+        for (_, outcome) in &queued {
+            if let Outcome::Delivered { account, .. } = outcome
+                && !self.account(*account)?.is_some_and(|account| account.active)
+            {
+                return Err(StoreError::NotFound(format!("an active account with id {}", account.0)));
+            }
+        }
+        let sent = self.sent(plan)?;
         // Reports first: what can fail (an account that is gone) fails before anything is written.
         let mut places = places;
+        let mut reports = Vec::new();
         for (report, count) in &plan.reports {
             let (mine, rest) = places.split_at((*count).min(places.len()));
+            let body = BodyId(self.counters.body);
             self.accept(report, mine)?;
+            reports.push((report, body));
             places = rest;
         }
         for (item, outcome) in queued {
             self.settle_one(item, outcome)?;
         }
+        if let Some(sent) = sent {
+            self.note_progress(sent, &plan.outcomes, &reports)?;
+        }
         self.add_events(plan.id, &plan.events)?;
         self.drop_if_done(plan.id)
     }
 
-    fn queue_item(&self, id: QueueId, index: u32) -> StoreResult<Option<QueueItem>> {
+    pub(super) fn queue_item(&self, id: QueueId, index: u32) -> StoreResult<Option<QueueItem>> {
         let sql =
             "SELECT destination, next_attempt, attempts, state FROM queue_recipients WHERE queue = ?1 AND idx = ?2";
         let row = self.one(sql, params![id.as_u64(), index], |row| {
@@ -60,7 +76,7 @@ impl Truth {
         }))
     }
 
-    fn settle_one(&mut self, mut item: QueueItem, outcome: &Outcome) -> StoreResult<()> {
+    pub(super) fn settle_one(&mut self, mut item: QueueItem, outcome: &Outcome) -> StoreResult<()> {
         let (id, index) = (item.id, item.recipient);
         if let Outcome::Deferred { next_attempt, warned, attempt } = outcome {
             item.attempts += 1;
@@ -73,10 +89,14 @@ impl Truth {
             self.effects.push(Effect::Queue(QueueNews::Changed(item)));
             return Ok(());
         }
+        if let Outcome::Delivered { account, at } = outcome {
+            self.deliver_queued(id, index, *account, *at)?;
+        }
         self.exec("DELETE FROM queue_recipients WHERE queue = ?1 AND idx = ?2", params![id.as_u64(), index])?;
         let totals = self.count();
         match outcome {
             Outcome::Relayed => totals.relayed += 1,
+            Outcome::Delivered { .. } => totals.delivered += 1,
             Outcome::Bounced => totals.bounced += 1,
             Outcome::Expired => totals.expired += 1,
             Outcome::Discarded => totals.discarded += 1,
@@ -86,8 +106,28 @@ impl Truth {
         Ok(())
     }
 
+    /// Puts a message that waited in the queue into the INBOX of an account here.
+    fn deliver_queued(&mut self, id: QueueId, index: u32, account: AccountId, at: Timestamp) -> StoreResult<()> {
+        let sql = "SELECT q.body, q.size, r.prefix, q.thread FROM queue q JOIN queue_recipients r ON r.queue = q.id
+                   WHERE q.id = ?1 AND r.idx = ?2";
+        let row = self.one(sql, params![id.as_u64(), index], |row| {
+            let (body, size): (u64, u64) = (row.get(0)?, row.get(1)?);
+            Ok((body, size, row.get::<_, Option<Vec<u8>>>(2)?, row.get::<_, Option<u64>>(3)?))
+        })?;
+        let (body, size, prefix, thread) = row.ok_or(StoreError::NoQueueEntry(id))?;
+        let prefix = prefix.unwrap_or_default();
+        let cell = self.account(account)?.ok_or(StoreError::NoQueueEntry(id))?;
+        let address = cell.address.clone();
+        if cell.quota.is_some_and(|quota| cell.used + size + prefix.len() as u64 > quota) {
+            return Err(StoreError::OverQuota(address));
+        }
+        self.hold_bodies(&[(body, 1)])?;
+        let delivery = LocalDelivery { account, address, mailbox: None, prefix, flags: Flags::NONE };
+        self.deliver(&delivery, (BodyId(body), thread.map(ThreadId)), size, at).map(drop)
+    }
+
     /// The last recipient's end is the entry's.
-    fn drop_if_done(&mut self, id: QueueId) -> StoreResult<()> {
+    pub(super) fn drop_if_done(&mut self, id: QueueId) -> StoreResult<()> {
         let sql = "SELECT 1 FROM queue_recipients WHERE queue = ?1 LIMIT 1";
         if self.one(sql, [id.as_u64()], |_| Ok(()))?.is_some() {
             return Ok(());

@@ -152,6 +152,28 @@ const STEPS: &[&str] = &[
        changed INTEGER NOT NULL);
      CREATE TABLE away_told(
        account INTEGER NOT NULL, sender TEXT NOT NULL, told INTEGER NOT NULL, PRIMARY KEY(account, sender)) WITHOUT ROWID;",
+    // To 11. Names and addresses to send under (`automatic`: made because the account has the address; `state` 0: there,
+    // 1: removed, not to be made again, 2: the address is no longer the account's), and what was submitted (`undo` 0: may be
+    // taken back, 1: no more, 2: was). Of both, those that went (`kind` 0 and 1). In the queue: when the sender lets a message
+    // leave, whether it is still held back, which submission it is, and its conversation.
+    "CREATE TABLE identities(
+       id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, email TEXT NOT NULL, profile TEXT NOT NULL,
+       automatic INTEGER NOT NULL, state INTEGER NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL);
+     CREATE INDEX identities_by_account ON identities(account);
+     CREATE TABLE submissions(
+       id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, queue INTEGER NOT NULL, identity INTEGER NOT NULL,
+       email INTEGER NOT NULL, thread INTEGER NOT NULL, envelope TEXT NOT NULL, send_at INTEGER NOT NULL,
+       undo INTEGER NOT NULL, ways TEXT NOT NULL, reports TEXT NOT NULL, created INTEGER NOT NULL,
+       changed INTEGER NOT NULL);
+     CREATE INDEX submissions_by_account ON submissions(account);
+     CREATE INDEX submissions_by_time ON submissions(send_at);
+     CREATE TABLE sending_gone(
+       account INTEGER NOT NULL, kind INTEGER NOT NULL, gone INTEGER NOT NULL, id INTEGER NOT NULL,
+       created INTEGER NOT NULL, PRIMARY KEY(account, kind, gone, id)) WITHOUT ROWID;
+     ALTER TABLE queue ADD COLUMN release_at INTEGER;
+     ALTER TABLE queue ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE queue ADD COLUMN submission INTEGER;
+     ALTER TABLE queue ADD COLUMN thread INTEGER;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -13,6 +13,7 @@ pub mod history;
 pub mod mail;
 pub mod mailboxes;
 pub mod queue;
+pub mod sending;
 pub mod sharing;
 
 use std::sync::Arc;
@@ -63,6 +64,10 @@ macro_rules! conformance_suite {
             history::a_message_comes_into_several_mailboxes, history::uploads_are_kept_for_a_while,
             queue::relays_are_queued_and_settled, queue::a_report_goes_with_its_bounce,
             queue::the_operator_holds_and_releases, queue::journeys_are_found, queue::refusals_are_a_ring,
+            sending::identities_follow_the_addresses, sending::identities_are_bounded,
+            sending::what_is_submitted_is_followed, sending::what_is_held_can_be_taken_back,
+            sending::what_waited_comes_into_a_mailbox, sending::old_submissions_make_room,
+            sending::what_went_is_known_for_a_while,
         }
     };
 }

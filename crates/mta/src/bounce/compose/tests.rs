@@ -16,6 +16,8 @@ fn message(recipients: &[Address]) -> QueueMessage {
     QueueMessage {
         id: QueueId::from_u64(1),
         received_at: at,
+        release_at: None,
+        held: false,
         envelope: Envelope {
             reverse_path: ReversePath::Address(address("alice")),
             recipients: recipients.iter().cloned().map(Recipient::new).collect(),

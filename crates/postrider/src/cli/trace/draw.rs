@@ -106,6 +106,7 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
                 if event.recipient.as_ref() == Some(account) { String::new() } else { format!(" of {account}") };
             ("delivered", format!("→ {mailbox}{whose}"), None)
         }
+        What::Held { until } => ("held", format!("by its sender, until {}", moment(*until)), None),
         What::Queued { destination } => ("queued", format!("for {destination}"), None),
         What::Routed { rule, hosts } => ("routed", format!("→ {} ({rule})", listed(hosts)), None),
         What::Failed { host, ip, stage, words, tls } => (
