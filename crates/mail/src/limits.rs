@@ -61,6 +61,8 @@ limits! {
     SMTP_MESSAGES: usize = 10_000;
     /// Received fields before a message counts as looping (RFC 5321 §6.3 says at least 100).
     RECEIVED_HOPS: usize = 100;
+    /// Octets of a Received field that are read to show the way of a message.
+    RECEIVED_LEN: usize = 2000;
     /// Wait for a command (RFC 5321 §4.5.3.2.7).
     SMTP_COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
     /// Wait for the next piece of a message (RFC 5321 §4.5.3.2.5).
@@ -430,6 +432,8 @@ limits! {
     JOURNEY_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
     /// Journeys that one `trace` shows.
     TRACE_JOURNEYS: usize = 100;
+    /// Journeys of one account that are followed while somebody listens to it.
+    JOURNEYS_FOLLOWED: usize = 1000;
     /// `trace` waits no longer for what is still being written.
     TRACE_WAIT: Duration = Duration::from_secs(10);
     /// A command waits no longer for another process to be done with the store.

@@ -80,7 +80,11 @@ pub(crate) fn named_in(event: &Event) -> impl Iterator<Item = &str> {
         What::Expanded { targets, .. } => targets.as_slice(),
         _ => &[],
     };
-    event.recipient.iter().chain(targets).map(String::as_str)
+    let sender = match &event.what {
+        What::Received { account, .. } => account.as_ref(),
+        _ => None,
+    };
+    event.recipient.iter().chain(targets).chain(sender).map(String::as_str)
 }
 
 fn notify_bits(notify: Notify) -> u8 {

@@ -125,6 +125,10 @@ impl Directory {
         self.accounts.get(&id).cloned()
     }
 
+    pub(crate) fn account_of(&self, address: &Address) -> Option<AccountId> {
+        self.by_address.get(address).copied()
+    }
+
     pub(crate) fn entry(&self, address: &Address) -> Option<DirectoryEntry> {
         if let Some(account) = self.by_address.get(address).and_then(|id| self.accounts.get(id)) {
             return Some(DirectoryEntry::Account(Box::new(account.clone())));

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use mail::{AccountId, MailboxId, Uid};
+use mail::{AccountId, MailboxId, QueueId, Uid};
 use store::{AccountNews, Listeners, MessageNews, QueueNews};
 use tokio::sync::{mpsc, watch};
 
+use crate::codec;
 use crate::digests::Digests;
 use crate::directory::{Directory, DirectoryChange};
 use crate::finder::Index;
@@ -88,6 +89,8 @@ pub(crate) struct News {
     accounts: Vec<(AccountId, Arc<AccountNews>)>,
     messages: BTreeMap<MailboxId, MessageNews>,
     granted: bool,
+    /// Messages on whose ways something happened, and the sender's address where that was the beginning.
+    moved: Vec<(QueueId, Option<String>)>,
     /// Octets and messages of accounts.
     used: Vec<(AccountId, u64, u64)>,
     journeys: u64,
@@ -101,7 +104,7 @@ impl Published {
     /// What the transaction that was just committed did. The writer's memory is that of this moment only now.
     pub(crate) fn gather(&self, truth: &mut Truth) -> News {
         let mut news = News { journeys: std::mem::take(&mut truth.journeys), ..News::default() };
-        let heard = self.listeners.any_of_messages();
+        let (heard, journeys_heard) = (self.listeners.any_of_messages(), self.listeners.any_of_journeys());
         for effect in std::mem::take(&mut truth.effects) {
             let note = |list: &mut Vec<MailboxId>, id| {
                 if list.last() != Some(&id) {
@@ -139,6 +142,8 @@ impl Published {
                 Effect::BlobGone(number) => news.blobs_gone.push(number),
                 Effect::Account(account, change) => news.accounts.push((account, change)),
                 Effect::Granted => news.granted = true,
+                Effect::Journey(id) if journeys_heard => news.moved.push((id, None)),
+                Effect::Sent(id, sender) if journeys_heard => news.moved.push((id, Some(sender))),
                 Effect::Directory(change) => news.directory.push(*change),
                 _ => {}
             }
@@ -191,8 +196,17 @@ impl Published {
         for (id, what) in news.messages {
             self.listeners.tell_messages(id, what);
         }
+        news.moved.into_iter().for_each(|(id, sender)| self.tell_journey(id, sender));
         news.blobs_gone.into_iter().for_each(|number| self.blob_gone(number));
         self.index.came(news.journeys);
+    }
+
+    fn tell_journey(&self, id: QueueId, sender: Option<String>) {
+        let Some(sender) = sender else { return self.listeners.tell_journey(id) };
+        let account = codec::address(&sender)
+            .ok()
+            .and_then(|address| self.directory.read().unwrap_or_else(PoisonError::into_inner).account_of(&address));
+        account.into_iter().for_each(|account| self.listeners.tell_journey_began(id, account));
     }
 
     /// Unlinks a blob that no row points to; those who read it keep it.

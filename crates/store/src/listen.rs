@@ -1,10 +1,10 @@
 //! What happens in an account, for those who listen (RFC 5465, RFC 5464 §4.4): each hears of what it asked for, and is not
 //! woken by anything else.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use mail::{AccountId, MailboxId, ModSeq, limits};
+use mail::{AccountId, MailboxId, ModSeq, QueueId, limits};
 use tokio::sync::Notify;
 
 /// Something that one commit did to an account, but for its messages.
@@ -66,6 +66,8 @@ pub struct Interest {
     pub mailboxes: HashSet<MailboxId>,
     /// That others share more or less with the account, or what they share has another name.
     pub shared: bool,
+    /// Of the ways of messages: of those that the account sends from now on, and of those that it follows.
+    pub journeys: bool,
 }
 
 /// What waited for a listener.
@@ -77,7 +79,9 @@ pub struct Heard {
     pub messages: BTreeMap<MailboxId, MessageNews>,
     /// What others share may be another than before.
     pub shared: bool,
-    /// More happened than waits for anybody (`limits::ACCOUNT_NEWS`): not all of `news` is there.
+    /// Messages on whose ways something happened, and whether that was the beginning.
+    pub journeys: BTreeMap<QueueId, bool>,
+    /// More happened than waits for anybody (`limits::ACCOUNT_NEWS`): not all of `news` or `journeys` is there.
     pub lost: bool,
 }
 
@@ -86,6 +90,7 @@ struct Waiting {
     news: VecDeque<Arc<AccountNews>>,
     messages: BTreeMap<MailboxId, MessageNews>,
     shared: bool,
+    journeys: BTreeMap<QueueId, bool>,
     lost: bool,
 }
 
@@ -99,7 +104,8 @@ struct Listener {
 impl Listener {
     fn has_news(&self) -> bool {
         let waiting = locked(&self.waiting);
-        waiting.lost || waiting.shared || !waiting.news.is_empty() || !waiting.messages.is_empty()
+        let rest = waiting.lost || waiting.shared || !waiting.journeys.is_empty();
+        rest || !waiting.news.is_empty() || !waiting.messages.is_empty()
     }
 }
 
@@ -115,6 +121,10 @@ pub struct Listeners(Mutex<Registry>);
 struct Registry {
     accounts: HashMap<AccountId, Vec<Arc<Listener>>>,
     mailboxes: HashMap<MailboxId, Vec<Arc<Listener>>>,
+    /// Accounts of which somebody wants to hear of journeys, and those that each follows.
+    followers: HashMap<AccountId, BTreeSet<QueueId>>,
+    /// The account that follows a journey: its sender.
+    followed: HashMap<QueueId, AccountId>,
 }
 
 impl Listeners {
@@ -183,7 +193,77 @@ impl Listeners {
     }
 }
 
+impl Listeners {
+    /// Whether anybody wants to hear of journeys.
+    pub fn any_of_journeys(&self) -> bool {
+        !locked(&self.0).followers.is_empty()
+    }
+
+    /// Tells that an account sent a message, which it follows from now on.
+    pub fn tell_journey_began(&self, id: QueueId, sender: AccountId) {
+        let mut registry = locked(&self.0);
+        registry.follow(sender, id);
+        registry.tell_journey(sender, id, true);
+    }
+
+    /// Tells that something happened on a message's way: to who sent it.
+    pub fn tell_journey(&self, id: QueueId) {
+        let registry = locked(&self.0);
+        if let Some(account) = registry.followed.get(&id) {
+            registry.tell_journey(*account, id, false);
+        }
+    }
+}
+
 impl Registry {
+    fn tell_journey(&self, account: AccountId, id: QueueId, is_new: bool) {
+        for listener in self.listeners_of_journeys(account) {
+            let mut waiting = locked(&listener.waiting);
+            if waiting.journeys.len() < limits::ACCOUNT_NEWS || waiting.journeys.contains_key(&id) {
+                *waiting.journeys.entry(id).or_default() |= is_new;
+            } else {
+                waiting.lost = true;
+            }
+            drop(waiting);
+            listener.wake.notify_one();
+        }
+    }
+
+    fn listeners_of_journeys(&self, account: AccountId) -> impl Iterator<Item = &Arc<Listener>> {
+        let all = self.accounts.get(&account).into_iter().flatten();
+        all.filter(|listener| locked(&listener.interest).journeys)
+    }
+
+    fn follow(&mut self, account: AccountId, id: QueueId) -> bool {
+        let Some(ids) = self.followers.get_mut(&account) else { return false };
+        if ids.contains(&id) {
+            return false;
+        }
+        if ids.len() >= limits::JOURNEYS_FOLLOWED {
+            for old in std::mem::take(ids) {
+                self.followed.remove(&old);
+            }
+            for listener in self.listeners_of_journeys(account) {
+                locked(&listener.waiting).lost = true;
+                listener.wake.notify_one();
+            }
+        }
+        self.followers.entry(account).or_default().insert(id);
+        self.followed.insert(id, account);
+        true
+    }
+
+    /// Somebody wants to hear of an account's journeys, or no more.
+    fn set_follower(&mut self, account: AccountId) {
+        if self.listeners_of_journeys(account).next().is_some() {
+            self.followers.entry(account).or_default();
+        } else {
+            for id in self.followers.remove(&account).into_iter().flatten() {
+                self.followed.remove(&id);
+            }
+        }
+    }
+
     fn set_mailboxes(&mut self, listener: &Arc<Listener>, before: &HashSet<MailboxId>, now: &HashSet<MailboxId>) {
         for gone in before.difference(now) {
             if let Some(listeners) = self.mailboxes.get_mut(gone) {
@@ -211,12 +291,22 @@ impl AccountWatch {
         let mut registry = locked(&self.all.0);
         let before = std::mem::replace(&mut *locked(&self.listener.interest), interest.clone());
         registry.set_mailboxes(&self.listener, &before.mailboxes, &interest.mailboxes);
+        if before.journeys != interest.journeys {
+            registry.set_follower(self.listener.account);
+        }
     }
 
     /// Takes what waits.
     pub fn take(&self) -> Heard {
-        let Waiting { news, messages, shared, lost } = std::mem::take(&mut *locked(&self.listener.waiting));
-        Heard { news: news.into(), messages, shared, lost }
+        let Waiting { news, messages, shared, journeys, lost } = std::mem::take(&mut *locked(&self.listener.waiting));
+        Heard { news: news.into(), messages, shared, journeys, lost }
+    }
+
+    /// From now on it hears of this journey, as all do who listen to the account's: one that the account began. Whether it is a
+    /// new one; beyond `limits::JOURNEYS_FOLLOWED` all are forgotten, and told to be lost. No-one else's journey may be
+    /// followed: that something happens says that there are recipients.
+    pub fn follow(&self, id: QueueId) -> bool {
+        locked(&self.all.0).follow(self.listener.account, id)
     }
 
     /// Returns when something waits.
@@ -286,6 +376,35 @@ mod tests {
         assert!(all.any_of_messages());
         drop(other);
         assert!(!all.any_of_messages() && locked(&all.0).accounts.is_empty());
+    }
+
+    /// `JOURNEYS_FOLLOWED`: so many are followed, one more and the listener knows that some are missing. Of a journey hears
+    /// who sent the message.
+    #[test]
+    fn journeys_are_told_to_who_sent_the_message() {
+        let all = Arc::new(Listeners::default());
+        let (alice, bob) = (all.listen(AccountId(1)), all.listen(AccountId(2)));
+        let id = |n: usize| QueueId::from_u64(n as u64);
+        assert!(!all.any_of_journeys() && !alice.follow(id(0)));
+        for watch in [&alice, &bob] {
+            watch.set_interest(Interest { journeys: true, ..Interest::default() });
+        }
+        all.tell_journey_began(id(1), AccountId(1));
+        all.tell_journey(id(1));
+        assert_eq!((alice.take().journeys, bob.take().journeys), ([(id(1), true)].into(), BTreeMap::new()));
+        all.tell_journey(id(1));
+        all.tell_journey(id(7));
+        assert_eq!((alice.take().journeys, bob.take().journeys), ([(id(1), false)].into(), BTreeMap::new()));
+        for n in 2..=limits::JOURNEYS_FOLLOWED {
+            assert!(alice.follow(id(n)) && !alice.follow(id(n)));
+        }
+        assert!(!alice.take().lost);
+        assert!(alice.follow(id(0)) && alice.take().lost && !bob.take().lost);
+        all.tell_journey(id(1));
+        assert!(alice.take().journeys.is_empty());
+        drop((alice, bob));
+        let registry = locked(&all.0);
+        assert!(registry.followers.is_empty() && registry.followed.is_empty());
     }
 
     /// Whoever waits is woken by what it asked for alone.

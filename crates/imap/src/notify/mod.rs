@@ -143,7 +143,6 @@ impl News {
             // Also to know which mailboxes are meant.
             names: !self.groups.is_empty(),
             mailboxes: self.watched.keys().copied().collect::<HashSet<_>>(),
-            away: false,
             shared: hears_of_shared,
             ..Interest::default()
         });

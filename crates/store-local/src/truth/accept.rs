@@ -4,7 +4,7 @@ use mail::{AccountId, BodyId, Flags, MailboxId, ModSeq, QueueId, ThreadId, Times
 use rusqlite::params;
 use store::{
     Acceptance, Accepted, AppendMessage, Appended, LocalDelivery, MessageRow, Once, QueueItem, QueueNews, QueueState,
-    StoreError, StoreResult,
+    StoreError, StoreResult, What,
 };
 
 use super::{Effect, Truth};
@@ -249,6 +249,9 @@ impl Truth {
             ],
         )?;
         self.journeys += 1;
+        if let Some(What::Received { account: Some(sender), .. }) = acceptance.events.first().map(|event| &event.what) {
+            self.effects.push(Effect::Sent(acceptance.id, sender.clone()));
+        }
         self.note_late(acceptance.id)
     }
 

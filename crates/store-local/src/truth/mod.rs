@@ -26,7 +26,7 @@ mod writer;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use mail::{AccountId, Address, Flags, Keyword, MailboxId, ModSeq, Uid, UidValidity};
+use mail::{AccountId, Address, Flags, Keyword, MailboxId, ModSeq, QueueId, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use store::{AccountNews, MessageRow, QueueNews, StoreError, StoreResult};
 
@@ -77,6 +77,10 @@ pub(crate) enum Effect {
     Granted,
     /// No row points to this blob any more.
     BlobGone(u64),
+    /// Something happened on a message's way.
+    Journey(QueueId),
+    /// An account sent a message: its address.
+    Sent(QueueId, String),
 }
 
 /// The row `counters`: ids to give out next, and totals since the store was made (design: conservation).

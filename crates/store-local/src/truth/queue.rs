@@ -149,7 +149,10 @@ impl Truth {
                    SELECT id, 1 + coalesce((SELECT max(n) FROM journey_more WHERE id = ?1), 0), ?2
                    FROM journey WHERE id = ?1
                    AND coalesce((SELECT max(n) FROM journey_more WHERE id = ?1), 0) < ?3";
-        self.exec(sql, params![id.as_u64(), events, limits::JOURNEY_EVENTS]).map(drop)
+        if self.exec(sql, params![id.as_u64(), events, limits::JOURNEY_EVENTS])? > 0 {
+            self.effects.push(Effect::Journey(id));
+        }
+        Ok(())
     }
 
     /// As [`Truth::add_events`], for a message that must be known.

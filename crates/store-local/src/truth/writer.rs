@@ -270,7 +270,8 @@ impl Effect {
             | Self::Mailbox(id)
             | Self::Rekeyed(id)
             | Self::Deleted(id) => Some(*id),
-            Self::Queue(_) | Self::Directory(_) | Self::Account(..) | Self::Granted | Self::BlobGone(_) => None,
+            Self::Queue(_) | Self::Directory(_) | Self::Account(..) | Self::Granted => None,
+            Self::BlobGone(_) | Self::Journey(_) | Self::Sent(..) => None,
         }
     }
 }

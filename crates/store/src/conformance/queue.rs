@@ -7,8 +7,8 @@ use mail::{QueueId, Timestamp};
 
 use super::{NOW, acceptance, account, address, deliver_to, domain, inbox, read, relay_to, staged};
 use crate::{
-    Acceptance, Attempt, Event, JourneyQuery, NewDsn, Outcome, QueueFeed, QueueNews, QueueState, Settlement, Store,
-    StoreError, What,
+    Acceptance, Attempt, Event, Interest, JourneyQuery, NewDsn, Outcome, QueueFeed, QueueNews, QueueState, Settlement,
+    Store, StoreError, What,
 };
 
 fn settlement(id: QueueId, outcomes: Vec<(u32, Outcome)>) -> Settlement {
@@ -171,6 +171,34 @@ pub async fn journeys_are_found(store: Arc<impl Store>) {
     assert_eq!(forgotten, 4, "what is queued keeps its journey");
     assert!(find(JourneyQuery::MessageId("3@far.example".into())).await.is_empty());
     assert_eq!(find(JourneyQuery::Id(ids[4])).await.len(), 1);
+}
+
+/// Who sent a message hears of all that happens to it, others of nothing.
+pub async fn what_happens_to_messages_is_told(store: Arc<impl Store>) {
+    let (a, b) = (account(&*store, "a@x.example").await, account(&*store, "b@x.example").await);
+    let send = async || {
+        let mut message = acceptance(store.next_queue_id(NOW), "a@x.example", "<1@x.example>");
+        if let Some(Event { what: What::Received { account, .. }, .. }) = message.events.first_mut() {
+            *account = Some("a@x.example".into());
+        }
+        deliver_to(&mut message, b, "b@x.example");
+        relay_to(&mut message, "c@far.example");
+        accept(&*store, message).await
+    };
+    let before = send().await;
+    let (sender, receiver, deaf) = (store.listen(a), store.listen(b), store.listen(a));
+    for watch in [&sender, &receiver] {
+        watch.set_interest(Interest { journeys: true, ..Interest::default() });
+    }
+    let id = send().await;
+    assert_eq!(sender.take().journeys, [(id, true)].into());
+    store.settle(settlement(id, vec![(0, Outcome::Relayed)])).await.unwrap().into_inner();
+    store.settle(settlement(before, vec![(0, Outcome::Relayed)])).await.unwrap().into_inner();
+    assert_eq!(sender.take().journeys, [(id, false)].into(), "the earlier one is not followed");
+    assert!(sender.follow(before) && !sender.follow(id));
+    store.record(before, vec![Event::new(NOW, What::Operator { action: "retry".into() })]).await.unwrap().into_inner();
+    assert_eq!(sender.take().journeys, [(before, false)].into());
+    assert!(receiver.take().journeys.is_empty() && deaf.take().journeys.is_empty());
 }
 
 /// The newest refusals are kept.
