@@ -3,7 +3,7 @@
 //! **Does:** finds what is where in a message, to the byte: its header fields ([`header`]), its MIME parts by
 //! IMAP section number ([`structure`]), its envelope as IMAP shows it ([`envelope`]). Reads and writes dates
 //! ([`date`]), turns parts into text for people and for searching ([`text`]), undoes transfer encodings
-//! piece by piece ([`transfer`]), finds the base of a subject ([`subject`]) and composes messages ([`compose`]).
+//! piece by piece ([`transfer`]), reads the way that a message came ([`received`]), finds the base of a subject ([`subject`]) and composes messages ([`compose`]).
 //!
 //! **Does not:** do I/O, know the store, or judge a message: whatever the bytes are, every function answers;
 //! broken MIME gives a poorer structure, never an error or a panic. Encoded words and RFC 2231 parameters
@@ -20,6 +20,7 @@ pub mod date;
 pub mod envelope;
 mod field;
 pub mod header;
+pub mod received;
 mod scan;
 pub mod structure;
 pub mod subject;
