@@ -25,6 +25,7 @@ mod email;
 mod error;
 mod ids;
 mod index;
+mod journey;
 mod json;
 mod mailbox;
 mod method;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::args::Args;
 use crate::error::{Answer, MethodError};
 use crate::request::Context;
-use crate::{blob, email, mailbox, quota, snippet, thread};
+use crate::{blob, email, journey, mailbox, quota, snippet, thread};
 
 /// RFC 8620
 pub(crate) const CORE: &str = "urn:ietf:params:jmap:core";
@@ -15,9 +15,11 @@ pub(crate) const MAIL: &str = "urn:ietf:params:jmap:mail";
 pub(crate) const BLOB: &str = "urn:ietf:params:jmap:blob";
 /// RFC 9425
 pub(crate) const QUOTA: &str = "urn:ietf:params:jmap:quota";
+/// Our own: docs/jmap.md
+pub(crate) const JOURNEY: &str = "urn:postrider:jmap:journey";
 
 /// What a request may use.
-pub(crate) const CAPABILITIES: [&str; 4] = [CORE, MAIL, BLOB, QUOTA];
+pub(crate) const CAPABILITIES: [&str; 5] = [CORE, MAIL, BLOB, QUOTA, JOURNEY];
 
 /// Each method, and the capability that brings it.
 pub const METHODS: &[(&str, &str)] = &[
@@ -46,6 +48,9 @@ pub const METHODS: &[(&str, &str)] = &[
     ("Quota/changes", QUOTA),
     ("Quota/query", QUOTA),
     ("Quota/queryChanges", QUOTA),
+    ("Journey/get", JOURNEY),
+    ("Journey/changes", JOURNEY),
+    ("Journey/query", JOURNEY),
 ];
 
 /// Calls a method.
@@ -82,6 +87,9 @@ pub(crate) async fn dispatch(context: &mut Context<'_>, name: &str, args: Args) 
         "Quota/changes" => quota::changes(context, args).await,
         "Quota/query" => quota::query(context, args).await,
         "Quota/queryChanges" => quota::query_changes(context, args).await,
+        "Journey/get" => journey::get(context, args).await,
+        "Journey/changes" => journey::changes(context, args).await,
+        "Journey/query" => journey::query(context, args).await,
         _ => Err(MethodError::new("unknownMethod")),
     }
 }

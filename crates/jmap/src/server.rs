@@ -10,6 +10,7 @@ use reading::facts::Facts;
 use store::Store;
 
 use crate::account::Kept;
+use crate::journey::Following;
 use crate::problem::Problem;
 
 /// JMAP on a store.
@@ -18,6 +19,7 @@ pub struct Server {
     pub(crate) structures: Cache<Structure>,
     pub(crate) facts: Cache<Facts>,
     pub(crate) kept: Kept,
+    pub(crate) following: Following,
     pub(crate) requests: AtOnce,
     pub(crate) uploads: AtOnce,
 }
@@ -81,6 +83,7 @@ impl Server {
             structures: Cache::new(limits::IMAP_STRUCTURES),
             facts: Cache::new(limits::IMAP_FACTS),
             kept: Kept::default(),
+            following: Following::default(),
             requests: AtOnce::default(),
             uploads: AtOnce::default(),
         }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use store::StoreResult;
 
-use crate::method::{BLOB, CORE, MAIL, QUOTA};
+use crate::method::{BLOB, CORE, JOURNEY, MAIL, QUOTA};
 use crate::server::{Server, User};
 use crate::{blob, ids};
 
@@ -72,9 +72,9 @@ impl Server {
         }
         let own = ids::account(user.account);
         Ok(json!({
-            "capabilities": { CORE: core(), MAIL: {}, BLOB: {}, QUOTA: {} },
+            "capabilities": { CORE: core(), MAIL: {}, BLOB: {}, QUOTA: {}, JOURNEY: {} },
             "accounts": accounts,
-            "primaryAccounts": { CORE: &own, MAIL: &own, BLOB: &own, QUOTA: &own },
+            "primaryAccounts": { CORE: &own, MAIL: &own, BLOB: &own, QUOTA: &own, JOURNEY: &own },
             "username": user.address.to_string(),
         }))
     }
@@ -142,6 +142,7 @@ fn account_capabilities(is_own: bool) -> Value {
     });
     if is_own {
         capabilities[QUOTA] = json!({});
+        capabilities[JOURNEY] = json!({});
     }
     capabilities
 }

@@ -53,6 +53,9 @@ fn calls() -> Vec<(&'static str, Value)> {
         ("Quota/changes", json!({ "sinceState": "none" })),
         ("Quota/query", json!({})),
         ("Quota/queryChanges", json!({ "sinceQueryState": "x" })),
+        ("Journey/get", json!({ "ids": ["M1"] })),
+        ("Journey/changes", json!({ "sinceState": "x" })),
+        ("Journey/query", json!({ "filter": { "emailId": "M1" } })),
     ]
 }
 

@@ -1,0 +1,239 @@
+//! What an account may see of a message's way.
+//!
+//! **Who sent it** sees all that happened to the recipients that he named, and of those that an address here stands for what became
+//! of them, under the address that he named: not who they are, where their mail goes, nor into which mailbox it came.
+//!
+//! **Who got it** sees how it came here and to him. Of other recipients nothing, not even that there are any: they may have been
+//! hidden from him (Bcc).
+//!
+//! An event that is not named here is shown to nobody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mail::limits;
+use serde_json::{Map, Value, json};
+use store::{Event, Journey, What};
+
+use super::{Owner, utc_date};
+
+/// Whether the account sent it.
+pub(super) fn is_sender(journey: &Journey, owner: &Owner) -> bool {
+    let is_own = |event: &Event| matches!(&event.what, What::Received { account: Some(account), .. } if *account == owner.address);
+    journey.received_at >= owner.since.millis() && journey.events.iter().any(is_own)
+}
+
+/// Whether the account got it.
+pub(super) fn is_receiver(journey: &Journey, owner: &Owner) -> bool {
+    let is_own = |event: &Event| matches!(&event.what, What::Delivered { account, .. } if *account == owner.address);
+    journey.received_at >= owner.since.millis() && journey.events.iter().any(is_own)
+}
+
+/// How far one recipient's mail is. The order is that of what a person must know first, where an address stands for several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum State {
+    Delivered,
+    Relayed,
+    Discarded,
+    Expired,
+    Bounced,
+    Waiting,
+}
+
+impl State {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Relayed => "relayed",
+            Self::Discarded => "discarded",
+            Self::Expired => "expired",
+            Self::Bounced => "bounced",
+            Self::Waiting => "waiting",
+        }
+    }
+
+    const fn after(what: &What) -> Option<Self> {
+        Some(match what {
+            What::Delivered { .. } => Self::Delivered,
+            What::Queued { .. } => Self::Waiting,
+            What::Relayed { .. } => Self::Relayed,
+            What::Bounced { .. } => Self::Bounced,
+            What::Expired { .. } => Self::Expired,
+            What::Discarded { .. } => Self::Discarded,
+            _ => return None,
+        })
+    }
+}
+
+/// What the sender sees: the recipients and the events.
+pub(super) fn of_sender(journey: &Journey, owner: &Owner) -> (Value, Value) {
+    let roots = Roots::of(journey);
+    let mut order: Vec<&str> = Vec::new();
+    // By the address that was named; below it by event, as each target's way goes on by itself.
+    let mut states: BTreeMap<&str, BTreeMap<(&str, &str), State>> = BTreeMap::new();
+    let mut events = Vec::new();
+    for event in &journey.events {
+        let named = event.recipient.as_deref().map(|address| roots.root(address));
+        if let (Some(named), Some(address)) = (named, event.recipient.as_deref()) {
+            if !states.contains_key(named) {
+                order.push(named);
+            }
+            let of_named = states.entry(named).or_default();
+            // Several accounts behind one address have events with the same recipient.
+            let whose = match &event.what {
+                What::Delivered { account, .. } => account.as_str(),
+                _ => "",
+            };
+            of_named.extend(State::after(&event.what).map(|state| ((address, whose), state)));
+        }
+        let is_hidden = named != event.recipient.as_deref();
+        events.extend(shown_to_sender(event, owner, is_hidden, named));
+    }
+    let next = |named: &str| {
+        let times = journey.waiting.iter().filter(|(address, _)| roots.root(address) == named);
+        times.map(|(_, next)| *next).min().map(utc_date)
+    };
+    let recipient = |named: &&str| {
+        let state = states.get(named).and_then(|states| states.values().max());
+        json!({ "address": named, "state": state.map_or("accepted", |state| state.name()), "nextTry": next(named) })
+    };
+    (order.iter().map(recipient).collect(), events.into())
+}
+
+fn shown_to_sender(event: &Event, owner: &Owner, is_hidden: bool, named: Option<&str>) -> Option<Value> {
+    let mine = |account: &String| *account == owner.address;
+    let (name, more): (_, Value) = match &event.what {
+        What::Received { protocol, from, helo, account, tls, size, sender } => (
+            "received",
+            json!({ "protocol": protocol, "from": from, "helo": helo, "tls": tls, "size": size, "sender": sender,
+                "authenticated": account.is_some() }),
+        ),
+        What::Expanded { rule, .. } if !is_hidden => ("expanded", json!({ "rule": rule })),
+        What::Delivered { account, mailbox } => {
+            ("delivered", json!({ "mailbox": Some(mailbox).filter(|_| mine(account)) }))
+        }
+        What::Deferred { words, next } => {
+            ("deferred", json!({ "words": Some(words).filter(|_| !is_hidden), "next": utc_date(*next) }))
+        }
+        What::Bounced { words, report } => {
+            ("bounced", json!({ "words": Some(words).filter(|_| !is_hidden), "report": report }))
+        }
+        What::Expired { words, report } => {
+            ("expired", json!({ "words": Some(words).filter(|_| !is_hidden), "report": report }))
+        }
+        What::Reported { kind, report } => ("reported", json!({ "kind": kind, "report": report })),
+        What::Discarded { rule } => ("discarded", json!({ "rule": rule })),
+        What::Operator { action } => ("operator", json!({ "action": action })),
+        What::Relayed { .. } if is_hidden => ("relayed", json!({})),
+        What::Queued { .. } if is_hidden => ("queued", json!({})),
+        _ if is_hidden => return None,
+        What::Queued { destination } => ("queued", json!({ "destination": destination })),
+        What::Routed { rule, hosts } => ("routed", json!({ "rule": rule, "hosts": hosts })),
+        What::Failed { host, ip, stage, words, tls } => {
+            ("failed", json!({ "host": host, "ip": ip, "stage": stage, "words": words, "tls": tls }))
+        }
+        What::Relayed { host, ip, reply, tls } => {
+            ("relayed", json!({ "host": host, "ip": ip, "reply": reply, "tls": tls }))
+        }
+        _ => return None,
+    };
+    Some(told(event, name, named, more))
+}
+
+/// What the receiver sees.
+pub(super) fn of_receiver(journey: &Journey, owner: &Owner) -> Value {
+    let way = way(journey, &owner.address);
+    let events = journey.events.iter().filter_map(|event| {
+        let recipient = event.recipient.as_deref();
+        let (name, more): (_, Value) = match &event.what {
+            What::Received { protocol, from, helo, account, tls, size, sender } => (
+                "received",
+                json!({ "protocol": protocol, "from": from, "helo": helo, "tls": tls, "size": size, "sender": sender,
+                    "authenticated": account.is_some() }),
+            ),
+            What::Expanded { rule, .. } if recipient.is_some_and(|address| way.contains(address)) => {
+                ("expanded", json!({ "rule": rule }))
+            }
+            What::Delivered { account, mailbox } if *account == owner.address => {
+                ("delivered", json!({ "mailbox": mailbox }))
+            }
+            _ => return None,
+        };
+        Some(told(event, name, recipient, more))
+    });
+    events.collect()
+}
+
+/// The addresses by which the message came to an account: from the one that was named to its own.
+fn way<'j>(journey: &'j Journey, own: &'j str) -> BTreeSet<&'j str> {
+    let expanded = journey.events.iter().filter_map(|event| match &event.what {
+        What::Expanded { targets, .. } => Some((event.recipient.as_deref()?, targets)),
+        _ => None,
+    });
+    // All that lead to it; some of them may have been named for others alone.
+    let mut leading = BTreeSet::from([own]);
+    for _ in 0..=limits::ALIAS_DEPTH {
+        let more = expanded.clone().filter(|(_, targets)| targets.iter().any(|one| leading.contains(one.as_str())));
+        let more: Vec<&str> = more.map(|(address, _)| address).filter(|address| !leading.contains(address)).collect();
+        if more.is_empty() {
+            break;
+        }
+        leading.extend(more);
+    }
+    let named = journey.events.iter().filter_map(|event| match &event.what {
+        What::Delivered { account, .. } if account == own => event.recipient.as_deref(),
+        _ => None,
+    });
+    let (mut open, mut way) = (named.collect::<Vec<_>>(), BTreeSet::new());
+    while let Some(address) = open.pop() {
+        if leading.contains(address) && way.insert(address) {
+            let next = expanded.clone().filter(|(from, _)| *from == address);
+            open.extend(next.flat_map(|(_, targets)| targets.iter().map(String::as_str)));
+        }
+    }
+    way
+}
+
+fn told(event: &Event, name: &str, recipient: Option<&str>, more: Value) -> Value {
+    let mut members = Map::new();
+    members.insert("event".into(), name.into());
+    members.insert("at".into(), utc_date(event.at).into());
+    members.insert("took".into(), event.took.into());
+    members.insert("recipient".into(), recipient.into());
+    if let Value::Object(more) = more {
+        members.extend(more);
+    }
+    Value::Object(members)
+}
+
+/// Which named address each address stands behind.
+struct Roots<'j>(BTreeMap<&'j str, &'j str>);
+
+impl<'j> Roots<'j> {
+    fn of(journey: &'j Journey) -> Self {
+        let mut roots = BTreeMap::new();
+        for event in &journey.events {
+            if let (What::Expanded { targets, .. }, Some(address)) = (&event.what, event.recipient.as_deref()) {
+                for target in targets.iter().filter(|target| *target != address) {
+                    roots.entry(target.as_str()).or_insert(address);
+                }
+            }
+        }
+        Self(roots)
+    }
+
+    fn root<'a>(&'a self, address: &'a str) -> &'a str
+    where
+        'j: 'a,
+    {
+        let step = |address: &&'a str| self.0.get(*address).copied();
+        let mut root = address;
+        // Aliases may lead in a circle.
+        for _ in 0..limits::ALIAS_DEPTH {
+            match step(&root) {
+                Some(next) => root = next,
+                None => break,
+            }
+        }
+        root
+    }
+}
