@@ -64,6 +64,8 @@ class Imap:
     def page(self, criteria):
         seconds, said = self.client.ask(f"UID SORT (REVERSE ARRIVAL) UTF-8 {criteria}")
         found = [uid.decode() for uid in comparing.uids(said)[:PAGE]]
+        if not found:
+            return seconds, [], len(said)
         more, fetched = self.client.ask(ENVELOPES.format(",".join(found)))
         by_uid = {re.search(rb"UID (\d+)", line)[1].decode(): line for line in comparing.fetched(fetched)}
         ids = [re.findall(rb"<[^<>]+>", by_uid[uid].partition(b"ENVELOPE")[2])[-1].decode() for uid in found]

@@ -36,6 +36,12 @@ impl Args {
         self.0.remove(name).filter(|value| !value.is_null())
     }
 
+    /// Some of them as they were given, by which the same question is known again.
+    pub(crate) fn words(&self, names: &[&str]) -> String {
+        let values: Vec<Option<&Value>> = names.iter().map(|name| self.0.get(*name)).collect();
+        serde_json::to_string(&values).unwrap_or_default()
+    }
+
     pub(crate) fn string(&mut self, name: &str) -> Answer<Option<String>> {
         match self.value(name) {
             None => Ok(None),

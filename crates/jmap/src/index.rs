@@ -3,10 +3,10 @@
 //! Beside the snapshots, which all protocols share, it holds 32 octets for each message, in the order of the octets' ids and in
 //! that of the conversations. From one look at the account to the next only what differs is put in and taken out.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mail::{BodyId, Flags, MailboxId, ThreadId, Timestamp, Uid};
+use mail::{BodyId, Flags, MailboxId, ThreadId, Timestamp, Uid, limits};
 use store::{MessageRow, Snapshot};
 
 use crate::counts::Counts;
@@ -29,6 +29,36 @@ pub(crate) struct Index {
     /// Conversation and Email, ascending.
     threads: Vec<(u64, u64)>,
     counts: Vec<OnceLock<Counts>>,
+    pub(crate) answers: Answers,
+}
+
+/// What was found when it was asked: who turns the pages of a list asks the same again and again.
+#[derive(Default)]
+pub(crate) struct Answers(Mutex<VecDeque<(String, Arc<[BodyId]>)>>);
+
+impl Answers {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(String, Arc<[BodyId]>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn get(&self, words: &str) -> Option<Arc<[BodyId]>> {
+        self.lock().iter().find(|(known, _)| known == words).map(|(_, found)| found.clone())
+    }
+
+    /// The last ones stay, up to `JMAP_ANSWERS_KEPT` with `JMAP_ANSWERS_IDS` in all.
+    pub(crate) fn put(&self, words: &str, found: &Arc<[BodyId]>) {
+        if words.len() > limits::JMAP_ANSWER_WORDS {
+            return;
+        }
+        let mut known = self.lock();
+        known.push_front((words.to_owned(), found.clone()));
+        let mut ids = 0;
+        known.retain(|(_, found)| {
+            ids += found.len();
+            ids <= limits::JMAP_ANSWERS_IDS
+        });
+        known.truncate(limits::JMAP_ANSWERS_KEPT);
+    }
 }
 
 /// Messages that share their octets.
@@ -36,6 +66,8 @@ pub(crate) struct Index {
 pub(crate) struct Email<'i> {
     index: &'i Index,
     places: &'i [Place],
+    /// The row of its first place, where whoever found it had it in hand.
+    known: Option<MessageRow>,
 }
 
 /// The places of these octets.
@@ -95,7 +127,7 @@ impl Index {
         threads.sort_unstable();
         threads.dedup();
         let counts = boxes.iter().map(|_| OnceLock::new()).collect();
-        Self { boxes, places, threads, counts }
+        Self { boxes, places, threads, counts, answers: Answers::default() }
     }
 
     /// The same mailboxes with other messages.
@@ -123,7 +155,7 @@ impl Index {
             come_to.into_iter().filter(is_new).collect(),
             gone_from.into_iter().filter(is_left).collect(),
         );
-        let mut next = Self { boxes: boxes.to_vec(), places, threads, counts: Vec::new() };
+        let mut next = Self { boxes: boxes.to_vec(), places, threads, counts: Vec::new(), answers: Answers::default() };
         // What was counted of a mailbox holds where it and what it has in common with others is the same.
         let several = next.shared_mailboxes();
         let counts = (0..).zip(self.boxes.iter().zip(boxes)).map(|(mailbox, ((_, old), (_, new)))| {
@@ -154,12 +186,12 @@ impl Index {
 
     /// All Emails, by id.
     pub(crate) fn emails(&self) -> impl Iterator<Item = Email<'_>> {
-        self.places.chunk_by(|a, b| a.body == b.body).map(|places| Email { index: self, places })
+        self.places.chunk_by(|a, b| a.body == b.body).map(|places| Email { index: self, places, known: None })
     }
 
     pub(crate) fn email(&self, body: BodyId) -> Option<Email<'_>> {
         let places = emails_of(&self.places, body.0);
-        (!places.is_empty()).then_some(Email { index: self, places })
+        (!places.is_empty()).then_some(Email { index: self, places, known: None })
     }
 
     /// The Emails of a conversation, oldest first (RFC 8621 §3).
@@ -169,6 +201,23 @@ impl Index {
         let mut emails: Vec<Email<'_>> = bodies.filter_map(|body| self.email(BodyId(body))).collect();
         emails.sort_by_key(|email| (email.received_at(), email.id()));
         emails
+    }
+
+    /// The Emails of a mailbox, in the order of their first UIDs there.
+    pub(crate) fn emails_in(&self, mailbox: u32) -> impl Iterator<Item = Email<'_>> {
+        // Most come in the order of their octets, so the next one is mostly the next place.
+        let mut next = 0;
+        self.rows(mailbox).filter_map(move |row| {
+            let is_next = self.places.get(next).is_some_and(|place| place.body == row.body.0)
+                && (next == 0 || self.places.get(next - 1).is_some_and(|place| place.body < row.body.0));
+            let from = if is_next { next } else { self.places.partition_point(|place| place.body < row.body.0) };
+            let len = self.places[from..].iter().take_while(|place| place.body == row.body.0).count();
+            let places = &self.places[from..from + len];
+            next = from + len;
+            let first = places.iter().find(|place| place.mailbox == mailbox)?;
+            let known = (first == places.first()?).then_some(row);
+            (first.uid == row.uid).then_some(Email { index: self, places, known })
+        })
     }
 
     /// Which octets messages of a mailbox have, with their rows: those that are visible.
@@ -191,11 +240,12 @@ impl<'i> Email<'i> {
     /// Its messages: which mailbox, and the row.
     pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, MessageRow)> + use<'i> {
         let boxes = &self.index.boxes;
+        let known = self.known.and_then(|row| Some((self.places.first()?.mailbox, row)));
         let row = |place: &Place| {
             let (_, snapshot) = boxes.get(place.mailbox as usize)?;
             Some((place.mailbox, snapshot.by_uid(place.uid)?))
         };
-        self.places.iter().filter_map(row)
+        known.into_iter().chain(self.places[usize::from(known.is_some())..].iter().filter_map(row))
     }
 
     /// The message that stands for all: they have the same octets, date and conversation.
@@ -293,5 +343,31 @@ impl Keyword {
                 email.rows().any(|(mailbox, row)| bits.get(mailbox as usize).is_some_and(|bit| row.keywords & bit != 0))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `JMAP_ANSWERS_KEPT`, `JMAP_ANSWERS_IDS`, `JMAP_ANSWER_WORDS`: with one more, the one that was asked first is forgotten; what
+    /// is longer is never kept.
+    #[test]
+    fn answers_are_forgotten() {
+        let answers = Answers::default();
+        let of = |count: usize| -> Arc<[BodyId]> { vec![BodyId(1); count].into() };
+        for n in 0..=limits::JMAP_ANSWERS_KEPT {
+            answers.put(&n.to_string(), &of(n));
+        }
+        assert!(answers.get("0").is_none());
+        assert_eq!(answers.get("1").map(|found| found.len()), Some(1));
+        answers.put("all", &of(limits::JMAP_ANSWERS_IDS));
+        assert!(answers.get("all").is_some() && answers.get("1").is_none());
+        answers.put("more", &of(limits::JMAP_ANSWERS_IDS + 1));
+        assert!(answers.get("more").is_none() && answers.get("all").is_none());
+        let words = "x".repeat(limits::JMAP_ANSWER_WORDS);
+        answers.put(&words, &of(1));
+        answers.put(&format!("{words}x"), &of(1));
+        assert!(answers.get(&words).is_some() && answers.get(&format!("{words}x")).is_none());
     }
 }

@@ -1,5 +1,8 @@
 //! Windows onto the results of a query (RFC 8620 §5.5), and what changed of them (§5.6).
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use mail::limits;
 use serde_json::{Map, Value, json};
 
@@ -28,13 +31,13 @@ impl Window {
         })
     }
 
-    /// The response: the part of `found` that is asked for.
-    pub(crate) fn response(&self, account: &Account, found: &[String]) -> Answer {
+    /// The response: the part of `found` that is asked for; `name`: an id on the wire.
+    pub(crate) fn response<T>(&self, account: &Account, found: &[T], name: impl Fn(&T) -> String) -> Answer {
         let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
         let position = match &self.anchor {
             // RFC 8620 §5.5: with an anchor the position is ignored.
             Some(anchor) => {
-                let at = found.iter().position(|id| id == anchor).ok_or(MethodError::new("anchorNotFound"))?;
+                let at = found.iter().position(|id| name(id) == *anchor).ok_or(MethodError::new("anchorNotFound"))?;
                 i64::try_from(at).unwrap_or(i64::MAX).saturating_add(self.anchor_offset)
             }
             // A negative one counts from the end.
@@ -50,7 +53,7 @@ impl Window {
             "queryState": account.state(),
             "canCalculateChanges": true,
             "position": position,
-            "ids": &rest[..limit.min(rest.len())],
+            "ids": rest[..limit.min(rest.len())].iter().map(name).collect::<Vec<_>>(),
         });
         if self.calculate_total {
             response["total"] = found.len().into();
@@ -80,12 +83,18 @@ impl Asked {
     }
 
     /// The response: of the ids that may have changed their places all are taken out, and put in again where they are now.
-    pub(crate) fn response(&self, account: &Account, changed: &[String], found: &[String]) -> Answer {
-        let is_changed: std::collections::HashSet<&str> = changed.iter().map(String::as_str).collect();
+    pub(crate) fn response<T: Eq + Hash>(
+        &self,
+        account: &Account,
+        changed: &[T],
+        found: &[T],
+        name: impl Fn(&T) -> String,
+    ) -> Answer {
+        let is_changed: HashSet<&T> = changed.iter().collect();
         let added: Vec<Value> = (0usize..)
             .zip(found)
-            .filter(|(_, id)| is_changed.contains(id.as_str()))
-            .map(|(index, id)| json!({ "id": id, "index": index }))
+            .filter(|(_, id)| is_changed.contains(id))
+            .map(|(index, id)| json!({ "id": name(id), "index": index }))
             .collect();
         let count = (changed.len() + added.len()) as u64;
         if self.most.is_some_and(|most| count > most) {
@@ -95,7 +104,7 @@ impl Asked {
             "accountId": ids::account(account.id),
             "oldQueryState": self.since,
             "newQueryState": account.state(),
-            "removed": changed,
+            "removed": changed.iter().map(name).collect::<Vec<_>>(),
             "added": added,
         });
         if self.calculate_total {

@@ -340,6 +340,12 @@ limits! {
     JMAP_UPLOADS_AT_ONCE: usize = 4;
     /// Ids in one answer of a query.
     JMAP_QUERY: usize = 10_000;
+    /// Queries of an account whose answers are kept until something of it changes.
+    JMAP_ANSWERS_KEPT: usize = 8;
+    /// Ids in all of these.
+    JMAP_ANSWERS_IDS: usize = 2_000_000;
+    /// Octets of a query whose answer is kept.
+    JMAP_ANSWER_WORDS: usize = 4 * KIB;
     /// Conditions and operators of a filter: each is tried on every message.
     JMAP_FILTER_CONDITIONS: usize = 100;
     /// Properties to sort by.

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
 use mail::{BodyId, MailboxId, ThreadId, Uid, limits};
 use message::header::Header;
@@ -30,11 +31,28 @@ pub(crate) struct Query {
     needles: Vec<Needle>,
     sort: Vec<Comparator>,
     collapse: bool,
+    /// What is asked, as it came.
+    words: String,
+}
+
+/// What is remembered of an Email that was found: as much as most lists are made of.
+struct Found {
+    id: BodyId,
+    thread: ThreadId,
+    received_at: i64,
+}
+
+impl Found {
+    fn of(email: &Email<'_>) -> Self {
+        let (thread, received_at) = email.row().map_or((0, 0), |(_, row)| (row.thread.0, row.internal_date.secs()));
+        Self { id: email.id(), thread: ThreadId(thread), received_at }
+    }
 }
 
 impl Query {
     fn read(args: &mut Args) -> Answer<Self> {
         let mut needles = Vec::new();
+        let words = args.words(&["filter", "sort", "collapseThreads"]);
         let filter = filter::read(args.value("filter"), &mut needles)?;
         let sort = comparators(args)?;
         for by in &sort {
@@ -49,7 +67,7 @@ impl Query {
                 return Err(MethodError::arguments("a keyword goes with the sort by keywords, and with no other"));
             }
         }
-        Ok(Self { filter, needles, sort, collapse: args.boolean("collapseThreads")?.unwrap_or(false) })
+        Ok(Self { filter, needles, sort, collapse: args.boolean("collapseThreads")?.unwrap_or(false), words })
     }
 
     fn ready<'i>(&self, account: &'i Account) -> Ready<'i> {
@@ -58,26 +76,48 @@ impl Query {
         Ready::new(&account.index, names)
     }
 
-    /// The Emails that match, in order.
+    /// The Emails that match, in order: remembered, where the same was asked of the same account before.
+    async fn answer(&self, context: &Context<'_>, account: &Account) -> Answer<Arc<[BodyId]>> {
+        if let Some(known) = account.index.answers.get(&self.words) {
+            return Ok(known);
+        }
+        let found: Arc<[BodyId]> = self.find(context, account).await?.into();
+        account.index.answers.put(&self.words, &found);
+        Ok(found)
+    }
+
     async fn find(&self, context: &Context<'_>, account: &Account) -> Answer<Vec<BodyId>> {
         let ready = self.ready(account);
         let found = matching(context, account, &self.filter, &self.needles, &ready).await?;
         let mut sorted = self.sorted(context, account, &ready, found).await?;
         if self.collapse {
             // RFC 8621 §4.4.3: of a conversation the first.
-            let mut seen: HashSet<ThreadId> = HashSet::new();
-            sorted.retain(|email| seen.insert(email.thread()));
+            let mut seen: HashSet<ThreadId> = HashSet::with_capacity(sorted.len());
+            sorted.retain(|found| seen.insert(found.thread));
         }
-        Ok(sorted.iter().map(Email::id).collect())
+        Ok(sorted.iter().map(|found| found.id).collect())
     }
 
-    async fn sorted<'a>(
+    async fn sorted(
         &self,
         context: &Context<'_>,
-        account: &'a Account,
+        account: &Account,
         ready: &Ready<'_>,
-        mut found: Vec<Email<'a>>,
-    ) -> Answer<Vec<Email<'a>>> {
+        mut found: Vec<Found>,
+    ) -> Answer<Vec<Found>> {
+        if let [by] = self.sort.as_slice()
+            && by.property == "receivedAt"
+        {
+            // What nearly all ask for needs no look at the index.
+            let up = by.is_ascending;
+            found.sort_by(
+                |a, b| {
+                    if up { a.received_at.cmp(&b.received_at) } else { b.received_at.cmp(&a.received_at) }
+                },
+            );
+            return Ok(found);
+        }
+        let mut found: Vec<Email<'_>> = found.into_iter().filter_map(|found| account.index.email(found.id)).collect();
         let by_facts = |by: &Comparator| ["from", "to", "subject", "sentAt"].contains(&by.property.as_str());
         let facts =
             if self.sort.iter().any(by_facts) { facts(context, account, &found).await? } else { HashMap::new() };
@@ -105,45 +145,41 @@ impl Query {
             };
             if by.is_ascending { order } else { order.reverse() }
         };
-        if let [by] = self.sort.as_slice()
-            && by.property == "receivedAt"
-        {
-            // What nearly all ask for: each date is looked up once.
-            let up = by.is_ascending;
-            let mut keyed: Vec<(i64, Email<'a>)> =
-                found.into_iter().map(|email| (email.received_at().secs(), email)).collect();
-            keyed.sort_by(|(a, _), (b, _)| if up { a.cmp(b) } else { b.cmp(a) });
-            return Ok(keyed.into_iter().map(|(_, email)| email).collect());
-        }
         found.sort_by(|a, b| {
             self.sort.iter().map(|by| compare(by, a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
         });
-        Ok(found)
+        Ok(found.iter().map(Found::of).collect())
     }
 }
 
 /// The Emails that match a filter, by id.
-pub(crate) async fn matching<'a>(
+async fn matching<'a>(
     context: &Context<'_>,
     account: &'a Account,
     filter: &Filter<Condition>,
     needles: &[Needle],
     ready: &Ready<'_>,
-) -> Answer<Vec<Email<'a>>> {
+) -> Answer<Vec<Found>> {
     let unknown = vec![None; needles.len()];
-    let (mut found, mut undecided) = (Vec::new(), Vec::new());
-    for email in candidates(account, filter) {
-        match filter.holds(&mut |condition| condition.holds(ready, &email, &unknown)) {
-            Some(true) => found.push(email),
-            Some(false) => {}
-            None => undecided.push(email),
-        }
-    }
+    let mut found = Vec::new();
     let mut by_mailbox: BTreeMap<MailboxId, Vec<(Uid, Email<'a>)>> = BTreeMap::new();
-    for email in undecided {
-        if let Some((mailbox, uid)) = email.place() {
-            by_mailbox.entry(mailbox).or_default().push((uid, email));
+    let mut look = |email: Email<'a>| match filter.holds(&mut |condition| condition.holds(ready, &email, &unknown)) {
+        Some(true) => found.push(Found::of(&email)),
+        Some(false) => {}
+        None => {
+            if let Some((mailbox, uid)) = email.place() {
+                by_mailbox.entry(mailbox).or_default().push((uid, email));
+            }
         }
+    };
+    // All Emails, or those of the mailbox that the filter asks for.
+    match in_mailbox(filter) {
+        None => account.index.emails().for_each(&mut look),
+        Some(mailbox) => account
+            .index
+            .place_of(mailbox)
+            .into_iter()
+            .for_each(|place| account.index.emails_in(place).for_each(&mut look)),
     }
     for (mailbox, mut list) in by_mailbox {
         list.sort_by_key(|(uid, _)| *uid);
@@ -151,54 +187,45 @@ pub(crate) async fn matching<'a>(
         search.run(list).await?;
         found.extend(search.found);
     }
-    found.sort_by_key(Email::id);
+    found.sort_by_key(|found| found.id);
     Ok(found)
 }
 
-/// All Emails, or those of the mailbox that the filter asks for.
-fn candidates<'a>(account: &'a Account, filter: &Filter<Condition>) -> Vec<Email<'a>> {
-    let only = match filter {
+/// The mailbox that what matches is in, where the filter says so.
+fn in_mailbox(filter: &Filter<Condition>) -> Option<MailboxId> {
+    match filter {
         Filter::Condition(condition) => condition.in_mailbox,
-        Filter::And(filters) => filters.iter().find_map(|filter| match filter {
-            Filter::Condition(condition) => condition.in_mailbox,
-            _ => None,
-        }),
+        Filter::And(filters) => filters.iter().find_map(in_mailbox),
         _ => None,
-    };
-    let Some(mailbox) = only else { return account.index.emails().collect() };
-    let Some(place) = account.index.place_of(mailbox) else { return Vec::new() };
-    let mut bodies: Vec<BodyId> = account.index.rows(place).map(|row| row.body).collect();
-    bodies.sort_unstable();
-    bodies.dedup();
-    bodies.into_iter().filter_map(|body| account.index.email(body)).collect()
+    }
 }
 
 /// A search in the messages of one mailbox.
-struct Search<'s, 'a> {
+struct Search<'s> {
     context: &'s Context<'s>,
     mailbox: MailboxId,
     filter: &'s Filter<Condition>,
     needles: &'s [Needle],
     ready: &'s Ready<'s>,
-    found: Vec<Email<'a>>,
+    found: Vec<Found>,
 }
 
-impl<'a> Search<'_, 'a> {
+impl Search<'_> {
     fn decide(&self, email: &Email<'_>, verdicts: &[Option<bool>]) -> Option<bool> {
         self.filter.holds(&mut |condition| condition.holds(self.ready, email, verdicts))
     }
 
     /// True: it is decided.
-    fn settle(&mut self, email: &Email<'a>, verdicts: &[Option<bool>]) -> bool {
+    fn settle(&mut self, email: &Email<'_>, verdicts: &[Option<bool>]) -> bool {
         let decision = self.decide(email, verdicts);
         if decision == Some(true) {
-            self.found.push(email.clone());
+            self.found.push(Found::of(email));
         }
         decision.is_some()
     }
 
     /// Messages by UID: those that marks and digests don't decide are read.
-    async fn run(&mut self, list: Vec<(Uid, Email<'a>)>) -> StoreResult<()> {
+    async fn run(&mut self, list: Vec<(Uid, Email<'_>)>) -> StoreResult<()> {
         let store = &self.context.server.store;
         let mut likely: Vec<Option<Vec<Uid>>> = Vec::new();
         for needle in self.needles {
@@ -215,7 +242,7 @@ impl<'a> Search<'_, 'a> {
             likely.iter().map(|likely| is_out(likely).then_some(false)).collect()
         };
         for batch in list.chunks(limits::IMAP_DIGESTS_AT_ONCE) {
-            let mut open: Vec<(Uid, Email<'a>, Vec<Option<bool>>)> = Vec::new();
+            let mut open: Vec<(Uid, Email<'_>, Vec<Option<bool>>)> = Vec::new();
             for (uid, email) in batch {
                 let verdicts = ruled_out(*uid);
                 if !self.settle(email, &verdicts) {
@@ -230,7 +257,7 @@ impl<'a> Search<'_, 'a> {
         Ok(())
     }
 
-    async fn by_digests(&mut self, open: &mut Vec<(Uid, Email<'a>, Vec<Option<bool>>)>) -> StoreResult<()> {
+    async fn by_digests(&mut self, open: &mut Vec<(Uid, Email<'_>, Vec<Option<bool>>)>) -> StoreResult<()> {
         let uids: Vec<Uid> = open.iter().map(|(uid, ..)| *uid).collect();
         let headers = self.context.server.store.digests(self.mailbox, DigestPart::Header, &uids).await?;
         let headers: HashMap<Uid, _> = headers.into_iter().filter(|(_, octets)| !octets.is_empty()).collect();
@@ -250,7 +277,7 @@ impl<'a> Search<'_, 'a> {
         Ok(())
     }
 
-    async fn by_messages(&mut self, batch: &mut [(Uid, Email<'a>, Vec<Option<bool>>)]) -> StoreResult<()> {
+    async fn by_messages(&mut self, batch: &mut [(Uid, Email<'_>, Vec<Option<bool>>)]) -> StoreResult<()> {
         let uids: Vec<Uid> = batch.iter().map(|(uid, ..)| *uid).collect();
         let bodies: HashMap<Uid, _> =
             self.context.server.store.bodies(self.mailbox, &uids).await?.into_iter().collect();
@@ -317,12 +344,8 @@ pub(crate) async fn query(context: &mut Context<'_>, mut args: Args) -> Answer {
     let query = Query::read(&mut args)?;
     args.finish()?;
     let account = context.open(id).await?;
-    let found = query.find(context, &account).await?;
-    window.response(&account, &names(&found))
-}
-
-fn names(found: &[BodyId]) -> Vec<String> {
-    found.iter().map(|id| ids::email(*id)).collect()
+    let found = query.answer(context, &account).await?;
+    window.response(&account, &found, |id| ids::email(*id))
 }
 
 pub(crate) async fn query_changes(context: &mut Context<'_>, mut args: Args) -> Answer {
@@ -332,7 +355,7 @@ pub(crate) async fn query_changes(context: &mut Context<'_>, mut args: Args) -> 
     args.finish()?;
     let account = context.open(id).await?;
     let since = Since::read(context, account, &asked.since).await?;
-    let found = query.find(context, &since.account).await?;
+    let found = query.answer(context, &since.account).await?;
     let mut changed: HashSet<BodyId> = HashSet::new();
     for (change, thread) in since.emails() {
         changed.insert(BodyId(change.id));
@@ -341,5 +364,5 @@ pub(crate) async fn query_changes(context: &mut Context<'_>, mut args: Args) -> 
     }
     let mut changed: Vec<BodyId> = changed.into_iter().collect();
     changed.sort_unstable();
-    asked.response(&since.account, &names(&changed), &names(&found))
+    asked.response(&since.account, &changed, &found, |id| ids::email(*id))
 }

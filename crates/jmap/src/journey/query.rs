@@ -71,7 +71,7 @@ pub(crate) async fn query(context: &mut Context<'_>, mut args: Args) -> Answer {
         let sent = context.sent(&owner, &query, limits::TRACE_JOURNEYS).await?;
         found.extend(sent.into_iter().map(|journey| journey.id));
     }
-    let mut response = window.response(&account, &found)?;
+    let mut response = window.response(&account, &found, String::clone)?;
     response["queryState"] = state.into();
     response["canCalculateChanges"] = false.into();
     Ok(response)

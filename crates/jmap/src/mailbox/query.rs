@@ -138,7 +138,7 @@ pub(crate) async fn query(context: &mut Context<'_>, mut args: Args) -> Answer {
     let query = Query::read(&mut args)?;
     args.finish()?;
     let account = context.open(id).await?;
-    window.response(&account, &query.find(&account))
+    window.response(&account, &query.find(&account), String::clone)
 }
 
 pub(crate) async fn query_changes(context: &mut Context<'_>, mut args: Args) -> Answer {
@@ -161,5 +161,5 @@ pub(crate) async fn query_changes(context: &mut Context<'_>, mut args: Args) -> 
         let rest = found.iter().filter(|id| !changed.contains(id)).cloned().collect::<Vec<_>>();
         changed.extend(rest);
     }
-    asked.response(&since.account, &changed, &found)
+    asked.response(&since.account, &changed, &found, String::clone)
 }
