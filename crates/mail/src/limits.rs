@@ -131,6 +131,18 @@ limits! {
     HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(60);
     /// An upload must arrive whole in this time.
     HTTP_UPLOAD_TIMEOUT: Duration = Duration::from_secs(3600);
+    /// What an account has fetched from elsewhere must be there whole in this time, redirects included.
+    OUTSIDE_TIMEOUT: Duration = Duration::from_secs(20);
+    /// A connection there must be open, with TLS, in this time; then the host's next address is tried.
+    OUTSIDE_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+    /// Addresses of one host that are tried.
+    OUTSIDE_ADDRESSES: usize = 4;
+    /// Octets of the header of an answer from elsewhere.
+    OUTSIDE_HEADER_LEN: usize = 32 * KIB;
+    /// Redirects that are followed for a picture.
+    OUTSIDE_REDIRECTS: usize = 4;
+    /// Fetched from elsewhere at once, for all accounts together; the next one waits.
+    OUTSIDE_AT_ONCE: usize = 64;
     /// Certificate files are looked at for changes this often.
     CERTIFICATE_CHECK: Duration = Duration::from_secs(60);
     /// Old journeys are forgotten and space is given back this often.

@@ -40,6 +40,7 @@ impl Outbound {
 
     /// The same in another world, for tests.
     pub fn in_world(shared: Arc<Shared>, world: World) -> Self {
+        shared.open_outside(&world);
         let settings = shared.settings();
         let relay = Relay::new(world.clone(), shared.store.clone(), routing(&settings), settings.relay.schedule);
         let verifier = Arc::new(Verifier::new(relay.clone()));

@@ -164,4 +164,6 @@ pub struct LocalSettings {
     pub misbehave: bool,
     /// Gets mail for every address and domain that nobody has; nothing leaves the machine.
     pub catch_all: Option<Address>,
+    /// Reached for an account (pictures, unsubscriptions) though no address that all can reach; empty for all but tests.
+    pub reach: Vec<SocketAddr>,
 }

@@ -3,14 +3,15 @@
 //! Does: bundle the store, the settings, the clock, log-ins, TLS, counters and the sign to stop. Does not: have
 //! any logic of its own. One value per mail system: `local` runs two of them in one process.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use mta::world::Clock;
+use mta::world::{Clock, World};
 use store::Store;
 use tokio::sync::watch;
 
 use crate::auth::Auth;
+use crate::http::outside::Outside;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::tls::Acceptor;
@@ -33,6 +34,7 @@ pub struct Shared {
     pub shutdown: Shutdown,
     settings: ArcSwap<Settings>,
     acceptor: ArcSwapOption<Acceptor>,
+    outside: OnceLock<Outside>,
 }
 
 impl Shared {
@@ -54,7 +56,18 @@ impl Shared {
             shutdown,
             settings: ArcSwap::from_pointee(settings),
             acceptor: ArcSwapOption::from_pointee(acceptor),
+            outside: OnceLock::new(),
         }
+    }
+
+    /// Opens the way out for what accounts have fetched; the first world stays.
+    pub fn open_outside(&self, world: &World) {
+        self.outside.get_or_init(|| Outside::new(world));
+    }
+
+    /// The way out; none before it is open.
+    pub fn outside(&self) -> Option<&Outside> {
+        self.outside.get()
     }
 
     /// The settings of this moment. A session takes them once, when it begins.

@@ -1,5 +1,7 @@
 //! `[local]`: what only the small internet of `postrider local` sets.
 
+use std::net::SocketAddr;
+
 use mail::Address;
 use server::settings::LocalSettings;
 
@@ -13,11 +15,13 @@ section! {
         misbehave: bool = false;
         /// Gets mail for every address and domain that nobody here has, so that nothing leaves the machine.
         catch_all: Option<Address> = None;
+        /// Addresses with ports that pictures of messages may be fetched from, though they are private.
+        reach: Vec<SocketAddr> = Vec::new();
     }
 }
 
 impl Local {
     pub(super) fn settings(&self) -> LocalSettings {
-        LocalSettings { misbehave: self.misbehave, catch_all: self.catch_all.clone() }
+        LocalSettings { misbehave: self.misbehave, catch_all: self.catch_all.clone(), reach: self.reach.clone() }
     }
 }

@@ -18,6 +18,7 @@ mod cookie;
 mod door;
 mod jmap;
 mod origin;
+pub mod outside;
 mod pages;
 mod patience;
 mod problem;
