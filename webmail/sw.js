@@ -1,13 +1,17 @@
 // The service worker: keeps the page itself, so that it opens without a connection, and the pictures and attachments that
 // were looked at. Mail and folders are the page's own business (offline.js). It never answers for log-in, API or events.
+//
+// All files of the page are fetched together when this one changes, and it changes with any of them: what is kept is one
+// version, whole. It is shown only where the server can't be reached.
 
-const SHELL = 'postrider-shell-1';
+const SHELL = 'postrider-shell-' + 'VERSION'; // who serves this file puts in a mark of all files,
+const FILES = ['FILES']; // and their names
 const BLOBS = 'postrider-blobs-1';
 const MOST_BLOBS = 200;
 const LARGEST = 2_000_000; // octets
 
 self.addEventListener('install', (event) => {
-  event.waitUntil(caches.open(SHELL).then((cache) => cache.addAll(['./', 'style.css', 'frame.css', 'icon.svg', 'app.webmanifest'])).then(() => self.skipWaiting()));
+  event.waitUntil(caches.open(SHELL).then((cache) => cache.addAll(FILES)).then(() => self.skipWaiting()));
 });
 
 self.addEventListener('activate', (event) => {
@@ -21,19 +25,16 @@ self.addEventListener('fetch', (event) => {
   if (request.method !== 'GET' || url.origin !== location.origin) return;
   const path = url.pathname.slice(new URL(registration.scope).pathname.length);
   const ours = request.mode === 'navigate' ? path === '' : /^(src\/[\w-]+\.js|[\w-]+\.(css|svg|webmanifest))$/.test(path);
-  if (ours) event.respondWith(fresh(request, SHELL));
+  if (ours) event.respondWith(fresh(request));
   else if (url.pathname.startsWith('/jmap/download/')) event.respondWith(kept(request));
 });
 
 /** From the server, so that a new version is there at once; from here where it can't be reached. */
-async function fresh(request, name) {
-  const cache = await caches.open(name);
+async function fresh(request) {
   try {
-    const answer = await fetch(request);
-    if (answer.ok) cache.put(request.mode === 'navigate' ? './' : request, answer.clone());
-    return answer;
+    return await fetch(request);
   } catch (error) {
-    const found = await cache.match(request.mode === 'navigate' ? './' : request);
+    const found = await (await caches.open(SHELL)).match(request.mode === 'navigate' ? './' : request);
     if (found) return found;
     throw error;
   }

@@ -198,9 +198,6 @@ def without_a_connection():
         page.run("document.querySelector('.folded-head').click()")
         subject = page.run("document.querySelector('.thread-subject').textContent")
         page.until("navigator.serviceWorker.controller", "the service worker")
-        # All that the page consists of is asked for once more, now that the worker is there.
-        page.open(scene.url)
-        page.until("document.querySelector('.row:not(.blank)')")
         scene.settle(2)
         page.offline(True)
         page.open(scene.url + "?")

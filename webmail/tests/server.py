@@ -8,6 +8,7 @@ events, each with the headers that the real server gives. Mail goes nowhere. `/t
 so far, a message that arrives, hits on what a hostile message would fetch. Log in as alice@red.example, alice.
 """
 import argparse
+import hashlib
 import http.server
 import json
 import pathlib
@@ -36,6 +37,14 @@ CAPABILITIES = {
     "urn:ietf:params:jmap:submission": {"maxDelayedSend": 2_592_000, "submissionExtensions": {"FUTURERELEASE": ["2592000", "2027-01-01T00:00:00Z"]}},
     "urn:ietf:params:jmap:vacationresponse": {},
 }
+
+
+def worker():
+    """The service worker with the mark and the names of all files, as the real server's build puts them in."""
+    files = {str(file.relative_to(PAGE)): file.read_bytes() for folder in (PAGE, PAGE / "src") for file in sorted(folder.iterdir()) if file.suffix in KINDS}
+    mark = hashlib.sha256(repr(files).encode()).hexdigest()
+    names = ["./" if name == "index.html" else name for name in files if name != "sw.js"]
+    return files["sw.js"].replace(b"'VERSION'", f"'{mark}'".encode()).replace(b"['FILES']", json.dumps(names).encode())
 
 
 class World:
@@ -127,7 +136,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not inside or (file.relative_to(PAGE).parts[0] == "tests" and file.suffix not in (".js", ".html")):
             self.world.hits.append(self.path)
             return self.answer(404, b"not here", "text/plain")
-        return self.answer(200, file.read_bytes(), KINDS[file.suffix], cache="no-cache", Content_Security_Policy=CSP)
+        content = worker() if path == "/sw.js" else file.read_bytes()
+        return self.answer(200, content, KINDS[file.suffix], cache="no-cache", Content_Security_Policy=CSP)
 
     def session(self):
         account = {key: value for key, value in self.world.capabilities.items()}

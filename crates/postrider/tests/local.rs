@@ -232,7 +232,8 @@ fn the_page_tells_people_and_machines_what_is_here() {
         text
     };
     for (port, domain) in [(local.port(80), "red.example"), (local.port(1080), "blue.example")] {
-        let page = get(port, "/");
+        assert!(get(port, "/").contains("<script type=\"module\" src=\"src/main.js\">"));
+        let page = get(port, "/local");
         assert!(page.starts_with("HTTP/1.1 200") && page.contains("text/html"), "{page}");
         assert!(page.contains(&format!("alice@{domain}")) && page.contains("href=\"/metrics\""), "{page}");
         assert!(get(port, "/healthz").starts_with("HTTP/1.1 200"));

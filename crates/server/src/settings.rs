@@ -153,7 +153,7 @@ impl Default for RelaySettings {
 pub struct HttpSettings {
     /// Networks that may see /metrics, besides loopback.
     pub metrics_from: Vec<IpNetwork>,
-    /// What `/` shows, as HTML; none: a few words.
+    /// What `/local` shows, as HTML; none: there is no such page.
     pub page: Option<String>,
 }
 
@@ -164,6 +164,8 @@ pub struct LocalSettings {
     pub misbehave: bool,
     /// Gets mail for every address and domain that nobody has; nothing leaves the machine.
     pub catch_all: Option<Address>,
+    /// Origins whose pages may have the webmail in a frame, as a policy names them; none: nobody's.
+    pub framed_by: Option<String>,
     /// Reached for an account (pictures, unsubscriptions) though no address that all can reach; empty for all but tests.
     pub reach: Vec<SocketAddr>,
 }

@@ -22,6 +22,11 @@ section! {
 
 impl Local {
     pub(super) fn settings(&self) -> LocalSettings {
-        LocalSettings { misbehave: self.misbehave, catch_all: self.catch_all.clone(), reach: self.reach.clone() }
+        LocalSettings {
+            misbehave: self.misbehave,
+            catch_all: self.catch_all.clone(),
+            reach: self.reach.clone(),
+            ..LocalSettings::default()
+        }
     }
 }

@@ -27,10 +27,10 @@ mod request;
 mod routes;
 mod second_factor;
 mod session;
+mod webmail;
 
 use hyper::header::{CONNECTION, HeaderValue};
 
-use access::Access;
 use door::Door;
 use problem::Problem;
 use reply::Response;
@@ -61,14 +61,19 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
     }
     let access = page.access();
     // Passwords or mail go over every page that is not for all: never in clear through a network.
-    if let Some(elsewhere) = Door::of(request).keeps_out(request, access != Access::All)? {
-        return Ok(elsewhere);
+    match Door::of(request).keeps_out(request, page.is_secret()) {
+        Ok(None) => {}
+        Ok(Some(elsewhere)) => return Ok(elsewhere),
+        // People who look at the front are told what this is, in any case.
+        Err(_) if request.path() == "/" => return Ok(pages::front(request)),
+        Err(problem) => return Err(problem),
     }
     let visitor = access.admit(request).await?;
     match (page, visitor) {
         (Page::Health, _) => pages::health(request).await,
         (Page::Metrics, _) => pages::metrics(request),
-        (Page::Front, _) => Ok(pages::front(request)),
+        (Page::Local, _) => pages::local(request),
+        (Page::Webmail(asset), _) => Ok(webmail::show(request, asset)),
         (Page::LogIn, _) => session::log_in(request).await,
         (Page::Thunderbird, _) => autoconfig::thunderbird(request).await,
         (Page::Outlook, _) => autoconfig::outlook(request).await,

@@ -28,21 +28,28 @@ pub(super) fn metrics(request: &Request) -> Result<Response, Problem> {
 
 /// Where a password is changed (the W3C's "Well-Known URL for Changing Passwords"): at the front, which has the way.
 pub(super) fn change_password() -> Response {
-    reply::elsewhere(StatusCode::SEE_OTHER, "/#password")
+    reply::elsewhere(StatusCode::SEE_OTHER, "/#/settings/password")
 }
 
-/// What is here, in a few words.
+/// What is here, in a few words, where the webmail can't be shown: it asks for passwords.
 pub(super) fn front(request: &Request) -> Response {
-    let page = request.settings.http.page.clone().unwrap_or_else(|| {
-        // A hostname is made of letters, digits, dots and hyphens, so there is nothing to escape.
-        let hostname = &request.settings.hostname;
-        format!(
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width\">\n<title>{hostname}</title>\n\
-             <style>body{{font:1.1em/1.5 system-ui,sans-serif;max-width:36em;margin:4em auto;padding:0 1em}}</style>\n\
-             <h1>{hostname}</h1>\n<p>A mail server, made with Postrider.</p>\n</html>\n"
-        )
-    });
+    // A hostname is made of letters, digits, dots and hyphens, so there is nothing to escape.
+    let hostname = &request.settings.hostname;
+    styled(format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{hostname}</title>\n\
+         <style>body{{font:1.1em/1.5 system-ui,sans-serif;max-width:36em;margin:4em auto;padding:0 1em}}</style>\n\
+         <h1>{hostname}</h1>\n<p>A mail server, made with Postrider.</p>\n</html>\n"
+    ))
+}
+
+/// `GET /local`: what a system of the small internet tells people; nowhere else.
+pub(super) fn local(request: &Request) -> Result<Response, Problem> {
+    request.settings.http.page.clone().map(styled).ok_or_else(Problem::not_found)
+}
+
+/// A page that has its own styles.
+fn styled(page: String) -> Response {
     let mut response = reply::of(StatusCode::OK, "text/html; charset=utf-8", page);
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(STYLED));
     response

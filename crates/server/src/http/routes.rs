@@ -5,6 +5,7 @@ use mail::TokenId;
 use store::Scopes;
 
 use super::access::Access;
+use super::webmail::Asset;
 
 /// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,8 +14,10 @@ pub(super) enum Page {
     Health,
     /// `/metrics`
     Metrics,
-    /// `/`
-    Front,
+    /// `/local`
+    Local,
+    /// `/` and the files below it
+    Webmail(&'static Asset),
     /// `/.well-known/autoconfig/mail/config-v1.1.xml`, `/mail/config-v1.1.xml`
     Thunderbird,
     /// `/autodiscover/autodiscover.xml`, in any case
@@ -64,7 +67,6 @@ impl Page {
     pub(super) fn find(path: &str) -> Option<Self> {
         let parts: Vec<&str> = path.strip_prefix('/')?.splitn(8, '/').collect();
         Some(match parts[..] {
-            [""] => Self::Front,
             ["healthz"] => Self::Health,
             ["metrics"] => Self::Metrics,
             [".well-known", "autoconfig", "mail", "config-v1.1.xml"] | ["mail", "config-v1.1.xml"] => Self::Thunderbird,
@@ -92,7 +94,8 @@ impl Page {
             ["auth", "totp"] => Self::Totp,
             ["auth", "totp", "confirm"] => Self::ConfirmTotp,
             ["auth", "totp", "remove"] => Self::RemoveTotp,
-            _ => return None,
+            ["local"] => Self::Local,
+            _ => Self::Webmail(Asset::find(&path[1..])?),
         })
     }
 
@@ -101,7 +104,8 @@ impl Page {
         match self {
             Self::Health
             | Self::Metrics
-            | Self::Front
+            | Self::Local
+            | Self::Webmail(_)
             | Self::Session
             | Self::Jmap
             | Self::JmapDownload(..)
@@ -122,12 +126,18 @@ impl Page {
         }
     }
 
+    /// Whether what is asked or answered must not be seen on the way: the webmail asks for passwords.
+    pub(super) fn is_secret(&self) -> bool {
+        self.access() != Access::All || matches!(self, Self::Webmail(_))
+    }
+
     /// Who may have it.
     pub(super) const fn access(&self) -> Access {
         match self {
             Self::Health
             | Self::Metrics
-            | Self::Front
+            | Self::Local
+            | Self::Webmail(_)
             | Self::Thunderbird
             | Self::Outlook
             | Self::Apple
@@ -156,7 +166,7 @@ mod tests {
     #[test]
     fn paths_are_taken_as_they_stand() {
         assert_eq!(Page::find("/auth/sessions/12"), Some(Page::OneSession(TokenId(12))));
-        assert_eq!(Page::find("/"), Some(Page::Front));
+        assert!(matches!(Page::find("/"), Some(Page::Webmail(_))));
         for nowhere in
             ["", "*", "//", "/auth", "/auth/login/", "/auth//login", "/AUTH/login", "/%61uth/login", "/auth/sessions/x"]
         {
