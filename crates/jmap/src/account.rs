@@ -40,6 +40,8 @@ pub(crate) struct Account {
     pub(crate) modseq: ModSeq,
     /// The last change of any mailbox but for its messages, of those too that the user does not see.
     pub(crate) changed: ModSeq,
+    /// When the away notice was set last.
+    pub(crate) away: ModSeq,
     /// By name, INBOX first.
     pub(crate) mailboxes: Vec<Mailbox>,
     /// The messages of those that may be read.
@@ -165,7 +167,7 @@ impl Context<'_> {
         }
         let index = Index::after(last, boxes);
         self.server.kept.put(key, watches, index.clone());
-        Ok(Account { id, is_own, modseq: survey.modseq, changed, mailboxes, index })
+        Ok(Account { id, is_own, modseq: survey.modseq, changed, away: survey.away, mailboxes, index })
     }
 
     /// A snapshot that has all changes up to `modseq`: what is committed is published a moment later.

@@ -39,6 +39,7 @@ mod session;
 mod set;
 mod snippet;
 mod thread;
+mod vacation;
 
 pub use blob::Download;
 pub use method::METHODS;

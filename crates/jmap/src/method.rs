@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::args::Args;
 use crate::error::{Answer, MethodError};
 use crate::request::Context;
-use crate::{blob, email, journey, mailbox, quota, snippet, thread};
+use crate::{blob, email, journey, mailbox, quota, snippet, thread, vacation};
 
 /// RFC 8620
 pub(crate) const CORE: &str = "urn:ietf:params:jmap:core";
@@ -17,9 +17,13 @@ pub(crate) const BLOB: &str = "urn:ietf:params:jmap:blob";
 pub(crate) const QUOTA: &str = "urn:ietf:params:jmap:quota";
 /// Our own: docs/jmap.md
 pub(crate) const JOURNEY: &str = "urn:postrider:jmap:journey";
+/// RFC 8621 §8
+pub(crate) const VACATION: &str = "urn:ietf:params:jmap:vacationresponse";
 
 /// What a request may use.
-pub(crate) const CAPABILITIES: [&str; 5] = [CORE, MAIL, BLOB, QUOTA, JOURNEY];
+pub(crate) const CAPABILITIES: &[&str] = &[CORE, MAIL, BLOB, QUOTA, JOURNEY, VACATION];
+/// Of these, what an account that another shares does not have.
+pub(crate) const OWN: &[&str] = &[QUOTA, JOURNEY, VACATION];
 
 /// Each method, and the capability that brings it.
 pub const METHODS: &[(&str, &str)] = &[
@@ -51,6 +55,8 @@ pub const METHODS: &[(&str, &str)] = &[
     ("Journey/get", JOURNEY),
     ("Journey/changes", JOURNEY),
     ("Journey/query", JOURNEY),
+    ("VacationResponse/get", VACATION),
+    ("VacationResponse/set", VACATION),
 ];
 
 /// Calls a method.
@@ -90,6 +96,8 @@ pub(crate) async fn dispatch(context: &mut Context<'_>, name: &str, args: Args) 
         "Journey/get" => journey::get(context, args).await,
         "Journey/changes" => journey::changes(context, args).await,
         "Journey/query" => journey::query(context, args).await,
+        "VacationResponse/get" => vacation::get(context, args).await,
+        "VacationResponse/set" => vacation::set(context, args).await,
         _ => Err(MethodError::new("unknownMethod")),
     }
 }

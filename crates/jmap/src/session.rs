@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use store::StoreResult;
 
-use crate::method::{BLOB, CORE, JOURNEY, MAIL, QUOTA};
+use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN};
 use crate::server::{Server, User};
 use crate::{blob, ids};
 
@@ -72,9 +72,9 @@ impl Server {
         }
         let own = ids::account(user.account);
         Ok(json!({
-            "capabilities": { CORE: core(), MAIL: {}, BLOB: {}, QUOTA: {}, JOURNEY: {} },
+            "capabilities": every(&|name| if name == CORE { core() } else { json!({}) }),
             "accounts": accounts,
-            "primaryAccounts": { CORE: &own, MAIL: &own, BLOB: &own, QUOTA: &own, JOURNEY: &own },
+            "primaryAccounts": every(&|_| own.as_str().into()),
             "username": user.address.to_string(),
         }))
     }
@@ -140,11 +140,15 @@ fn account_capabilities(is_own: bool) -> Value {
         },
         CORE: {},
     });
-    if is_own {
-        capabilities[QUOTA] = json!({});
-        capabilities[JOURNEY] = json!({});
+    for name in OWN.iter().filter(|_| is_own) {
+        capabilities[*name] = json!({});
     }
     capabilities
+}
+
+/// Something for each capability.
+fn every(value: &dyn Fn(&str) -> Value) -> Map<String, Value> {
+    CAPABILITIES.iter().map(|name| ((*name).to_owned(), value(name))).collect()
 }
 
 /// By what messages can be sorted (RFC 8621 §4.4.2).

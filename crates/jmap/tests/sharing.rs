@@ -56,6 +56,8 @@ fn calls() -> Vec<(&'static str, Value)> {
         ("Journey/get", json!({ "ids": ["M1"] })),
         ("Journey/changes", json!({ "sinceState": "x" })),
         ("Journey/query", json!({ "filter": { "emailId": "M1" } })),
+        ("VacationResponse/get", json!({ "ids": ["M1"] })),
+        ("VacationResponse/set", json!({ "update": { "M1": { "isEnabled": true } } })),
     ]
 }
 

@@ -1,7 +1,7 @@
 //! The path of a message between the moment it is accepted and the moment somebody else answers for it.
 //!
 //! **Does:** takes mail in ([`accept`]), decides where it goes ([`route`]), when ([`queue`]), carries it there ([`relay`]) and tells
-//! the sender when it can't ([`bounce`]).
+//! the sender when it can't ([`bounce`]), or when its recipient is away (`away`).
 //!
 //! **Does not:** open sockets, read clocks or draw random numbers itself: all of that comes in through
 //! the traits of [`world`], so that tests and simulations put another world in their place.
@@ -10,6 +10,7 @@
 //! that [`world::Connect`] opens.
 
 pub mod accept;
+mod away;
 pub mod bounce;
 pub mod directory;
 pub mod misbehave;

@@ -4,13 +4,13 @@
 
 mod scene;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Read;
 use std::sync::Arc;
 
 use mail::{ReversePath, limits};
 use rustls::ClientConfig;
 use scene::World;
+use scene::client::Client;
 use server::listen::Service;
 use store::conformance::address;
 use store::{Alias, JourneyQuery, Store, What};
@@ -18,46 +18,6 @@ use testkit::socket::Socket;
 use testkit::transcript::{Enough, Subject};
 use wire::sasl::client::{Credentials, Exchange};
 use wire::sasl::{ChannelBinding, Mechanism, Password, decode, encode};
-
-/// A client that knows what it expects.
-struct Client(BufReader<TcpStream>);
-
-impl Client {
-    fn connect(address: SocketAddr) -> Self {
-        let mut client = Self(BufReader::new(TcpStream::connect(address).unwrap()));
-        assert!(client.reply().starts_with("220 "));
-        assert!(client.say("EHLO client.example").contains("250 HELP"));
-        client
-    }
-
-    fn say(&mut self, line: &str) -> String {
-        self.0.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
-        self.reply()
-    }
-
-    fn reply(&mut self) -> String {
-        let mut all = String::new();
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line).unwrap();
-            all += &line;
-            if line.len() < 4 || line.as_bytes()[3] == b' ' {
-                return all.trim_end().to_owned();
-            }
-        }
-    }
-
-    /// Sends a message; returns the last reply.
-    fn send(&mut self, from: &str, to: &[&str], message: &str) -> String {
-        assert!(self.say(&format!("MAIL FROM:<{from}>")).starts_with("250 "));
-        for to in to {
-            let reply = self.say(&format!("RCPT TO:<{to}>"));
-            assert!(reply.starts_with("250 "), "{reply}");
-        }
-        assert!(self.say("DATA").starts_with("354 "));
-        self.say(&format!("{message}\r\n."))
-    }
-}
 
 /// One person reached in several ways gets one copy, with the trace fields on top and the rest untouched.
 #[test]

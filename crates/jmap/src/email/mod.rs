@@ -8,7 +8,7 @@ pub(crate) mod filter;
 pub(crate) mod get;
 mod header;
 pub(crate) mod import;
-mod object;
+pub(crate) mod object;
 pub(crate) mod parse;
 mod placing;
 pub(crate) mod query;

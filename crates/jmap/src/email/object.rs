@@ -324,7 +324,7 @@ fn below(structure: &Structure, number: u32) -> Vec<u32> {
 }
 
 /// RFC 8620 §1.4: UTCDate.
-pub(super) fn utc(timestamp: mail::Timestamp) -> String {
+pub(crate) fn utc(timestamp: mail::Timestamp) -> String {
     rfc3339(DateTime { timestamp, offset: 0 })
 }
 

@@ -23,12 +23,13 @@ use tokio::runtime::Runtime;
 pub const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// All that is offered.
-pub const USING: [&str; 5] = [
+pub const USING: [&str; 6] = [
     "urn:ietf:params:jmap:core",
     "urn:ietf:params:jmap:mail",
     "urn:ietf:params:jmap:blob",
     "urn:ietf:params:jmap:quota",
     "urn:postrider:jmap:journey",
+    "urn:ietf:params:jmap:vacationresponse",
 ];
 
 /// Now, and always the same randomness.

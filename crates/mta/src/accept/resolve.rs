@@ -6,8 +6,10 @@
 //! **Does not:** take a recipient for elsewhere without an [`Authorized`]: that is what keeps this server from being an
 //! open relay.
 
+use std::sync::Arc;
+
 use mail::{AccountId, Address, Domain, Reply, ReversePath};
-use store::{Account, AccountState, StoreError};
+use store::{Account, AccountState, AwayNotice, StoreError};
 use wire::smtp::server::Role;
 
 use super::{Client, Desk, Identity, replies};
@@ -20,6 +22,8 @@ pub struct Target {
     pub place: Place,
     /// The address of the last alias on the way, if there was one.
     pub alias: Option<Address>,
+    /// What its owner, who may be away, has told to those who write.
+    pub away: Option<Arc<AwayNotice>>,
 }
 
 /// Where somebody receives.
@@ -111,7 +115,7 @@ impl Desk {
                         Some(via) => Authorized::by_alias(via),
                         None => self.authorize(client, sender, &at).await?,
                     };
-                    resolved.targets.push(Target { place: Place::Elsewhere(at, authorized), alias });
+                    resolved.targets.push(Target { place: Place::Elsewhere(at, authorized), alias, away: None });
                 }
                 Step::Others(expansion) => resolved.expansions.push(expansion),
                 Step::TooMany => return Err(Refusal::new(replies::alias_loop(address), "alias-loop")),
@@ -180,7 +184,7 @@ fn push_account(resolved: &mut Resolved, account: &Account, alias: Option<Addres
     let is_there = |target: &Target| matches!(&target.place, Place::Here(id, _) if *id == account.id);
     if !resolved.targets.iter().any(is_there) {
         let place = Place::Here(account.id, account.address.clone());
-        resolved.targets.push(Target { place, alias });
+        resolved.targets.push(Target { place, alias, away: account.away.clone() });
     }
 }
 

@@ -13,6 +13,7 @@ use wire::smtp::server::{Hello, Role, Sender};
 
 use super::resolve::{Place, Refusal, Resolved, Target};
 use super::{Client, Desk, Identity, replies, submission, success, trace};
+use crate::away::{Away, Clerk, Letter};
 use crate::directory::Expansion;
 use crate::misbehave::AtEnd;
 
@@ -47,6 +48,8 @@ struct Facts {
     message_id: Option<String>,
     received: usize,
     delivered_to: Vec<String>,
+    /// Only where somebody is away.
+    letter: Option<Letter>,
 }
 
 /// How a message ended.
@@ -200,8 +203,13 @@ impl Incoming {
             at: now,
         };
         let mut top = received.line().into_bytes();
-        let mut facts =
-            Facts { message_id: None, received: header.received_count(), delivered_to: header.delivered_to() };
+        let mut targets = recipients.iter().flat_map(|(_, resolved)| &resolved.targets);
+        let mut facts = Facts {
+            message_id: None,
+            received: header.received_count(),
+            delivered_to: header.delivered_to(),
+            letter: targets.any(|target| target.away.is_some()).then(|| Letter::of(&header)),
+        };
         let rest = if is_submission {
             let domain = match &client.identity {
                 Identity::Account(_, address) => address.domain(),
@@ -223,7 +231,7 @@ impl Incoming {
 
     /// The end of the message: takes responsibility for it, or says why not.
     pub async fn commit(mut self, envelope: Envelope) -> Ending {
-        let facts = match self.facts().await {
+        let mut facts = match self.facts().await {
             Ok(facts) => facts,
             Err(reply) => return Ending::Refused(reply),
         };
@@ -241,9 +249,13 @@ impl Incoming {
             }
         }
         let size = self.stage.len();
+        let letter = facts.letter.take();
         let mut acceptance = self.acceptance(envelope, facts, size, desk.clock.now());
         let ends: Vec<_> = self.transaction.recipients.iter().map(|(_, resolved)| success::kind(resolved)).collect();
         success::add(&desk, &mut acceptance, size, &ends).await;
+        if let Some(letter) = letter {
+            self.answer(&desk, &mut acceptance, &letter).await;
+        }
         let Self { transaction, id, stage, .. } = self;
         match desk.store.accept(stage, acceptance).await {
             Ok(accepted) => {
@@ -260,13 +272,28 @@ impl Incoming {
         }
     }
 
+    /// Tells the sender in the name of those who are away.
+    async fn answer(&self, desk: &Desk, acceptance: &mut Acceptance, letter: &Letter) {
+        let recipients = self.transaction.recipients.iter();
+        let targets =
+            recipients.flat_map(|(recipient, resolved)| resolved.targets.iter().map(move |one| (recipient, one)));
+        let away = targets.filter_map(|(recipient, target)| match (&target.place, &target.away) {
+            (Place::Here(account, _), Some(notice)) => {
+                Some(Away { account: *account, recipient: &recipient.address, notice })
+            }
+            _ => None,
+        });
+        let clerk = Clerk { store: &*desk.store, routing: &desk.policy.routing, random: &*desk.random };
+        clerk.answer(acceptance, letter, &away.collect::<Vec<_>>()).await;
+    }
+
     async fn facts(&mut self) -> Result<Facts, Reply> {
         if let Reading::Inside(front, _) = &mut self.header {
             // No empty line came: all of it is header.
             let front = std::mem::take(front);
             self.header_came(&front).await?;
         }
-        let empty = Reading::Known(Facts { message_id: None, received: 0, delivered_to: Vec::new() });
+        let empty = Reading::Known(Facts { message_id: None, received: 0, delivered_to: Vec::new(), letter: None });
         match std::mem::replace(&mut self.header, empty) {
             Reading::Known(facts) => Ok(facts),
             Reading::Inside(..) => Err(Reply::new(451, (4, 3, 0), "Internal error")),

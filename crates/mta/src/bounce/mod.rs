@@ -107,7 +107,7 @@ impl Reporter {
             lines.iter().filter(|line| kind.is_wanted(line.recipient.notify)).cloned().collect();
         let Some(first) = wanted.first() else { return Ok(None) };
         let now = self.world.clock.now();
-        let placed = self.place(store, sender, now).await?;
+        let placed = Placed::at(store, &self.routing, sender, now).await?;
         if placed.deliveries.is_empty() && placed.relays.is_empty() {
             return Ok(None);
         }
@@ -171,15 +171,25 @@ impl Reporter {
         };
         Ok(Some(NewDsn { body, acceptance, once: None }))
     }
+}
 
-    /// Where mail for the sender goes: by the same rules as mail that comes in, but into full mailboxes too.
-    async fn place(&self, store: &dyn Store, sender: &Address, now: Timestamp) -> StoreResult<Placed> {
-        let mut placed = Placed::default();
-        let mut walk = Walk::new(store, &self.routing, sender);
+/// Where a message that is made here goes.
+#[derive(Default)]
+pub(crate) struct Placed {
+    pub(crate) deliveries: Vec<LocalDelivery>,
+    pub(crate) relays: Vec<QueueRelay>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Placed {
+    /// By the same rules as mail that comes in, but into full mailboxes too.
+    pub(crate) async fn at(store: &dyn Store, routing: &Routing, to: &Address, now: Timestamp) -> StoreResult<Self> {
+        let mut placed = Self::default();
+        let mut walk = Walk::new(store, routing, to);
         while let Some(step) = walk.next().await? {
             match step {
                 Step::Account(account, at, _) => placed.deliver(account.id, account.address, &at, now),
-                Step::Elsewhere(at, _) => placed.relay(&self.routing, at, now),
+                Step::Elsewhere(at, _) => placed.relay(routing, at, now),
                 Step::Others(Expansion { address, rule, targets }) => {
                     let targets = targets.iter().map(ToString::to_string).collect();
                     let what = What::Expanded { rule: rule.to_owned(), targets };
@@ -191,16 +201,7 @@ impl Reporter {
         }
         Ok(placed)
     }
-}
 
-#[derive(Default)]
-struct Placed {
-    deliveries: Vec<LocalDelivery>,
-    relays: Vec<QueueRelay>,
-    events: Vec<Event>,
-}
-
-impl Placed {
     fn deliver(&mut self, account: mail::AccountId, address: Address, given: &Address, now: Timestamp) {
         if self.deliveries.iter().any(|delivery| delivery.account == account) {
             return;

@@ -8,6 +8,7 @@
 )]
 
 pub mod between;
+pub mod client;
 pub mod engine;
 pub mod quiet_time;
 

@@ -1,0 +1,182 @@
+//! The reply in the name of who is away (RFC 3834, RFC 5230).
+//!
+//! **Does:** judges for each account whose notice is due whether who wrote is told ([`letter`]: what the message says of
+//! itself; here: who sent it, and to whom), composes the reply, and puts it beside the message that is accepted: both, and the
+//! memory of who was told, are one commit.
+//!
+//! **Does not:** cost anything where no recipient has a notice: those come with the accounts that RCPT looked up anyway. Nor
+//! does it ever answer a report or a reply of another's, so that no two programs write to each other.
+//!
+//! **Data** comes in as the header's facts and the acceptance so far; it leaves as a report of the acceptance, and as an
+//! event of the journey that says what was done, or why nothing.
+
+mod compose;
+mod letter;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use mail::{AccountId, Address, BodyType, Envelope, Recipient, ReversePath};
+use store::{
+    Acceptance, AwayNotice, Event, LocalDelivery, NewDsn, Once, SpecialUse, Store, StoreError, StoreResult, What,
+    WhyNot,
+};
+
+use crate::bounce::Placed;
+use crate::directory::{Step, Walk};
+use crate::route::Routing;
+use crate::world::Random;
+
+pub(crate) use letter::Letter;
+
+/// An account that is away, and gets the message.
+pub(crate) struct Away<'a> {
+    pub(crate) account: AccountId,
+    /// The recipient of the envelope that led to it.
+    pub(crate) recipient: &'a Address,
+    pub(crate) notice: &'a Arc<AwayNotice>,
+}
+
+/// What replies are made with.
+pub(crate) struct Clerk<'a> {
+    pub(crate) store: &'a dyn Store,
+    pub(crate) routing: &'a Routing,
+    pub(crate) random: &'a dyn Random,
+}
+
+impl Clerk<'_> {
+    /// Adds to an acceptance what goes to its sender in the name of those who are away.
+    pub(crate) async fn answer(&self, acceptance: &mut Acceptance, letter: &Letter, away: &[Away<'_>]) {
+        let now = acceptance.received_at;
+        for (at, one) in away.iter().enumerate().filter(|(_, one)| one.notice.is_due(now)) {
+            let is_again = away[..at].iter().any(|before| before.account == one.account);
+            let delivery = acceptance.deliveries.iter().find(|delivery| delivery.account == one.account);
+            let Some(delivery) = delivery.filter(|_| !is_again) else { continue };
+            let address = delivery.address.clone();
+            let why = match self.reply_for(acceptance, letter, one, delivery).await {
+                Ok(Ok(reply)) => {
+                    acceptance.dsns.push(reply);
+                    continue;
+                }
+                Ok(Err(why)) => why,
+                // The message counts more than the reply to it.
+                Err(error) => {
+                    tracing::warn!(id = %acceptance.id, %error, "an automatic reply can't be made");
+                    WhyNot::Failed
+                }
+            };
+            acceptance.events.push(why.event(now, one.recipient, &address));
+        }
+    }
+
+    async fn reply_for(
+        &self,
+        acceptance: &Acceptance,
+        letter: &Letter,
+        away: &Away<'_>,
+        delivery: &LocalDelivery,
+    ) -> StoreResult<Result<NewDsn, WhyNot>> {
+        let (to, from) = match self.judge(&acceptance.envelope.reverse_path, letter, delivery).await? {
+            Ok(ends) => ends,
+            Err(why) => return Ok(Err(why)),
+        };
+        let placed = Placed::at(self.store, self.routing, &to, acceptance.received_at).await?;
+        if placed.deliveries.is_empty() && placed.relays.is_empty() {
+            return Ok(Err(WhyNot::NotTaken));
+        }
+        let message_id = format!("<{}@{}>", self.random.token(), self.routing.hostname);
+        let now = acceptance.received_at;
+        let reply = compose::Reply { notice: away.notice, letter, from: &from, to: &to, message_id: &message_id, now };
+        let bytes = reply.write();
+        let mut body = self.store.stage(Some(bytes.len() as u64)).await?;
+        body.write(&bytes).await?;
+        let once = Once {
+            account: away.account,
+            address: delivery.address.clone(),
+            to: to.folded(),
+            recipient: away.recipient.clone(),
+        };
+        let what = What::Received {
+            protocol: "local".to_owned(),
+            from: None,
+            helo: None,
+            account: Some(delivery.address.to_string()),
+            tls: None,
+            size: bytes.len() as u64,
+            sender: String::new(),
+        };
+        let mut events = vec![Event::new(now, what)];
+        events.extend(placed.events);
+        let envelope = Envelope {
+            // RFC 3834 §3.3: so that nothing answers it, nor returns it.
+            reverse_path: ReversePath::Null,
+            smtputf8: from.needs_utf8() || to.needs_utf8(),
+            recipients: vec![Recipient::new(to)],
+            body: BodyType::SevenBit,
+            dsn_return: None,
+            envelope_id: None,
+        };
+        let acceptance = Acceptance {
+            id: self.store.next_queue_id(now),
+            received_at: now,
+            envelope,
+            message_id: Some(message_id),
+            deliveries: placed.deliveries,
+            relays: placed.relays,
+            discarded: 0,
+            events,
+            dsns: Vec::new(),
+        };
+        Ok(Ok(NewDsn { body, acceptance, once: Some(once) }))
+    }
+
+    /// To whom a reply goes, and under which of the account's addresses; or why there is none.
+    async fn judge(
+        &self,
+        sender: &ReversePath,
+        letter: &Letter,
+        delivery: &LocalDelivery,
+    ) -> StoreResult<Result<(Address, Address), WhyNot>> {
+        // RFC 3834 §2, RFC 5230 §4.6: never to nobody.
+        let ReversePath::Address(sender) = sender else { return Ok(Err(WhyNot::NoSender)) };
+        if self.is_junk(delivery).await? {
+            return Ok(Err(WhyNot::Junk));
+        }
+        if letter::is_program(sender) {
+            return Ok(Err(WhyNot::Program));
+        }
+        if let Some(why) = letter.why_not() {
+            return Ok(Err(why));
+        }
+        if self.leads_to(sender, delivery.account).await? {
+            return Ok(Err(WhyNot::Own));
+        }
+        // RFC 5230 §4.5: only who was written to by name answers.
+        for named in letter.recipients() {
+            if self.leads_to(named, delivery.account).await? {
+                return Ok(Ok((sender.clone(), named.clone())));
+            }
+        }
+        Ok(Err(WhyNot::NotNamed))
+    }
+
+    async fn is_junk(&self, delivery: &LocalDelivery) -> StoreResult<bool> {
+        let Some(name) = &delivery.mailbox else { return Ok(false) };
+        let mailboxes = self.store.mailboxes(delivery.account).await?;
+        Ok(mailboxes.iter().any(|mailbox| mailbox.name == *name && mailbox.special_use == Some(SpecialUse::Junk)))
+    }
+
+    /// Whether an address is the account's own: it leads there, to nobody else, and not because nobody has it.
+    async fn leads_to(&self, address: &Address, account: AccountId) -> Result<bool, StoreError> {
+        let mut walk = Walk::new(self.store, self.routing, address);
+        while let Some(step) = walk.next().await? {
+            match step {
+                Step::Account(found, ..) => return Ok(found.id == account),
+                Step::Others(expansion) if expansion.rule != "catch-all" && expansion.targets.len() == 1 => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(false)
+    }
+}
