@@ -1,5 +1,6 @@
 //! Domains, accounts and aliases in memory: every RCPT asks.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
@@ -34,6 +35,8 @@ pub(crate) struct Directory {
     accounts: HashMap<AccountId, Account>,
     by_address: BTreeMap<Address, AccountId>,
     aliases: BTreeMap<Address, Alias>,
+    /// Targets, folded, and the aliases that they are of.
+    aliases_of: BTreeMap<Address, BTreeSet<Address>>,
     tokens: HashMap<TokenId, Token>,
     token_hashes: HashMap<TokenHash, TokenId>,
     tokens_of: BTreeSet<(AccountId, TokenId)>,
@@ -91,8 +94,24 @@ impl Directory {
                     self.by_address.remove(&account.address);
                 }
             }
-            DirectoryChange::Alias(alias) if alias.targets.is_empty() => drop(self.aliases.remove(&alias.address)),
-            DirectoryChange::Alias(alias) => drop(self.aliases.insert(alias.address.clone(), alias)),
+            DirectoryChange::Alias(alias) => {
+                if let Some(old) = self.aliases.remove(&alias.address) {
+                    for target in &old.targets {
+                        if let Entry::Occupied(mut others) = self.aliases_of.entry(target.folded()) {
+                            others.get_mut().remove(&old.address);
+                            if others.get().is_empty() {
+                                others.remove();
+                            }
+                        }
+                    }
+                }
+                if !alias.targets.is_empty() {
+                    for target in &alias.targets {
+                        self.aliases_of.entry(target.folded()).or_default().insert(alias.address.clone());
+                    }
+                    self.aliases.insert(alias.address.clone(), alias);
+                }
+            }
             DirectoryChange::Token(token) => {
                 self.token_hashes.insert(token.hash, token.id);
                 self.tokens_of.insert((token.account, token.id));
@@ -134,6 +153,10 @@ impl Directory {
             return Some(DirectoryEntry::Account(Box::new(account.clone())));
         }
         self.aliases.get(address).cloned().map(DirectoryEntry::Alias)
+    }
+
+    pub(crate) fn aliases_of(&self, target: &Address) -> Vec<Address> {
+        self.aliases_of.get(target).into_iter().flatten().cloned().collect()
     }
 
     pub(crate) fn token(&self, hash: &TokenHash) -> Option<Token> {

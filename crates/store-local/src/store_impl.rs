@@ -207,6 +207,10 @@ impl Store for LocalStore {
         Ok(self.directory().aliases(after, limit))
     }
 
+    async fn aliases_of(&self, target: &Address) -> StoreResult<Vec<Address>> {
+        Ok(self.directory().aliases_of(target))
+    }
+
     async fn add_token(&self, token: NewToken, now: Timestamp) -> StoreResult<Durable<TokenId>> {
         // Which one was unused the longest is asked of the rows.
         self.write_uses().await?;

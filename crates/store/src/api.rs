@@ -82,6 +82,9 @@ pub trait Store: Send + Sync + 'static {
     /// Aliases in order of address, after `after`, at most `limit`.
     async fn aliases(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Alias>>;
 
+    /// Aliases of which this (folded) address is a target. Answered from memory.
+    async fn aliases_of(&self, target: &Address) -> StoreResult<Vec<Address>>;
+
     // ---- Credentials ----------------------------------------------------------------------
 
     /// Keeps a token of an active account. Where there are as many sessions as may be, the one that was unused the longest

@@ -8,6 +8,7 @@
 //! **Data** comes in as values of the engine's questions and the slices of a body; it goes to [`store::Store::accept`],
 //! whole or not at all, and back as replies.
 
+mod outgoing;
 mod replies;
 pub mod resolve;
 mod submission;
@@ -30,6 +31,7 @@ use crate::misbehave::Misbehave;
 use crate::route::Routing;
 use crate::world::{Clock, Random};
 
+pub use outgoing::{Outgoing, Unsent};
 pub use transaction::{Ending, Incoming, Transaction};
 
 /// Asks the next hop of a gateway domain whether it takes a recipient, so that nobody has to be told later that it

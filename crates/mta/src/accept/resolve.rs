@@ -166,7 +166,7 @@ impl Desk {
 }
 
 /// Whether an account takes mail now.
-fn check(account: &Account, address: &Address, size: u64) -> Result<(), Refusal> {
+pub(crate) fn check(account: &Account, address: &Address, size: u64) -> Result<(), Refusal> {
     if account.state == AccountState::Disabled {
         return Err(Refusal::new(replies::disabled(address), "disabled"));
     }

@@ -1,19 +1,21 @@
 //! One message from MAIL to the reply after its end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{
-    AccountId, Address, Durable, Envelope, Flags, Notify, QueueId, Recipient, Reply, ReversePath, Timestamp, limits,
+    AccountId, Address, Durable, Envelope, Flags, Notify, QueueId, Recipient, Reply, ReversePath, SubmissionId,
+    Timestamp, limits,
 };
 use message::header::{Header, HeaderEnd};
-use store::{Acceptance, Event, LocalDelivery, QueueRelay, Stage, StoreResult, What};
+use store::{Acceptance, Event, LocalDelivery, NewSubmission, Progress, QueueRelay, Stage, StoreResult, Way, What};
 use wire::smtp::server::{Hello, Role, Sender};
 
 use super::resolve::{Place, Refusal, Resolved, Target};
 use super::{Client, Desk, Identity, replies, submission, success, trace};
 use crate::away::{Away, Clerk, Letter};
+use crate::bounce::Kind;
 use crate::directory::Expansion;
 use crate::misbehave::AtEnd;
 
@@ -122,7 +124,11 @@ impl Transaction {
             }
         };
         let log_in = matches!(self.client.identity, Identity::Account(..));
-        let protocol = trace::protocol(hello.extended, self.client.tls.is_some(), log_in, self.sender.smtputf8);
+        let secure = self.client.tls.is_some();
+        let protocol = match self.client.role {
+            Role::Submission if hello.name.is_empty() => trace::HTTP,
+            _ => trace::protocol(hello.extended, secure, log_in, self.sender.smtputf8),
+        };
         let id = self.desk.store.next_queue_id(self.desk.clock.now());
         let header = Reading::Inside(Vec::new(), HeaderEnd::default());
         Ok(Incoming { transaction: self, id, hello, protocol, stage, header })
@@ -188,7 +194,7 @@ impl Incoming {
         let Transaction { desk, client, recipients, .. } = &self.transaction;
         let now = desk.clock.now();
         let is_submission = client.role == Role::Submission;
-        let show = !is_submission || desk.policy.show_client;
+        let show = !is_submission || desk.policy.show_client && self.protocol != trace::HTTP;
         let received = trace::Received {
             hello: &self.hello,
             ip: show.then_some(client.ip),
@@ -231,7 +237,7 @@ impl Incoming {
 
     /// The end of the message: takes responsibility for it, or says why not.
     pub async fn commit(mut self, envelope: Envelope) -> Ending {
-        let mut facts = match self.facts().await {
+        let facts = match self.facts().await {
             Ok(facts) => facts,
             Err(reply) => return Ending::Refused(reply),
         };
@@ -248,14 +254,7 @@ impl Incoming {
                 AtEnd::HangUp => return Ending::HangUp,
             }
         }
-        let size = self.stage.len();
-        let letter = facts.letter.take();
-        let mut acceptance = self.acceptance(envelope, facts, size, desk.clock.now());
-        let ends: Vec<_> = self.transaction.recipients.iter().map(|(_, resolved)| success::kind(resolved)).collect();
-        success::add(&desk, &mut acceptance, size, &ends).await;
-        if let Some(letter) = letter {
-            self.answer(&desk, &mut acceptance, &letter).await;
-        }
+        let (acceptance, _) = self.accepted(envelope, facts, Laid::default()).await;
         let Self { transaction, id, stage, .. } = self;
         match desk.store.accept(stage, acceptance).await {
             Ok(accepted) => {
@@ -285,6 +284,48 @@ impl Incoming {
         });
         let clerk = Clerk { store: &*desk.store, routing: &desk.policy.routing, random: &*desk.random };
         clerk.answer(acceptance, letter, &away.collect::<Vec<_>>()).await;
+    }
+
+    /// The end of a message that an account sends from its own store: all as in [`Self::commit`], and what is known of it
+    /// from then on. With `hold` it waits until then, for recipients here too.
+    pub(super) async fn submit(
+        mut self,
+        envelope: Envelope,
+        hold: Option<Timestamp>,
+        known: impl FnOnce(Vec<Way>) -> NewSubmission + Send,
+    ) -> Result<Durable<SubmissionId>, Reply> {
+        let facts = self.facts().await?;
+        let desk = self.transaction.desk.clone();
+        self.check_loop(&facts, desk.policy.hops).map_err(|refusal| self.transaction.refused(refusal))?;
+        let laid = Laid { hold, ways: Some(Vec::new()), ..Laid::default() };
+        let (acceptance, ways) = self.accepted(envelope, facts, laid).await;
+        let Self { transaction, id, stage, .. } = self;
+        let (sender, recipients) = (acceptance.envelope.reverse_path.clone(), acceptance.envelope.recipients.len());
+        let submitted = desk.store.submit(stage, acceptance, known(ways)).await;
+        if submitted.is_ok() {
+            tracing::info!(%id, service = "jmap", %sender, recipients, "accepted");
+        }
+        submitted.map_err(|error| {
+            tracing::error!(%id, %error, "a message is not accepted");
+            transaction.refused(Refusal::new(replies::of_store(&error), "store"))
+        })
+    }
+
+    /// All that is promised, with the reports that are due at once; and the ways, where they are asked for.
+    async fn accepted(&self, envelope: Envelope, mut facts: Facts, mut laid: Laid) -> (Acceptance, Vec<Way>) {
+        let (desk, size) = (&self.transaction.desk, self.stage.len());
+        let letter = facts.letter.take();
+        let mut acceptance = self.acceptance(envelope, facts, size, desk.clock.now(), &mut laid);
+        let is_held = laid.hold.is_some();
+        // Who is delivered to later is reported later.
+        let due = |kind: &Kind| !is_held || *kind == Kind::Expanded;
+        let recipients = self.transaction.recipients.iter();
+        let ends: Vec<_> = recipients.map(|(_, resolved)| success::kind(resolved).filter(due)).collect();
+        success::add(desk, &mut acceptance, size, &ends).await;
+        if let Some(letter) = letter.filter(|_| !is_held) {
+            self.answer(desk, &mut acceptance, &letter).await;
+        }
+        (acceptance, laid.ways.unwrap_or_default())
     }
 
     async fn facts(&mut self) -> Result<Facts, Reply> {
@@ -323,7 +364,7 @@ impl Incoming {
         Ok(())
     }
 
-    fn acceptance(&self, envelope: Envelope, facts: Facts, size: u64, now: Timestamp) -> Acceptance {
+    fn acceptance(&self, envelope: Envelope, facts: Facts, size: u64, now: Timestamp, laid: &mut Laid) -> Acceptance {
         let Transaction { desk, client, recipients, sender } = &self.transaction;
         let is_submission = client.role == Role::Submission;
         let mut out = Acceptance {
@@ -337,10 +378,11 @@ impl Incoming {
             events: Vec::with_capacity(1 + recipients.len()),
             dsns: Vec::new(),
         };
+        let show = !is_submission || desk.policy.show_client && self.protocol != trace::HTTP;
         let what = What::Received {
             protocol: self.protocol.to_owned(),
-            from: (!is_submission || desk.policy.show_client).then(|| client.ip.to_string()),
-            helo: (!is_submission || desk.policy.show_client).then(|| self.hello.name.clone()),
+            from: show.then(|| client.ip.to_string()),
+            helo: show.then(|| self.hello.name.clone()),
             account: match &client.identity {
                 Identity::Account(_, address) => Some(address.to_string()),
                 Identity::Stranger => None,
@@ -350,15 +392,21 @@ impl Incoming {
             sender: path_text(&sender.reverse_path),
         };
         out.events.push(Event::new(now, what));
-        let mut reached = Reached::default();
-        for (recipient, resolved) in recipients {
+        if let Some(until) = laid.hold {
+            out.events.push(Event::new(now, What::Held { until: until.millis() }));
+        }
+        for (number, (recipient, resolved)) in (0..).zip(recipients) {
             for Expansion { address, rule, targets } in &resolved.expansions {
                 let targets = targets.iter().map(Address::to_string).collect();
                 let what = What::Expanded { rule: (*rule).to_owned(), targets };
                 out.events.push(Event::about(now, address.to_string(), what));
             }
             for target in &resolved.targets {
-                deliver(&mut out, &mut reached, desk, (recipient, resolved), target);
+                let queued = deliver(&mut out, laid, desk, (recipient, resolved), target);
+                if let Some(ways) = &mut laid.ways {
+                    let progress = if queued.is_some() { Progress::Queued } else { Progress::Delivered };
+                    ways.push(Way { recipient: number, queued, progress, words: TAKEN.to_owned() });
+                }
             }
         }
         out.events.truncate(limits::JOURNEY_EVENTS);
@@ -366,52 +414,82 @@ impl Incoming {
     }
 }
 
-/// Who has a copy already.
+/// What is said of a recipient that is taken (RFC 3463 §3.2 X.1.5).
+const TAKEN: &str = "250 2.1.5 OK";
+
+/// The ways that are laid for a message.
 #[derive(Default)]
-struct Reached {
-    here: HashSet<AccountId>,
-    elsewhere: HashSet<Address>,
+struct Laid {
+    /// Nothing leaves before.
+    hold: Option<Timestamp>,
+    /// Who has a copy already, and its number in the queue.
+    here: HashMap<AccountId, Option<u32>>,
+    elsewhere: HashMap<Address, u32>,
+    /// Where they are asked for.
+    ways: Option<Vec<Way>>,
 }
 
-/// Adds one target, unless it was reached in another way before.
+/// Adds one target, unless it was reached in another way before; its number in the queue.
 fn deliver(
     out: &mut Acceptance,
-    reached: &mut Reached,
+    laid: &mut Laid,
     desk: &Desk,
     (recipient, resolved): (&Recipient, &Resolved),
     target: &Target,
-) {
+) -> Option<u32> {
     let now = out.received_at;
+    let next = u32::try_from(out.relays.len()).unwrap_or(u32::MAX);
+    let by_alias = target.alias.is_some();
     match &target.place {
         Place::Here(account, address) => {
-            if !reached.here.insert(*account) {
-                return;
+            if let Some(before) = laid.here.get(account) {
+                return *before;
+            }
+            let queued = laid.hold.map(|_| next);
+            laid.here.insert(*account, queued);
+            let prefix = trace::delivery(&out.envelope.reverse_path, address);
+            if let Some(until) = laid.hold {
+                let recipient =
+                    Recipient { address: address.clone(), ..sent_on(recipient, address, resolved, by_alias) };
+                queue(
+                    out,
+                    QueueRelay { recipient, prefix, destination: address.domain().clone(), next_attempt: until },
+                );
+                return queued;
             }
             out.deliveries.push(LocalDelivery {
                 account: *account,
                 address: address.clone(),
                 mailbox: None,
-                prefix: trace::delivery(&out.envelope.reverse_path, address),
+                prefix,
                 flags: Flags::NONE,
             });
             let what = What::Delivered { account: address.to_string(), mailbox: "INBOX".to_owned() };
             out.events.push(Event::about(now, recipient.address.to_string(), what));
+            None
         }
         Place::Elsewhere(address, _) => {
-            if !reached.elsewhere.insert(address.clone()) {
-                return;
+            if let Some(before) = laid.elsewhere.get(address) {
+                return Some(*before);
             }
-            let destination = desk.policy.routing.destination(address);
-            let what = What::Queued { destination: destination.to_string() };
-            out.events.push(Event::about(now, address.to_string(), what));
-            out.relays.push(QueueRelay {
-                recipient: sent_on(recipient, address, resolved, target.alias.is_some()),
+            laid.elsewhere.insert(address.clone(), next);
+            let relay = QueueRelay {
+                recipient: sent_on(recipient, address, resolved, by_alias),
                 prefix: target.alias.as_ref().map(trace::forwarding).unwrap_or_default(),
-                destination,
-                next_attempt: now,
-            });
+                destination: desk.policy.routing.destination(address),
+                next_attempt: laid.hold.unwrap_or(now),
+            };
+            queue(out, relay);
+            Some(next)
         }
     }
+}
+
+/// Adds somebody who waits in the queue.
+fn queue(out: &mut Acceptance, relay: QueueRelay) {
+    let what = What::Queued { destination: relay.destination.to_string() };
+    out.events.push(Event::about(out.received_at, relay.recipient.address.to_string(), what));
+    out.relays.push(relay);
 }
 
 /// The recipient as the next hop gets it.

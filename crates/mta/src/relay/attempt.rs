@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mail::{Envelope, ReversePath, Timestamp, limits};
-use store::{Attempt, Body, Event, Outcome, QueueMessage, QueueRecipient, QueueWork, Settlement, StoreResult, What};
+use mail::{AccountId, Address, Envelope, ReversePath, Timestamp, limits};
+use store::{
+    Attempt, Body, DirectoryEntry, Event, Outcome, QueueMessage, QueueRecipient, QueueWork, Settlement, StoreResult,
+    What,
+};
 use wire::smtp::client::{Cause, Failure, Stage, Transaction, Verdict as Word};
 
 use super::Relay;
 use super::connection::{Connection, Content, Greeting};
 use super::worker::{Hands, Settling};
+use crate::accept::resolve::{self, Refusal};
 use crate::bounce::{Kind, Line};
 use crate::queue::{Job, Settled};
 use crate::route::{self, Host, Route, Routing, Verdict};
@@ -20,6 +24,8 @@ struct Reached {
     /// The server that said so.
     host: Option<(String, SocketAddr)>,
     word: Word,
+    /// It is in a mailbox here, or would be.
+    here: Option<(AccountId, Address)>,
     tls: Option<store::Tls>,
     /// The server sends reports itself (RFC 3461).
     dsn: bool,
@@ -117,8 +123,8 @@ impl Try {
     /// What is pending failed alike; it may still be tried elsewhere.
     fn fail_pending(&mut self, failure: &Failure, host: Option<&(String, SocketAddr)>, tls: Option<&store::Tls>) {
         for index in &self.pending {
-            let result =
-                Reached { host: host.cloned(), word: Err(failure.clone()), tls: tls.cloned(), dsn: false, took: 0 };
+            let (word, tls) = (Err(failure.clone()), tls.cloned());
+            let result = Reached { host: host.cloned(), word, here: None, tls, dsn: false, took: 0 };
             self.results.insert(*index, result);
         }
     }
@@ -129,6 +135,10 @@ impl Try {
         let mut groups: BTreeMap<mail::Domain, Vec<u32>> = BTreeMap::new();
         for index in std::mem::take(&mut self.pending) {
             let Some(recipient) = self.recipient(index) else { continue };
+            if let Some(reached) = self.here(recipient).await {
+                self.results.insert(index, reached);
+                continue;
+            }
             groups.entry(recipient.address.domain().clone()).or_default().push(index);
         }
         let fixed = |domain: &mail::Domain| routing.fixed(domain).map(|route| &route.next_hop);
@@ -149,6 +159,24 @@ impl Try {
         if let Some(domain) = last {
             self.deliver_group(&domain, hands).await;
         }
+    }
+
+    /// A recipient with a mailbox here who had to wait (RFC 4865): he is delivered to with the settlement.
+    async fn here(&self, recipient: &QueueRecipient) -> Option<Reached> {
+        let judged = match self.relay.store.entry(&recipient.address.folded()).await {
+            Ok(Some(DirectoryEntry::Account(account))) => {
+                let size = self.message.size + recipient.prefix.len() as u64;
+                let judged = resolve::check(&account, &recipient.address, size);
+                judged.map(|()| (account.id, account.address.clone())).map_err(|why| why.reply)
+            }
+            Ok(_) => return None,
+            Err(why) => Err(Refusal::from(why).reply),
+        };
+        let (word, here) = match judged {
+            Ok(here) => (Ok(mail::Reply::new(250, (2, 1, 5), "delivered")), Some(here)),
+            Err(reply) => (Err(Failure { stage: Stage::Rcpt, cause: Cause::Reply(reply) }), None),
+        };
+        Some(Reached { host: None, word, here, tls: None, dsn: false, took: 0 })
     }
 
     /// The route, as known or as DNS says now.
@@ -323,7 +351,8 @@ impl Try {
                 told.push(failure.clone());
             }
             let dsn = connection.offers().dsn;
-            let result = Reached { host: Some(host.clone()), word, tls: connection.tls.clone(), dsn, took };
+            let tls = connection.tls.clone();
+            let result = Reached { host: Some(host.clone()), word, here: None, tls, dsn, took };
             self.results.insert(*index, result);
         }
         for failure in told {
@@ -374,6 +403,7 @@ impl Try {
         let mut outcomes = Vec::new();
         let mut settled = Vec::new();
         let (mut relayed, mut failed, mut expired, mut late) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut delivered = Vec::new();
         let now = self.now();
         let schedule = self.relay.schedule();
         let too_old = schedule.is_expired(self.message.lives_from(), now);
@@ -381,6 +411,14 @@ impl Try {
         for (index, result) in &results {
             let Some(recipient) = self.recipient(*index) else { continue };
             match &result.word {
+                Ok(_) if let Some((account, address)) = &result.here => {
+                    let what = What::Delivered { account: address.to_string(), mailbox: "INBOX".to_owned() };
+                    let event = Event::about(now, recipient.address.to_string(), what);
+                    self.events.push(event);
+                    outcomes.push((*index, Outcome::Delivered { account: *account, at: now }));
+                    settled.push((*index, Settled::Gone));
+                    delivered.push((*index, (2, 1, 5), String::new(), None, false));
+                }
                 Ok(reply) => {
                     let reply = bounded(reply.to_string());
                     let (host, ip) = host_words(result);
@@ -435,6 +473,7 @@ impl Try {
         for (kind, lines) in [
             (Kind::Failed, [failed.clone(), grown_old].concat()),
             (Kind::Relayed, relayed),
+            (Kind::Delivered, delivered),
             (Kind::Delayed, to_warn.clone()),
         ] {
             let lines: Vec<Line<'_>> = lines
@@ -476,7 +515,7 @@ impl Try {
             outcomes.push((index, Outcome::Deferred { next_attempt: next, warned, attempt }));
             settled.push((index, Settled::Later(next)));
         }
-        for kind in [Kind::Delayed, Kind::Relayed] {
+        for kind in [Kind::Delayed, Kind::Relayed, Kind::Delivered] {
             if let Some(report) = report_of.get(kind.name()) {
                 let what = What::Reported { kind: kind.name().to_owned(), report: report.clone() };
                 events.push(Event::new(now, what));
@@ -500,6 +539,7 @@ fn log_lines(events: &[Event]) -> Vec<(&'static str, String, String)> {
     let line = |event: &Event| {
         let (outcome, words) = match &event.what {
             What::Relayed { host, reply, .. } => ("relayed", format!("{host}: {reply}")),
+            What::Delivered { account, .. } => ("delivered", account.clone()),
             What::Deferred { words, .. } => ("deferred", words.clone()),
             What::Bounced { words, .. } => ("bounced", words.clone()),
             What::Expired { words, .. } => ("expired", words.clone()),

@@ -155,6 +155,9 @@ impl Worker {
     async fn try_one(&mut self, mut job: Job, work: QueueWork) -> bool {
         // An operator may have held or dropped it since it was claimed.
         job.recipients = self.relay.scheduler().still_due(&job);
+        if work.message.held && !job.recipients.is_empty() && !self.relay.clone().begin(&job).await {
+            return true;
+        }
         let mut this = Try::new(self.relay.clone(), job, work);
         self.deliver(&mut this).await;
         let goes_on = self.relay.learn(this.job(), this.answered());
@@ -189,6 +192,17 @@ impl Worker {
 }
 
 impl Relay {
+    /// The time of a message that its sender held back has come: from now on he can't take it back (RFC 4865 §4.1). False:
+    /// he has, or it can't be written down.
+    async fn begin(&self, job: &Job) -> bool {
+        match self.store.begin_sending(job.id).await {
+            Ok(begun) if begun.into_inner() => return true,
+            Ok(_) => self.settled(job, &[]),
+            Err(why) => self.not_settled(job, &why),
+        }
+        false
+    }
+
     /// Tells the scheduler what a try says about its destination. False: it does not answer.
     fn learn(&self, job: &Job, answered: Option<&Result<(), String>>) -> bool {
         let now = self.world.clock.now();

@@ -159,6 +159,10 @@ impl Store for Between {
         self.call("keep_upload", self.store.keep_upload(account, octets, now)).await
     }
 
+    async fn aliases_of(&self, target: &Address) -> StoreResult<Vec<Address>> {
+        self.call("aliases_of", self.store.aliases_of(target)).await
+    }
+
     async fn identify(&self, account: AccountId, addresses: Vec<Address>) -> StoreResult<()> {
         self.call("identify", self.store.identify(account, addresses)).await
     }

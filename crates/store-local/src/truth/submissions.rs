@@ -209,15 +209,17 @@ impl Truth {
         let mut is_over = false;
         for (index, words) in sent.words {
             let outcome = outcomes.iter().find(|(other, _)| *other == index).map(|(_, outcome)| outcome);
-            let way = sent.ways.iter_mut().find(|way| way.queued == Some(index));
-            let Some((way, outcome)) = way.zip(outcome) else { continue };
-            way.progress = match outcome {
-                Outcome::Deferred { .. } => Progress::Queued,
-                Outcome::Relayed => Progress::Unknown,
-                Outcome::Delivered { .. } => Progress::Delivered,
-                Outcome::Bounced | Outcome::Expired | Outcome::Discarded => Progress::Failed,
-            };
-            way.words = words;
+            let Some(outcome) = outcome else { continue };
+            // Several recipients may lead to the same address.
+            for way in sent.ways.iter_mut().filter(|way| way.queued == Some(index)) {
+                way.progress = match outcome {
+                    Outcome::Deferred { .. } => Progress::Queued,
+                    Outcome::Relayed => Progress::Unknown,
+                    Outcome::Delivered { .. } => Progress::Delivered,
+                    Outcome::Bounced | Outcome::Expired | Outcome::Discarded => Progress::Failed,
+                };
+                way.words.clone_from(&words);
+            }
             is_over |= !matches!(outcome, Outcome::Deferred { .. });
         }
         let own = reports.iter().filter(|(report, _)| is_for(report, sent.account)).map(|(_, body)| body.0);

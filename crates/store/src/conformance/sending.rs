@@ -6,8 +6,8 @@ use mail::{AccountId, BodyId, IdentityId, SubmissionId, ThreadId, Timestamp, lim
 
 use super::{NOW, acceptance, account, address, check, deliver_to, inbox, relay_to, staged};
 use crate::{
-    AccountNews, Addressed, Attempt, Cancellation, Event, IdentityChange, Interest, NewDsn, NewSubmission, Outcome,
-    Profile, Progress, Settlement, Store, StoreError, SubmittedEnvelope, Undo, Way, What,
+    AccountNews, Addressed, Alias, Attempt, Cancellation, Event, IdentityChange, Interest, NewDsn, NewSubmission,
+    Outcome, Profile, Progress, Settlement, Store, StoreError, SubmittedEnvelope, Undo, Way, What,
 };
 
 /// Addresses bring identities; what went is told, also what comes again.
@@ -58,6 +58,26 @@ pub async fn identities_follow_the_addresses(store: Arc<impl Store>) {
     assert!(store.identities(c).await.unwrap().there.is_empty());
     assert!(store.identify(AccountId(9_999), own(&["z@x.example"])).await.is_err());
     check(&*store).await;
+}
+
+/// Who an address is a target of, whatever its case; an alias that changes or goes no longer says so.
+pub async fn aliases_are_found_by_target(store: Arc<impl Store>) {
+    account(&*store, "a@x.example").await;
+    let set = async |name: &str, targets: &[&str]| {
+        let targets = targets.iter().map(|target| address(target)).collect();
+        store.set_alias(Alias { address: address(name), targets }).await.unwrap().into_inner();
+    };
+    let of = async |target: &str| {
+        let found = store.aliases_of(&address(target)).await.unwrap();
+        found.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    set("c@x.example", &["A@x.example", "z@far.example"]).await;
+    set("b@x.example", &["a@x.example"]).await;
+    assert_eq!(of("a@x.example").await, ["b@x.example", "c@x.example"]);
+    set("c@x.example", &["z@far.example"]).await;
+    set("b@x.example", &[]).await;
+    assert!(of("a@x.example").await.is_empty());
+    assert_eq!(of("z@far.example").await, ["c@x.example"]);
 }
 
 /// `IDENTITIES_PER_ACCOUNT`, and one more.

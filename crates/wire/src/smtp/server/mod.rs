@@ -29,7 +29,7 @@ use crate::dot::LineEnds;
 use crate::sasl::{ChannelBinding, Password, scram::Keys};
 
 pub use engine::Server;
-pub use parameters::too_big;
+pub use parameters::{ENVID_LEN, ORCPT_LEN, read_notify, too_big};
 
 /// Which door a client came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

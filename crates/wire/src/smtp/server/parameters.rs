@@ -6,8 +6,10 @@ use super::{Config, Role, Sender};
 use crate::smtp::xtext;
 
 /// RFC 3461 §4.4, §4.2: at most so many characters.
-const ENVID_LEN: usize = 100;
-const ORCPT_LEN: usize = 500;
+/// RFC 3461 §4.4: octets of ENVID.
+pub const ENVID_LEN: usize = 100;
+/// RFC 3461 §4.2: octets of ORCPT.
+pub const ORCPT_LEN: usize = 500;
 
 fn invalid(which: &str) -> Reply {
     Reply::new(501, (5, 5, 4), format!("Invalid parameter {which}"))
@@ -115,7 +117,7 @@ pub(super) fn recipient(text: &[u8]) -> Result<(Notify, Option<String>), Reply> 
 }
 
 /// RFC 3461 §4.1: NEVER alone, or a list.
-fn read_notify(value: &[u8]) -> Option<Notify> {
+pub fn read_notify(value: &[u8]) -> Option<Notify> {
     if value.eq_ignore_ascii_case(b"NEVER") {
         return Some(Notify::NEVER);
     }
