@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mail::{BodyId, Flags, MailboxId, ModSeq, ThreadId, Uid};
+use mail::{AccountId, BodyId, Flags, MailboxId, ModSeq, ThreadId, Uid};
 use serde_json::{Value, json};
 use store::Departed;
 
@@ -220,8 +220,14 @@ pub(crate) async fn arguments(context: &Context<'_>, mut args: Args) -> Answer<(
 }
 
 /// The response of a method `/changes`.
-pub(crate) fn response(
-    since: &Since,
+pub(crate) fn response(since: &Since, cut: (Vec<Change>, ModSeq, bool), id: impl Fn(u64) -> String) -> Value {
+    told(since.account.id, since.since, cut, id)
+}
+
+/// The same of what an account has beside its mail.
+pub(crate) fn told(
+    account: AccountId,
+    since: ModSeq,
     (changes, state, more): (Vec<Change>, ModSeq, bool),
     id: impl Fn(u64) -> String,
 ) -> Value {
@@ -229,8 +235,8 @@ pub(crate) fn response(
         changes.iter().filter(|change| change.kind == kind).map(|change| id(change.id)).collect()
     };
     json!({
-        "accountId": ids::account(since.account.id),
-        "oldState": ids::state(since.since),
+        "accountId": ids::account(account),
+        "oldState": ids::state(since),
         "newState": ids::state(state),
         "hasMoreChanges": more,
         "created": of(Kind::Created),

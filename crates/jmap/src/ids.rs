@@ -1,7 +1,7 @@
 //! Ids on the wire: a letter for what it is, and its number (RFC 8620 §1.2). Those of mailboxes, messages and conversations
 //! are IMAP's MAILBOXID, EMAILID and THREADID (RFC 8474).
 
-use mail::{AccountId, BodyId, MailboxId, ModSeq, ThreadId};
+use mail::{AccountId, BodyId, IdentityId, MailboxId, ModSeq, SubmissionId, ThreadId};
 
 fn number(letter: char, text: &str) -> Option<u64> {
     let digits = text.strip_prefix(letter)?;
@@ -40,6 +40,22 @@ pub(crate) fn thread(id: ThreadId) -> String {
 
 pub(crate) fn parse_thread(text: &str) -> Option<ThreadId> {
     number('T', text).map(ThreadId)
+}
+
+pub(crate) fn identity(id: IdentityId) -> String {
+    format!("I{}", id.0)
+}
+
+pub(crate) fn parse_identity(text: &str) -> Option<IdentityId> {
+    number('I', text).map(IdentityId)
+}
+
+pub(crate) fn submission(id: SubmissionId) -> String {
+    format!("E{}", id.0)
+}
+
+pub(crate) fn parse_submission(text: &str) -> Option<SubmissionId> {
+    number('E', text).map(SubmissionId)
 }
 
 pub(crate) fn state(modseq: ModSeq) -> String {

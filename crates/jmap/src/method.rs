@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::args::Args;
 use crate::error::{Answer, MethodError};
 use crate::request::Context;
-use crate::{blob, email, journey, mailbox, quota, snippet, thread, vacation};
+use crate::{blob, email, identity, journey, mailbox, quota, snippet, submission, thread, vacation};
 
 /// RFC 8620
 pub(crate) const CORE: &str = "urn:ietf:params:jmap:core";
@@ -19,11 +19,13 @@ pub(crate) const QUOTA: &str = "urn:ietf:params:jmap:quota";
 pub(crate) const JOURNEY: &str = "urn:postrider:jmap:journey";
 /// RFC 8621 §8
 pub(crate) const VACATION: &str = "urn:ietf:params:jmap:vacationresponse";
+/// RFC 8621 §1.3.2
+pub(crate) const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
 
 /// What a request may use.
-pub(crate) const CAPABILITIES: &[&str] = &[CORE, MAIL, BLOB, QUOTA, JOURNEY, VACATION];
+pub(crate) const CAPABILITIES: &[&str] = &[CORE, MAIL, BLOB, QUOTA, JOURNEY, VACATION, SUBMISSION];
 /// Of these, what an account that another shares does not have.
-pub(crate) const OWN: &[&str] = &[QUOTA, JOURNEY, VACATION];
+pub(crate) const OWN: &[&str] = &[QUOTA, JOURNEY, VACATION, SUBMISSION];
 
 /// Each method, and the capability that brings it.
 pub const METHODS: &[(&str, &str)] = &[
@@ -57,6 +59,14 @@ pub const METHODS: &[(&str, &str)] = &[
     ("Journey/query", JOURNEY),
     ("VacationResponse/get", VACATION),
     ("VacationResponse/set", VACATION),
+    ("Identity/get", SUBMISSION),
+    ("Identity/changes", SUBMISSION),
+    ("Identity/set", SUBMISSION),
+    ("EmailSubmission/get", SUBMISSION),
+    ("EmailSubmission/changes", SUBMISSION),
+    ("EmailSubmission/query", SUBMISSION),
+    ("EmailSubmission/queryChanges", SUBMISSION),
+    ("EmailSubmission/set", SUBMISSION),
 ];
 
 /// Calls a method.
@@ -98,6 +108,14 @@ pub(crate) async fn dispatch(context: &mut Context<'_>, name: &str, args: Args) 
         "Journey/query" => journey::query(context, args).await,
         "VacationResponse/get" => vacation::get(context, args).await,
         "VacationResponse/set" => vacation::set(context, args).await,
+        "Identity/get" => identity::get(context, args).await,
+        "Identity/changes" => identity::changes(context, args).await,
+        "Identity/set" => identity::set::set(context, args).await,
+        "EmailSubmission/get" => submission::get::get(context, args).await,
+        "EmailSubmission/changes" => submission::get::changes(context, args).await,
+        "EmailSubmission/query" => submission::query::query(context, args).await,
+        "EmailSubmission/queryChanges" => submission::query::query_changes(context, args).await,
+        "EmailSubmission/set" => Box::pin(submission::set::set(context, args)).await,
         _ => Err(MethodError::new("unknownMethod")),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use mail::limits;
+use mail::{AccountId, limits};
 use serde_json::{Map, Value, json};
 
 use crate::account::Account;
@@ -33,6 +33,17 @@ impl Window {
 
     /// The response: the part of `found` that is asked for; `name`: an id on the wire.
     pub(crate) fn response<T>(&self, account: &Account, found: &[T], name: impl Fn(&T) -> String) -> Answer {
+        self.told(account.id, account.state(), found, name)
+    }
+
+    /// The same of what an account has beside its mail.
+    pub(crate) fn told<T>(
+        &self,
+        account: AccountId,
+        state: String,
+        found: &[T],
+        name: impl Fn(&T) -> String,
+    ) -> Answer {
         let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
         let position = match &self.anchor {
             // RFC 8620 §5.5: with an anchor the position is ignored.
@@ -49,8 +60,8 @@ impl Window {
         let limit = asked.min(limits::JMAP_QUERY);
         let rest = found.get(position..).unwrap_or_default();
         let mut response = json!({
-            "accountId": ids::account(account.id),
-            "queryState": account.state(),
+            "accountId": ids::account(account),
+            "queryState": state,
             "canCalculateChanges": true,
             "position": position,
             "ids": rest[..limit.min(rest.len())].iter().map(name).collect::<Vec<_>>(),
@@ -90,6 +101,17 @@ impl Asked {
         found: &[T],
         name: impl Fn(&T) -> String,
     ) -> Answer {
+        self.told((account.id, account.state()), changed, found, name)
+    }
+
+    /// The same of what an account has beside its mail.
+    pub(crate) fn told<T: Eq + Hash>(
+        &self,
+        (account, state): (AccountId, String),
+        changed: &[T],
+        found: &[T],
+        name: impl Fn(&T) -> String,
+    ) -> Answer {
         let is_changed: HashSet<&T> = changed.iter().collect();
         let added: Vec<Value> = (0usize..)
             .zip(found)
@@ -101,9 +123,9 @@ impl Asked {
             return Err(MethodError::new("tooManyChanges"));
         }
         let mut response = json!({
-            "accountId": ids::account(account.id),
+            "accountId": ids::account(account),
             "oldQueryState": self.since,
-            "newQueryState": account.state(),
+            "newQueryState": state,
             "removed": changed.iter().map(name).collect::<Vec<_>>(),
             "added": added,
         });

@@ -1,10 +1,11 @@
 //! What all requests share, and how one is led.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mail::{AccountId, Address, Timestamp, limits};
 use message::structure::Structure;
+use mta::accept::Desk;
 use reading::cache::Cache;
 use reading::facts::Facts;
 use store::Store;
@@ -22,7 +23,20 @@ pub struct Server {
     pub(crate) following: Following,
     pub(crate) requests: AtOnce,
     pub(crate) uploads: AtOnce,
+    outbox: OnceLock<MakeOutbox>,
 }
+
+/// By what rules mail leaves now.
+pub struct Outbox {
+    /// Acceptance, the same that SMTP's submission stands before.
+    pub desk: Arc<Desk>,
+    /// Octets of a message at most.
+    pub message_size: u64,
+    /// Recipients of a message at most.
+    pub recipients: usize,
+}
+
+type MakeOutbox = Box<dyn Fn() -> Option<Outbox> + Send + Sync>;
 
 /// Who asks: somebody whom the caller has authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +100,18 @@ impl Server {
             following: Following::default(),
             requests: AtOnce::default(),
             uploads: AtOnce::default(),
+            outbox: OnceLock::new(),
         }
+    }
+
+    /// What is sent leaves by the rules that this says at the time; said once. Before, nothing is sent.
+    pub fn send_through(&self, outbox: impl Fn() -> Option<Outbox> + Send + Sync + 'static) {
+        // Who said it first stays right.
+        let _ = self.outbox.set(Box::new(outbox));
+    }
+
+    pub(crate) fn outbox(&self) -> Option<Outbox> {
+        self.outbox.get().and_then(|outbox| outbox())
     }
 }
 

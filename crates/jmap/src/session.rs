@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use store::StoreResult;
 
-use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN};
+use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN, SUBMISSION};
 use crate::server::{Server, User};
 use crate::{blob, ids};
 
@@ -141,7 +141,7 @@ fn account_capabilities(is_own: bool) -> Value {
         CORE: {},
     });
     for name in OWN.iter().filter(|_| is_own) {
-        capabilities[*name] = json!({});
+        capabilities[*name] = if *name == SUBMISSION { submission() } else { json!({}) };
     }
     capabilities
 }
@@ -149,6 +149,22 @@ fn account_capabilities(is_own: bool) -> Value {
 /// Something for each capability.
 fn every(value: &dyn Fn(&str) -> Value) -> Map<String, Value> {
     CAPABILITIES.iter().map(|name| ((*name).to_owned(), value(name))).collect()
+}
+
+/// RFC 8621 §1.3.2
+fn submission() -> Value {
+    let longest = limits::HOLD_LONGEST.as_secs();
+    json!({
+        "maxDelayedSend": longest,
+        // RFC 4865 §3, RFC 3461 §3, RFC 1870 §3, RFC 6152 §2, RFC 6531 §3.1; the latest time would be another each moment.
+        "submissionExtensions": {
+            "FUTURERELEASE": [longest.to_string()],
+            "DSN": [],
+            "SIZE": [],
+            "8BITMIME": [],
+            "SMTPUTF8": [],
+        },
+    })
 }
 
 /// By what messages can be sorted (RFC 8621 §4.4.2).

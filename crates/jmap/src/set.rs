@@ -1,6 +1,6 @@
 //! What all methods `/set` have (RFC 8620 §5.3): their arguments, patches, and the response.
 
-use mail::limits;
+use mail::{AccountId, limits};
 use serde_json::{Map, Value, json};
 
 use crate::account::Account;
@@ -68,10 +68,15 @@ impl Outcome {
 
     /// Of `/set`.
     pub(crate) fn response(self, account: &Account, old: &str, new: &str) -> Value {
+        self.told(account.id, old, new)
+    }
+
+    /// The same of what an account has beside its mail.
+    pub(crate) fn told(self, account: AccountId, old: &str, new: &str) -> Value {
         let Self { created, updated, destroyed, not_created, not_updated, not_destroyed } = self;
         let destroyed = if destroyed.is_empty() { Value::Null } else { destroyed.into() };
         json!({
-            "accountId": ids::account(account.id),
+            "accountId": ids::account(account),
             "oldState": old,
             "newState": new,
             "created": or_null(created),

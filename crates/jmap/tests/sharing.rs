@@ -58,6 +58,30 @@ fn calls() -> Vec<(&'static str, Value)> {
         ("Journey/query", json!({ "filter": { "emailId": "M1" } })),
         ("VacationResponse/get", json!({ "ids": ["M1"] })),
         ("VacationResponse/set", json!({ "update": { "M1": { "isEnabled": true } } })),
+        ("Identity/get", json!({ "ids": ["I1"] })),
+        ("Identity/changes", json!({ "sinceState": "1" })),
+        (
+            "Identity/set",
+            json!({
+                "create": { "a": { "email": "alice@red.example" } },
+                "update": { "I1": { "name": "Bob" } },
+                "destroy": ["I1"],
+            }),
+        ),
+        ("EmailSubmission/get", json!({ "ids": ["E1"] })),
+        ("EmailSubmission/changes", json!({ "sinceState": "1" })),
+        ("EmailSubmission/query", json!({ "filter": { "emailIds": ["M1"] } })),
+        ("EmailSubmission/queryChanges", json!({ "sinceQueryState": "1" })),
+        (
+            "EmailSubmission/set",
+            json!({
+                "create": { "a": { "identityId": "I1", "emailId": "M1" } },
+                "update": { "E1": { "undoStatus": "canceled" } },
+                "destroy": ["E1"],
+                "onSuccessUpdateEmail": { "E1": { "keywords/$seen": true } },
+                "onSuccessDestroyEmail": ["E1"],
+            }),
+        ),
     ]
 }
 
@@ -65,17 +89,24 @@ fn calls() -> Vec<(&'static str, Value)> {
 fn all_of_alice(world: &World) -> Value {
     let mailboxes = world.ok("Mailbox/get", json!({}));
     let emails = world.ok("Email/get", json!({ "properties": ["mailboxIds", "keywords", "blobId", "subject"] }));
-    json!([mailboxes, emails])
+    json!([mailboxes, emails, world.ok("Identity/get", json!({})), world.ok("EmailSubmission/get", json!({}))])
 }
 
 /// Octets of Alice's messages, and names that she gave.
-const SECRETS: [&str; 6] = ["lunch", "Lunch", "Jürgen", "koeln", "Rechnung", "inner"];
+const SECRETS: [&str; 7] = ["dora", "lunch", "Lunch", "Jürgen", "koeln", "Rechnung", "inner"];
 
 /// Every method is asked for Alice's things by Bob, under her account and under his own.
 #[test]
 fn nothing_of_others_is_told_or_changed() {
     let world = World::new();
     world.fill(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/transcripts/jmap/messages"));
+    let sender = "From: alice@red.example\r\nTo: dora@blue.example\r\n\r\nx\r\n";
+    world.append("Sent", sender.as_bytes(), world::NOW, mail::Flags::SEEN);
+    world.ok("Identity/get", json!({}));
+    let held = json!({ "email": "alice@red.example", "parameters": { "HOLDFOR": "60" } });
+    let envelope = json!({ "mailFrom": held, "rcptTo": [{ "email": "dora@blue.example" }] });
+    let create = json!({ "a": { "identityId": "I1", "emailId": "M4", "envelope": envelope } });
+    assert!(world.ok("EmailSubmission/set", json!({ "create": create }))["created"].is_object());
     let before = all_of_alice(&world);
     let mut methods = std::collections::BTreeSet::new();
     for (name, arguments) in calls() {

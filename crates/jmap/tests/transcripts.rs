@@ -178,6 +178,11 @@ fn transcripts() {
             let set = world.store.set_quota(world.account(), quota.parse().ok());
             world.runtime.block_on(set).unwrap().into_inner();
         }
+        for line in text.lines().filter_map(|line| line.strip_prefix("# alias ")) {
+            let mut addresses = line.split(' ').map(|text| wire::address::mailbox(text).unwrap());
+            let alias = store::Alias { address: addresses.next().unwrap(), targets: addresses.collect() };
+            world.runtime.block_on(world.store.set_alias(alias)).unwrap().into_inner();
+        }
         let mut dialogue = Dialogue {
             world: &world,
             user: "alice".into(),

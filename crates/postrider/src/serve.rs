@@ -70,6 +70,7 @@ async fn run_on(
         }),
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));
+    reception.receive_from_jmap(&shared);
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(server::control::serve(control, Context::running(shared.clone()), shutdown.clone()));
     tasks.spawn(care(shared.clone(), care_interval));

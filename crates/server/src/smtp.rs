@@ -75,6 +75,17 @@ impl Reception {
         made
     }
 
+    /// What is sent by JMAP is received here, too.
+    pub fn receive_from_jmap(self: &Arc<Self>, shared: &Arc<Shared>) {
+        // What the system holds does not hold the system.
+        let (reception, system) = (self.clone(), Arc::downgrade(shared));
+        shared.jmap.send_through(move || {
+            let (settings, desk) = reception.desk(&*system.upgrade()?);
+            let limits = &settings.limits;
+            Some(jmap::Outbox { desk, message_size: limits.message_size, recipients: limits.recipients })
+        });
+    }
+
     /// Serves one connection to its end.
     pub async fn serve(self: Arc<Self>, mut connection: Connection, service: Service, shared: Arc<Shared>) {
         let peer = connection.peer();

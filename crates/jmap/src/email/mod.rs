@@ -14,3 +14,5 @@ mod placing;
 pub(crate) mod query;
 pub(crate) mod set;
 mod write;
+
+pub(crate) use object::utc;

@@ -10,9 +10,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use jmap::{Moment, Reply, Server, User};
+use async_trait::async_trait;
+use jmap::{Moment, Outbox, Reply, Server, User};
 use mail::{AccountId, Address, Domain, Flags, Timestamp};
+use mta::accept::{Desk, Policy};
+use mta::route::Routing;
+use mta::world::{Clock, Random};
 use serde_json::{Value, json};
 use store::{AppendMessage, NewAccount, PasswordHash, Stage, Store};
 use store_local::{LocalStore, Options};
@@ -23,14 +28,58 @@ use tokio::runtime::Runtime;
 pub const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// All that is offered.
-pub const USING: [&str; 6] = [
+pub const USING: [&str; 7] = [
     "urn:ietf:params:jmap:core",
     "urn:ietf:params:jmap:mail",
     "urn:ietf:params:jmap:blob",
     "urn:ietf:params:jmap:quota",
     "urn:postrider:jmap:journey",
     "urn:ietf:params:jmap:vacationresponse",
+    "urn:ietf:params:jmap:submission",
 ];
+
+/// Octets of a message that is sent, and how many it may be sent to.
+pub const SENT: (u64, usize) = (2_000, 4);
+
+/// The world outside stands still.
+struct Still;
+
+#[async_trait]
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    async fn sleep(&self, _: Duration) {
+        std::future::pending().await
+    }
+}
+
+impl Random for Still {
+    fn next(&self) -> u64 {
+        7
+    }
+}
+
+/// Acceptance on a store.
+fn desk(store: Arc<LocalStore>) -> Arc<Desk> {
+    let routing = Routing {
+        hostname: Domain::from_ascii("mail.red.example").unwrap(),
+        listening: Vec::new(),
+        port: 25,
+        routes: Vec::new(),
+        catch_all: None,
+    };
+    Arc::new(Desk {
+        store,
+        clock: Arc::new(Still),
+        random: Arc::new(Still),
+        policy: Policy { hops: 30, show_client: true, routing: Arc::new(routing) },
+        verify: None,
+        misbehave: None,
+        reporter: None,
+    })
+}
 
 /// Now, and always the same randomness.
 pub fn moment() -> Moment {
@@ -65,6 +114,8 @@ impl World {
             users
         });
         let server = Server::new(store.clone());
+        let desk = desk(store.clone());
+        server.send_through(move || Some(Outbox { desk: desk.clone(), message_size: SENT.0, recipients: SENT.1 }));
         Self { store, server, users, runtime, dir }
     }
 

@@ -119,7 +119,9 @@ impl World {
             misbehave: None,
             reporter: Some(Arc::new(reporter)),
         };
-        (shared, Arc::new(Reception::new(extras)))
+        let reception = Arc::new(Reception::new(extras));
+        reception.receive_from_jmap(&shared);
+        (shared, reception)
     }
 
     pub fn serve(&mut self, service: Service, tls: bool, change: impl FnOnce(&mut Settings)) -> SocketAddr {
