@@ -168,7 +168,7 @@ fn what_is_shared_is_there_as_its_owner_allows() {
     assert_eq!(list[0]["myRights"]["mayReadItems"], true);
     assert!(list[0]["myRights"].as_object().unwrap().iter().all(|(name, may)| *may == json!(name == "mayReadItems")));
     let got = ask(&world, "Email/get", json!({ "properties": ["subject", "mailboxIds"] }));
-    assert_eq!(got[1]["list"], json!([{ "subject": "shared", "mailboxIds": { "F2": true } }]));
+    assert_eq!(got[1]["list"], json!([{ "id": "M2", "subject": "shared", "mailboxIds": { "F2": true } }]));
     // Nothing of it may be changed.
     for (arguments, place) in [
         (json!({ "update": { "M2": { "keywords/$seen": true } } }), "notUpdated"),

@@ -17,7 +17,7 @@ use crate::request::{Context, TOO_LARGE, weight};
 pub(crate) async fn get(context: &mut Context<'_>, mut args: Args) -> Answer {
     let id = context.account_id(&mut args).await?;
     let asked = wanted_ids(&mut args)?;
-    let wanted = Wanted::read(&mut args, &DEFAULT)?;
+    let wanted = Wanted::read(&mut args, &DEFAULT)?.with_id();
     args.finish()?;
     let account = context.open(id).await?;
     let asked = match asked {

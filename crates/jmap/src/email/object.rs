@@ -145,6 +145,12 @@ impl Wanted {
         })
     }
 
+    /// RFC 8620 §5.1: the id is told whether it is asked for or not.
+    pub(super) fn with_id(mut self) -> Self {
+        self.plain.insert("id");
+        self
+    }
+
     fn has(&self, name: &str) -> bool {
         self.plain.contains(name)
     }
