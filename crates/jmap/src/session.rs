@@ -156,7 +156,7 @@ fn submission() -> Value {
     let longest = limits::HOLD_LONGEST.as_secs();
     json!({
         "maxDelayedSend": longest,
-        // RFC 4865 §3, RFC 3461 §3, RFC 1870 §3, RFC 6152 §2, RFC 6531 §3.1; the latest time would be another each moment.
+        // RFC 4865 §3: of the two, the interval alone; the latest time would be another each moment.
         "submissionExtensions": {
             "FUTURERELEASE": [longest.to_string()],
             "DSN": [],
