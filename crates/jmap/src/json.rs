@@ -1,41 +1,52 @@
 //! JSON as requests have it: bounded in depth, and no name twice in an object (RFC 7493 §2.3).
 
+use std::cell::Cell;
 use std::fmt;
 
 use mail::limits;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// A value out of octets; `None`: it is not I-JSON, or too deep.
-pub(crate) fn parse(octets: &[u8]) -> Option<Value> {
+use crate::problem::Problem;
+
+/// A value out of octets, unless it is not I-JSON, too deep, or of too many values: small ones take a hundred times as much memory
+/// as they have octets.
+pub(crate) fn parse(octets: &[u8]) -> Result<Value, Problem> {
+    let left = Cell::new(limits::JMAP_VALUES);
     let mut reader = serde_json::Deserializer::from_slice(octets);
-    let value = Strict { depth: limits::JMAP_DEPTH }.deserialize(&mut reader).ok()?;
-    reader.end().ok()?;
-    Some(value)
-}
-
-/// So many levels may be within.
-#[derive(Clone, Copy)]
-struct Strict {
-    depth: usize,
-}
-
-impl Strict {
-    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
-        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("too deep"))?;
-        Ok(Self { depth })
+    let value = Strict { depth: limits::JMAP_DEPTH, left: &left }.deserialize(&mut reader);
+    match value.and_then(|value| reader.end().map(|()| value)) {
+        Ok(value) => Ok(value),
+        Err(_) if left.get() == 0 => Err(Problem::Limit("maxSizeRequest")),
+        Err(_) => Err(Problem::NotJson),
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
+/// So many levels may be within, and so many values are left.
+#[derive(Clone, Copy)]
+struct Strict<'l> {
+    depth: usize,
+    left: &'l Cell<usize>,
+}
+
+impl Strict<'_> {
+    fn inner<E: serde::de::Error>(self) -> Result<Self, E> {
+        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("too deep"))?;
+        Ok(Self { depth, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1).ok_or_else(|| D::Error::custom("too many values"))?;
+        self.left.set(left);
         reader.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Strict {
+impl<'de> Visitor<'de> for Strict<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,17 +112,27 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let nested = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
-        assert!(parse(&nested(limits::JMAP_DEPTH)).is_some());
-        assert!(parse(&nested(limits::JMAP_DEPTH + 1)).is_none());
-        assert!(parse(&nested(1_000_000)).is_none() && parse(&vec![b'['; 1_000_000]).is_none());
-        assert!(parse("{\"a\":".repeat(100_000).as_bytes()).is_none());
+        assert!(parse(&nested(limits::JMAP_DEPTH)).is_ok());
+        assert!(parse(&nested(limits::JMAP_DEPTH + 1)).is_err());
+        assert!(parse(&nested(1_000_000)).is_err() && parse(&vec![b'['; 1_000_000]).is_err());
+        assert!(parse("{\"a\":".repeat(100_000).as_bytes()).is_err());
+    }
+
+    /// `JMAP_VALUES`: so many, and one more.
+    #[test]
+    fn values_are_bounded() {
+        let many = |count: usize| format!("[{}0]", "{},".repeat(count - 2));
+        assert!(parse(many(limits::JMAP_VALUES).as_bytes()).is_ok());
+        let refused = parse(many(limits::JMAP_VALUES + 1).as_bytes());
+        assert_eq!(refused, Err(Problem::Limit("maxSizeRequest")));
+        assert_eq!(parse(b"[0,"), Err(Problem::NotJson));
     }
 
     #[test]
     fn names_stand_once() {
-        assert!(parse(br#"{"a":1,"b":{"a":2}}"#).is_some());
+        assert!(parse(br#"{"a":1,"b":{"a":2}}"#).is_ok());
         for bad in [&br#"{"a":1,"a":1}"#[..], br#"[{"a":1,"\u0061":1}]"#, b"{} x", b"", b"\xff", br#""\ud800""#] {
-            assert!(parse(bad).is_none(), "{}", String::from_utf8_lossy(bad));
+            assert!(parse(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
     }
 

@@ -46,5 +46,5 @@ mod vacation;
 
 pub use blob::Download;
 pub use method::METHODS;
-pub use server::{Moment, Outbox, Reply, Server, User};
+pub use server::{Moment, Outbox, Reply, Server, Turn, User};
 pub use session::Urls;

@@ -10,7 +10,7 @@ use crate::json;
 use crate::method::{self, CAPABILITIES};
 use crate::problem::Problem;
 use crate::reference::{Response, resolve};
-use crate::server::{Moment, Reply, Server, User};
+use crate::server::{Moment, Reply, Server, Turn, User};
 
 /// A request under way.
 pub(crate) struct Context<'s> {
@@ -60,8 +60,16 @@ impl Request {
 }
 
 impl Server {
-    /// Answers an API request.
+    /// Answers an API request that is whole already.
     pub async fn request(&self, user: &User, octets: &[u8], moment: Moment) -> Reply {
+        match self.begin_request(user) {
+            Ok(turn) => self.request_in(&turn, user, octets, moment).await,
+            Err(reply) => reply,
+        }
+    }
+
+    /// Answers an API request whose turn began before its octets came.
+    pub async fn request_in(&self, _: &Turn, user: &User, octets: &[u8], moment: Moment) -> Reply {
         match self.answer(user, octets, moment).await {
             Ok(response) => {
                 Reply { status: 200, content_type: "application/json", body: response.to_string().into_bytes() }
@@ -71,12 +79,10 @@ impl Server {
     }
 
     async fn answer(&self, user: &User, octets: &[u8], moment: Moment) -> Result<Value, Problem> {
-        let turn = self.requests.begin(user.account, limits::JMAP_REQUESTS_AT_ONCE);
-        let _turn = turn.ok_or(Problem::Limit("maxConcurrentRequests"))?;
         if octets.len() > limits::JMAP_REQUEST_LEN {
             return Err(Problem::Limit("maxSizeRequest"));
         }
-        let value = json::parse(octets).ok_or(Problem::NotJson)?;
+        let value = json::parse(octets)?;
         let request = Request::read(value).ok_or(Problem::NotRequest)?;
         // RFC 8620 §3.6.1: nothing is done where something is used that is not here.
         if !request.using.iter().all(|name| CAPABILITIES.contains(&name.as_str())) {
@@ -149,14 +155,16 @@ impl<'s> Context<'s> {
 /// The response is as large as it may be.
 pub(crate) const TOO_LARGE: MethodError = MethodError::new("requestTooLarge");
 
-/// Octets that a value takes, about, in memory and written.
+/// Octets that a value takes, about, in memory or written. An object's members stand in nodes of eleven, however few there are.
 pub(crate) fn weight(value: &Value) -> usize {
-    const EACH: usize = 8;
+    const EACH: usize = size_of::<Value>();
+    const NODE: usize = 11 * (size_of::<String>() + EACH);
     match value {
         Value::String(text) => text.len() + EACH,
         Value::Array(items) => items.iter().map(weight).sum::<usize>() + EACH,
         Value::Object(members) => {
-            members.iter().map(|(name, value)| name.len() + EACH + weight(value)).sum::<usize>() + EACH
+            let nodes = members.len().div_ceil(6) * NODE;
+            members.iter().map(|(name, value)| name.len() + weight(value)).sum::<usize>() + nodes + EACH
         }
         _ => EACH,
     }

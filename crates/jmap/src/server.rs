@@ -113,34 +113,55 @@ impl Server {
     pub(crate) fn outbox(&self) -> Option<Outbox> {
         self.outbox.get().and_then(|outbox| outbox())
     }
+
+    /// Begins a request; else the answer is that the user has too many under way.
+    ///
+    /// # Errors
+    /// That answer.
+    pub fn begin_request(&self, user: &User) -> Result<Turn, Reply> {
+        let turn = self.requests.begin(user.account, limits::JMAP_REQUESTS_AT_ONCE);
+        turn.ok_or_else(|| Problem::Limit("maxConcurrentRequests").reply())
+    }
+
+    /// Begins an upload; else likewise.
+    ///
+    /// # Errors
+    /// That answer.
+    pub fn begin_upload(&self, user: &User) -> Result<Turn, Reply> {
+        let turn = self.uploads.begin(user.account, limits::JMAP_UPLOADS_AT_ONCE);
+        turn.ok_or_else(|| Problem::Limit("maxConcurrentUpload").reply())
+    }
 }
 
 /// How much of something each user has under way.
 #[derive(Default)]
-pub(crate) struct AtOnce(Mutex<HashMap<AccountId, usize>>);
+pub(crate) struct AtOnce(Arc<Counts>);
 
-/// One of them; dropping it ends it.
-pub(crate) struct Turn<'s> {
-    all: &'s AtOnce,
+type Counts = Mutex<HashMap<AccountId, usize>>;
+
+/// One of what a user may have so many of at once; dropping it ends it. Held from before the first octet of a body is read: what
+/// is half there takes memory, too.
+pub struct Turn {
+    all: Arc<Counts>,
     user: AccountId,
 }
 
 impl AtOnce {
     /// One more, unless there are `most` already.
-    pub(crate) fn begin(&self, user: AccountId, most: usize) -> Option<Turn<'_>> {
+    fn begin(&self, user: AccountId, most: usize) -> Option<Turn> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = all.entry(user).or_default();
         if *count >= most {
             return None;
         }
         *count += 1;
-        Some(Turn { all: self, user })
+        Some(Turn { all: self.0.clone(), user })
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Turn {
     fn drop(&mut self) {
-        let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = all.get_mut(&self.user) {
             *count -= 1;
             if *count == 0 {

@@ -10,7 +10,17 @@ use world::{NOW, World, moment};
 fn upload(world: &World, user: &str, account: &str, octets: &[u8]) -> (u16, Value) {
     let reply = world.runtime.block_on(async {
         let stage = world.staged(octets).await;
-        world.server.upload(world.user(user), account, "image/png", stage, moment()).await
+        world
+            .server
+            .upload(
+                &world.server.begin_upload(world.user(user)).unwrap(),
+                world.user(user),
+                account,
+                "image/png",
+                stage,
+                moment(),
+            )
+            .await
     });
     (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
 }

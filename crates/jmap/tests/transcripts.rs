@@ -135,7 +135,10 @@ impl Dialogue<'_> {
                 let reply = world.runtime.block_on(async {
                     let stage = world.staged(octets.as_bytes()).await;
                     let account = format!("A{}", user.account.0);
-                    world.server.upload(user, &account, "text/plain", stage, moment).await
+                    world
+                        .server
+                        .upload(&world.server.begin_upload(user).unwrap(), user, &account, "text/plain", stage, moment)
+                        .await
                 });
                 let body: Value = serde_json::from_slice(&reply.body).unwrap();
                 self.names.insert(name.to_owned(), body["blobId"].clone());

@@ -340,6 +340,8 @@ limits! {
     JMAP_RESPONSE_LEN: usize = 64 * MIB;
     /// Method calls of one request (RFC 8620 §2: maxCallsInRequest).
     JMAP_CALLS: usize = 64;
+    /// Values in a request, those within others counted: a small one takes a hundred times its octets of memory.
+    JMAP_VALUES: usize = 100_000;
     /// Levels of arrays and objects in a request.
     JMAP_DEPTH: usize = 64;
     /// Objects that one call asks for (RFC 8620 §2: maxObjectsInGet).

@@ -8,7 +8,7 @@ use crate::blob::{Download, of_upload};
 use crate::ids;
 use crate::problem::Problem;
 use crate::request::Context;
-use crate::server::{Moment, Reply, Server, User};
+use crate::server::{Moment, Reply, Server, Turn, User};
 
 impl Server {
     /// A place for the octets of an upload; [`Self::upload`] takes it. Octets over `limits::MESSAGE_SIZE` are refused there.
@@ -19,9 +19,10 @@ impl Server {
         self.store.stage(expected).await
     }
 
-    /// Keeps an upload (RFC 8620 §6.1).
+    /// Keeps an upload (RFC 8620 §6.1), whose turn began before its octets came.
     pub async fn upload(
         &self,
+        _: &Turn,
         user: &User,
         account: &str,
         media_type: &str,
@@ -30,9 +31,6 @@ impl Server {
     ) -> Reply {
         let context = Context::new(self, user, moment);
         let Ok(id) = context.permitted(account, "accountNotFound").await else { return Reply::not_found() };
-        let Some(_turn) = self.uploads.begin(user.account, limits::JMAP_UPLOADS_AT_ONCE) else {
-            return Problem::Limit("maxConcurrentUpload").reply();
-        };
         let size = octets.len();
         if size > limits::MESSAGE_SIZE as u64 {
             return Problem::Limit("maxSizeUpload").reply();

@@ -55,42 +55,54 @@ pub(super) async fn session(request: &Request, visitor: &Visitor) -> Result<Resp
     Ok(reply::of(StatusCode::OK, "application/json", on_a_line(octets)))
 }
 
-/// Whether a request says beforehand that its body has more than `most` octets.
-fn is_longer(request: &Request, most: usize) -> bool {
-    request
-        .header(CONTENT_LENGTH)
-        .and_then(|length| length.parse().ok())
-        .is_some_and(|length: u64| length > most as u64)
-}
-
 /// `POST /jmap/api` (RFC 8620 §3.1)
 pub(super) async fn api(request: &mut Request, visitor: &Visitor) -> Result<Response, Problem> {
     // RFC 8620 §3.6.1: another type is no JSON.
     if !request.header(CONTENT_TYPE).is_some_and(is_json) {
         return Ok(respond(Reply::not_json()));
     }
-    if is_longer(request, limits::JMAP_REQUEST_LEN) {
-        return Ok(respond(Reply::too_large("maxSizeRequest")));
-    }
-    let octets = request.pieces(limits::JMAP_REQUEST_LEN as u64, limits::HTTP_BODY_TIMEOUT)?.all().await?;
+    let user = user(visitor);
+    let turn = match request.shared.jmap.begin_request(&user) {
+        Ok(turn) => turn,
+        Err(reply) => return Ok(respond(reply)),
+    };
+    let octets = match whole(request).await {
+        Err(problem) if problem.is_too_long() => return Ok(respond(Reply::too_large("maxSizeRequest"))),
+        octets => octets?,
+    };
     let moment = moment(request);
-    Ok(respond(request.shared.jmap.request(&user(visitor), &octets, moment).await))
+    Ok(respond(request.shared.jmap.request_in(&turn, &user, &octets, moment).await))
+}
+
+async fn whole(request: &mut Request) -> Result<Vec<u8>, Problem> {
+    request.pieces(limits::JMAP_REQUEST_LEN as u64, limits::HTTP_BODY_TIMEOUT)?.all().await
 }
 
 /// `POST /jmap/upload/ACCOUNT/` (RFC 8620 §6.1): into the store as it comes.
 pub(super) async fn upload(request: &mut Request, visitor: &Visitor, account: &str) -> Result<Response, Problem> {
-    if is_longer(request, limits::MESSAGE_SIZE) {
-        return Ok(respond(Reply::too_large("maxSizeUpload")));
-    }
+    let user = user(visitor);
+    let turn = match request.shared.jmap.begin_upload(&user) {
+        Ok(turn) => turn,
+        Err(reply) => return Ok(respond(reply)),
+    };
     let kind = request.header(CONTENT_TYPE).unwrap_or(UNKNOWN).to_owned();
+    let stage = match staged(request).await {
+        Err(problem) if problem.is_too_long() => return Ok(respond(Reply::too_large("maxSizeUpload"))),
+        stage => stage?,
+    };
+    let moment = moment(request);
+    Ok(respond(request.shared.jmap.upload(&turn, &user, account, &kind, stage, moment).await))
+}
+
+/// A body of up to `limits::MESSAGE_SIZE` octets, in the store.
+async fn staged(request: &mut Request) -> Result<Box<dyn store::Stage>, Problem> {
+    let mut pieces = request.pieces(limits::MESSAGE_SIZE as u64, limits::HTTP_UPLOAD_TIMEOUT)?;
     let length = request.header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let mut stage = request.shared.jmap.stage(length).await?;
-    let mut pieces = request.pieces(limits::MESSAGE_SIZE as u64, limits::HTTP_UPLOAD_TIMEOUT)?;
     while let Some(piece) = pieces.next().await? {
         stage.write(&piece).await?;
     }
-    let moment = moment(request);
-    Ok(respond(request.shared.jmap.upload(&user(visitor), account, &kind, stage, moment).await))
+    Ok(stage)
 }
 
 /// What octets are of which nobody says more.

@@ -74,6 +74,11 @@ impl Problem {
         Self { code: Some(code), ..self }
     }
 
+    /// Whether it is that the body is too long.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.status == StatusCode::PAYLOAD_TOO_LARGE
+    }
+
     /// As an answer.
     pub(super) fn into_response(self) -> Response {
         // RFC 9457 §4.2.1: without a type (`about:blank`), the title is the status's own.
