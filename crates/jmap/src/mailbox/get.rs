@@ -80,12 +80,14 @@ pub(super) fn object(account: &Account, mailbox: &Mailbox, wanted: &[&str]) -> V
 fn rights(mailbox: &Mailbox) -> Value {
     let may = |rights: Rights| mailbox.rights.contains(rights);
     let is_inbox = mailbox.info.name == tree::INBOX;
+    // RFC 8621 §2: a mailbox that can't be read is in no mailboxIds, so nothing comes, goes or changes there.
+    let may_of_items = |rights: Rights| mailbox.is_readable() && may(rights);
     json!({
         "mayReadItems": mailbox.is_readable(),
-        "mayAddItems": may(Rights::INSERT),
-        "mayRemoveItems": may(Rights::DELETED.with(Rights::EXPUNGE)),
-        "maySetSeen": may(Rights::SEEN),
-        "maySetKeywords": may(Rights::WRITE),
+        "mayAddItems": may_of_items(Rights::INSERT),
+        "mayRemoveItems": may_of_items(Rights::DELETED.with(Rights::EXPUNGE)),
+        "maySetSeen": may_of_items(Rights::SEEN),
+        "maySetKeywords": may_of_items(Rights::WRITE),
         "mayCreateChild": may(Rights::CREATE),
         "mayRename": may(Rights::DELETE_MAILBOX) && !is_inbox,
         "mayDelete": may(Rights::DELETE_MAILBOX) && !is_inbox,
