@@ -25,7 +25,9 @@ mod store_log;
 
 pub use parsers::{address, dot, imap, imap_url, line, message, pop3, smtp_client};
 pub use program::{config, mua, report, sasl, zones};
+pub use session::http::http_request;
 pub use session::imap::imap_session;
+pub use session::jmap::jmap_request;
 pub use session::pop3::pop3_session;
 pub use session::smtp_client::smtp_client_session;
 pub use session::smtp_server::{smtp_server, smtp_session};
@@ -39,9 +41,11 @@ pub const TARGETS: &[Target] = &[
     ("address", address, &[]),
     ("config", config, &[]),
     ("dot", dot, &["tests/transcripts/smtp", "crates/message/tests/corpus"]),
+    ("http_request", http_request, &["tests/transcripts/http"]),
     ("imap", imap, &["tests/transcripts/imap"]),
     ("imap_session", imap_session, &["tests/transcripts/imap"]),
     ("imap_url", imap_url, &[]),
+    ("jmap_request", jmap_request, &["tests/transcripts/jmap"]),
     ("line", line, &["tests/transcripts/smtp", "tests/transcripts/pop3"]),
     ("log", log, &[]),
     ("message", message, &["crates/message/tests/corpus"]),

@@ -1,5 +1,6 @@
 //! Where an input begins: transcripts, the message corpus, and what was found before.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use testkit::transcript::{Step, Transcript};
@@ -13,7 +14,7 @@ pub fn seeds(name: &str, folders: &[&str]) -> Vec<Vec<u8>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut seeds: Vec<Vec<u8>> = TRIVIAL.iter().map(|seed| seed.to_vec()).collect();
     // Whole sessions begin with an octet that says what the connection is like.
-    let shapes: &[&[u8]] = if name.ends_with("_session") || name == "smtp_server" {
+    let shapes: &[&[u8]] = if name.ends_with("_session") || ["http_request", "smtp_server"].contains(&name) {
         &[b"\x00", b"\x02", b"\x05", b"\x34", b"\x75"]
     } else {
         &[b""]
@@ -22,6 +23,11 @@ pub fn seeds(name: &str, folders: &[&str]) -> Vec<Vec<u8>> {
     for folder in folders {
         for file in files(&root.join(folder)) {
             if file.extension().is_some_and(|ending| ending == "txt") {
+                if name == "jmap_request" {
+                    let text = std::fs::read_to_string(&file).unwrap_or_default();
+                    requests(&text).iter().for_each(|request| add(request.as_bytes()));
+                    continue;
+                }
                 let Ok(transcript) = Transcript::read(&file) else { continue };
                 add(&sent(&transcript));
                 add(&said(&transcript));
@@ -40,6 +46,24 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<_> = entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).collect();
     files.sort();
     files
+}
+
+/// The requests of a dialogue of JMAP: calls that stand one after the other, and what is sent as it stands.
+fn requests(text: &str) -> Vec<String> {
+    let using: BTreeSet<&str> = jmap::METHODS.iter().map(|(_, capability)| *capability).collect();
+    let using: Vec<String> = using.iter().map(|capability| format!("{capability:?}")).collect();
+    let using = using.join(",");
+    let (mut requests, mut calls) = (Vec::new(), Vec::new());
+    for line in text.lines().chain([""]) {
+        if let Some(call) = line.strip_prefix("C: ") {
+            calls.push(call);
+        } else if !calls.is_empty() {
+            requests.push(format!(r#"{{"using":[{using}],"methodCalls":[{}]}}"#, calls.join(",")));
+            calls.clear();
+        }
+        requests.extend(line.strip_prefix("R: ").map(str::to_owned));
+    }
+    requests
 }
 
 fn sent(transcript: &Transcript) -> Vec<u8> {

@@ -73,7 +73,7 @@ fn fuzz(name: &str) {
         }
     };
     seeds.iter().for_each(|seed| check(seed));
-    let share = if name.ends_with("_session") { 10 } else { 1 };
+    let share = if name.ends_with("_session") || name.ends_with("_request") { 10 } else { 1 };
     for _ in 0..MUTATIONS * times() / share {
         check(&mutate(&mut random, &seeds));
     }
@@ -100,6 +100,6 @@ macro_rules! targets {
 }
 
 targets! {
-    address config dot imap imap_session imap_url line log message mua pop3 pop3_session report sasl smtp_client
+    address config dot http_request imap imap_session imap_url jmap_request line log message mua pop3 pop3_session report sasl smtp_client
     smtp_client_session smtp_server smtp_session zones
 }

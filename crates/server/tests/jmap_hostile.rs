@@ -159,7 +159,7 @@ fn slow_bodies_hold_up_nobody() {
         let mut slow: Vec<Client> = Vec::new();
         for _ in 0..most {
             let mut client = Client::post(at, ALICE, path, &fields);
-            // RFC 9110 §10.1.1: said when the body begins to be read.
+            // Said when the body begins to be read.
             assert_eq!(client.answer().0, 100);
             client.send(&body[..10]);
             slow.push(client);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use mail::{Flags, Timestamp, Uid};
 use store::conformance::{self as suite, NOW};
-use store::{FlagChange, FlagOperation, Outcome, Settlement, Store};
+use store::{FlagChange, FlagOperation, NewDsn, Once, Outcome, Settlement, Store};
 use store_local::{LocalStore, Options};
 use support::{Random, copy_dir, dump};
 
@@ -41,6 +41,16 @@ async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::
             if random.below(2) == 0 {
                 suite::relay_to(&mut message, "c@far.example");
             }
+            if random.below(2) == 0 {
+                // Its recipient is away: the reply and the memory of who was told are there with it, or not at all.
+                let mut reply = suite::acceptance(store.next_queue_id(NOW), "", "<r@x.example>");
+                suite::relay_to(&mut reply, "s@far.example");
+                let to = suite::address(&format!("s{}@far.example", random.below(3)));
+                let (address, recipient) = (suite::address(&who), suite::address(&who));
+                let body = suite::staged(&**store, b"away").await;
+                let once = Some(Once { account, address, to, recipient });
+                message.dsns.push(NewDsn { body, acceptance: reply, once });
+            }
             store.accept(suite::staged(&**store, &bytes).await, message).await.unwrap().into_inner();
         }
         4 => drop(suite::append(&**store, inbox, &bytes).await),
@@ -66,6 +76,15 @@ async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::
             }
         }
     }
+}
+
+/// All that a store has, and who was told that somebody is away.
+async fn whole(store: &LocalStore, dir: &Path) -> String {
+    let conn = rusqlite::Connection::open(dir.join("store.db")).unwrap();
+    let mut statement = conn.prepare("SELECT account, sender FROM away_told").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get::<_, u64>(0)?, row.get::<_, String>(1)?))).unwrap();
+    let told: Vec<_> = rows.map(Result::unwrap).collect();
+    format!("{}{told:?}", dump(store).await)
 }
 
 /// A mixture: each sector old or new; where the new file is longer, it may also be cut.
@@ -176,21 +195,21 @@ async fn run(seed: u64, steps: usize) {
     }
     let mut before = root.path().join("0");
     copy_dir(&dir, &before);
-    let mut known = dump(&store).await;
+    let mut known = whole(&store, &dir).await;
     let mut checkpoints = 0;
     for step in 1..=steps {
         if step % 10 == 0 {
             store.reclaim().await.unwrap();
             std::fs::remove_dir_all(&before).unwrap();
             copy_dir(&dir, &before);
-            known = dump(&store).await;
+            known = whole(&store, &dir).await;
         }
         change(&store, &mut random, &accounts).await;
         // A checkpoint comes after the answer: what is asked next is answered after it.
         store.record(mail::QueueId::from_u64(1), Vec::new()).await.unwrap_err();
         let after = root.path().join(step.to_string());
         copy_dir(&dir, &after);
-        let now = dump(&store).await;
+        let now = whole(&store, &dir).await;
         let folded = bytes(&before.join("store.db")) != bytes(&after.join("store.db"));
         let begun_anew = begins_anew(&bytes(&before.join("store.db-wal")), &bytes(&after.join("store.db-wal")));
         // The finder committed how far it has come, behind a checkpoint: what the log was in between is not known.
@@ -220,6 +239,7 @@ async fn run(seed: u64, steps: usize) {
         (before, known) = (after, now);
     }
     assert!(checkpoints > 0, "no checkpoint happened");
+    assert!(!known.ends_with("[]"), "nobody was told that somebody is away");
 }
 
 /// After a sync that failed the kernel believes its pages clean: whoever starts anew reads a change that is not on
@@ -238,7 +258,7 @@ async fn what_a_failed_sync_left_in_the_cache_is_not_built_upon() {
 
     let again = LocalStore::open(&cached, support::options()).unwrap();
     suite::deliver(&*again, account, "u0@x.example", b"acknowledged after the new start").await;
-    let promised = dump(&again).await;
+    let promised = whole(&again, &cached).await;
     let image = root.path().join("image");
     copy_dir(&cached, &image);
     let mut lost = bytes(&image.join("store.db-wal"));
@@ -254,7 +274,7 @@ async fn examine(image: &Path, allowed: &[&String], what: &str) {
     let store = LocalStore::open(image, options()).unwrap_or_else(|why| panic!("{what}: {why}"));
     let findings = store.check(true).await.unwrap_or_else(|why| panic!("{what}: {why}"));
     assert!(findings.is_empty(), "{what}: {findings:?}");
-    let found = dump(&store).await;
+    let found = whole(&store, image).await;
     assert!(allowed.contains(&&found), "{what}:\nfound\n{found}\nallowed\n{allowed:#?}");
     // It goes on as if nothing had been.
     let account = store.accounts(None, 1).await.unwrap().remove(0);

@@ -1,6 +1,8 @@
 //! Whole sessions, from the greeting to the end.
 
+pub mod http;
 pub mod imap;
+pub mod jmap;
 pub mod pop3;
 pub mod smtp_client;
 pub mod smtp_server;

@@ -63,7 +63,7 @@ pub(crate) struct Alice {
 }
 
 thread_local! {
-    static RUNTIME: Runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    static RUNTIME: Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
 }
 
