@@ -373,7 +373,7 @@ export class App {
     if (!way || !(await sure(t('unsubscribe'), t(`unsubscribe_${way.kind}`, { address: way.address }), t('unsubscribe')))) return;
     if (way.kind === 'page') window.open(way.address, '_blank', 'noopener,noreferrer');
     else if (way.kind === 'mail') this.composeTo(way.address);
-    else await this.attempt(click(way.address).then(() => notice(t('unsubscribed'))));
+    else await this.attempt(click(way.address, email.id).then(() => notice(t('unsubscribed'))));
   }
 
   composeTo(address) {

@@ -157,7 +157,7 @@ export async function reach(url, options) {
   }
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
-  throw Object.assign(new JmapError(answer.status === 401 ? 'login' : answer.status >= 502 ? 'network' : problem.type || 'request', problem.detail), { problem });
+  throw Object.assign(new JmapError(answer.status === 401 ? 'login' : answer.status >= 502 && problem.code !== 'outside' ? 'network' : problem.type || 'request', problem.detail), { problem });
 }
 
 /**

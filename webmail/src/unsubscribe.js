@@ -15,9 +15,9 @@ export function wayOut(email) {
   return https ? { kind: 'page', address: https } : null;
 }
 
-/** RFC 8058 §3.2: a POST with exactly this body, without cookies of anybody: the server sends it. */
-export function click(address) {
-  return reach(`/proxy?url=${encodeURIComponent(address)}`, {
+/** RFC 8058 §3.2: a POST with exactly this body, without cookies of anybody: the server sends it, where this message says so. */
+export function click(address, emailId) {
+  return reach(`/proxy?url=${encodeURIComponent(address)}&email=${encodeURIComponent(emailId)}`, {
     method: 'POST', headers: { 'Content-Type': 'application/x-www-form-urlencoded', ...OURS }, body: 'List-Unsubscribe=One-Click',
   });
 }

@@ -10,7 +10,8 @@ fn number(letter: char, text: &str) -> Option<u64> {
     plain.then(|| digits.parse().ok()).flatten()
 }
 
-pub(crate) fn account(id: AccountId) -> String {
+/// An account's id.
+pub fn account(id: AccountId) -> String {
     format!("A{}", id.0)
 }
 

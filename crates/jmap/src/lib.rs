@@ -45,6 +45,7 @@ mod thread;
 mod vacation;
 
 pub use blob::Download;
+pub use ids::account as account_id;
 pub use method::METHODS;
 pub use server::{Moment, Outbox, Reply, Server, Turn, User};
 pub use session::Urls;

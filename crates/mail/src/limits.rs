@@ -141,6 +141,10 @@ limits! {
     OUTSIDE_HEADER_LEN: usize = 32 * KIB;
     /// Redirects that are followed for a picture.
     OUTSIDE_REDIRECTS: usize = 4;
+    /// Fetched from elsewhere at once for one account; the next one waits.
+    OUTSIDE_PER_ACCOUNT: usize = 8;
+    /// Octets of a picture that is fetched from elsewhere.
+    PROXY_PICTURE_LEN: u64 = 16 * MIB as u64;
     /// Fetched from elsewhere at once, for all accounts together; the next one waits.
     OUTSIDE_AT_ONCE: usize = 64;
     /// Certificate files are looked at for changes this often.

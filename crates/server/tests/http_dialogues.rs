@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod elsewhere;
 mod scene;
 
 use std::io;
@@ -51,6 +52,10 @@ impl Web {
                 settings.listening.push((Service::Https, at(8443)));
             }
         });
+        if has("elsewhere") {
+            shared.open_outside(&elsewhere::world());
+            world.runtime.block_on(elsewhere::letter(&world));
+        }
         let inside = world.runtime.enter();
         let listener = Listener::bind(service, "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address().unwrap();

@@ -18,11 +18,11 @@ use super::request::{Request, decode, is_json};
 use crate::auth::hash;
 
 /// Who a visitor is to the engine.
-fn user(visitor: &Visitor) -> User {
+pub(super) fn user(visitor: &Visitor) -> User {
     User { account: visitor.account.id, address: visitor.account.address.clone() }
 }
 
-fn moment(request: &Request) -> Moment {
+pub(super) fn moment(request: &Request) -> Moment {
     let random = hash::secret().iter().take(16).fold(0, |bits, octet| bits << 8 | u128::from(*octet));
     Moment { now: request.shared.clock.now(), random }
 }

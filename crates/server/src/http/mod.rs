@@ -22,6 +22,7 @@ pub mod outside;
 mod pages;
 mod patience;
 mod problem;
+mod proxy;
 mod reply;
 mod request;
 mod routes;
@@ -85,6 +86,7 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
         (Page::JmapDownload(account, blob, name), Some(visitor)) => {
             jmap::download(request, &visitor, (&account, &blob, &name)).await
         }
+        (Page::Proxy, Some(visitor)) => proxy::pass(request, &visitor).await,
         (Page::LogOut, Some(visitor)) => session::log_out(request, &visitor).await,
         (Page::Session, Some(visitor)) => Ok(session::show(&visitor)),
         (Page::Sessions, Some(visitor)) => session::all(request, &visitor).await,

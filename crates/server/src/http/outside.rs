@@ -10,9 +10,10 @@
 
 mod public;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -23,7 +24,7 @@ use hyper::header::{
 };
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
-use mail::limits;
+use mail::{AccountId, limits};
 use mta::world::{Answer as Found, Connect, Dns, Stream, Trust, World};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -35,11 +36,14 @@ pub struct Outside {
     dns: Arc<dyn Dns>,
     connect: Arc<dyn Connect>,
     at_once: Arc<Semaphore>,
+    accounts: Mutex<HashMap<AccountId, Weak<Semaphore>>>,
 }
 
 /// What is to be asked, of whom.
 #[derive(Clone, Debug)]
 pub struct Errand {
+    /// In whose name.
+    pub account: AccountId,
     /// GET or POST.
     pub method: Method,
     /// As somebody wrote it.
@@ -99,7 +103,7 @@ pub struct Answer {
     end: Instant,
     /// What moves the bytes; ends with this.
     _driver: JoinSet<()>,
-    _permit: OwnedSemaphorePermit,
+    _permits: [OwnedSemaphorePermit; 2],
 }
 
 impl Answer {
@@ -122,7 +126,24 @@ impl Outside {
     /// By this world's names and connections.
     pub fn new(world: &World) -> Self {
         let at_once = Arc::new(Semaphore::new(limits::OUTSIDE_AT_ONCE));
-        Self { dns: world.dns.clone(), connect: world.connect.clone(), at_once }
+        Self { dns: world.dns.clone(), connect: world.connect.clone(), at_once, accounts: Mutex::default() }
+    }
+
+    /// Waits until it is this account's turn: nobody who has much fetched keeps others waiting.
+    async fn turn(&self, account: AccountId) -> Option<[OwnedSemaphorePermit; 2]> {
+        let own = {
+            let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            accounts.retain(|_, own| own.strong_count() > 0);
+            let known = accounts.get(&account).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let own = Arc::new(Semaphore::new(limits::OUTSIDE_PER_ACCOUNT));
+                accounts.insert(account, Arc::downgrade(&own));
+                own
+            })
+        };
+        // A permit keeps its semaphore; neither is ever closed.
+        let own = own.acquire_owned().await.ok()?;
+        Some([own, self.at_once.clone().acquire_owned().await.ok()?])
     }
 
     /// Asks. `also`: addresses and ports that may be reached whatever they are; empty but in the small internet of `local`.
@@ -133,8 +154,7 @@ impl Outside {
 
     async fn follow(&self, errand: &Errand, also: &[SocketAddr], end: Instant) -> Result<Answer, Refusal> {
         let mut url = Url::parse(&errand.url).map_err(|_| Refusal::Url("this is no URL"))?;
-        // Closed only with the program.
-        let permit = self.at_once.clone().acquire_owned().await.map_err(|_| Refusal::Slow)?;
+        let permits = self.turn(errand.account).await.ok_or(Refusal::Slow)?;
         let mut left = limits::OUTSIDE_REDIRECTS;
         loop {
             let place = Place::of(&url, errand.secure, also)?;
@@ -142,7 +162,7 @@ impl Outside {
             let (answer, driver) = ask(stream, errand, &url, &place).await?;
             let to = (errand.follow && errand.method == Method::GET).then(|| elsewhere(&answer)).flatten();
             let Some(to) = to else {
-                return accept(answer, driver, errand.most, end, permit);
+                return accept(answer, driver, errand.most, end, permits);
             };
             left = left.checked_sub(1).ok_or(Refusal::Round)?;
             // RFC 9110 §10.2.2: it may be meant from where we are.
@@ -286,7 +306,7 @@ fn accept(
     driver: JoinSet<()>,
     most: u64,
     end: Instant,
-    permit: OwnedSemaphorePermit,
+    permits: [OwnedSemaphorePermit; 2],
 ) -> Result<Answer, Refusal> {
     let (head, body) = answer.into_parts();
     let text = |name| head.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
@@ -297,7 +317,7 @@ fn accept(
     if text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok()).is_some_and(|length| length > most) {
         return Err(Refusal::TooLong);
     }
-    Ok(Answer { status: head.status, headers: head.headers, body, left: most, end, _driver: driver, _permit: permit })
+    Ok(Answer { status: head.status, headers: head.headers, body, left: most, end, _driver: driver, _permits: permits })
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub(super) enum Page {
     JmapUpload(String),
     /// `/jmap/download/ACCOUNT/BLOB/NAME`
     JmapDownload(String, String, String),
+    /// `/proxy`
+    Proxy,
     /// `/auth/login`
     LogIn,
     /// `/auth/logout`
@@ -94,6 +96,7 @@ impl Page {
             ["auth", "totp"] => Self::Totp,
             ["auth", "totp", "confirm"] => Self::ConfirmTotp,
             ["auth", "totp", "remove"] => Self::RemoveTotp,
+            ["proxy"] => Self::Proxy,
             ["local"] => Self::Local,
             _ => Self::Webmail(Asset::find(&path[1..])?),
         })
@@ -121,7 +124,7 @@ impl Page {
             | Self::JmapApi
             | Self::JmapUpload(_) => POST,
             Self::Sessions => &[Method::GET, Method::HEAD, Method::DELETE],
-            Self::AppPasswords | Self::Totp => &[Method::GET, Method::HEAD, Method::POST],
+            Self::AppPasswords | Self::Totp | Self::Proxy => &[Method::GET, Method::HEAD, Method::POST],
             Self::OneSession(_) | Self::OneAppPassword(_) => DELETE,
         }
     }
@@ -147,6 +150,7 @@ impl Page {
                 Access::Account(Scopes::JMAP)
             }
             Self::LogOut
+            | Self::Proxy
             | Self::Sessions
             | Self::OneSession(_)
             | Self::Password

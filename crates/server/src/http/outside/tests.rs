@@ -52,13 +52,16 @@ impl Internet {
 
     fn outside(self) -> (Arc<Self>, Outside) {
         let this = Arc::new(self);
-        let at_once = Arc::new(Semaphore::new(limits::OUTSIDE_AT_ONCE));
-        (this.clone(), Outside { dns: this.clone(), connect: this, at_once })
+        (this.clone(), Outside::new(&world(this.clone(), this)))
     }
 
     fn reached(&self) -> Vec<String> {
         self.reached.lock().unwrap().iter().map(SocketAddr::to_string).collect()
     }
+}
+
+fn world(dns: Arc<dyn Dns>, connect: Arc<dyn Connect>) -> World {
+    World { clock: Arc::new(crate::SystemClock), random: Arc::new(crate::connect::SystemRandom), dns, connect }
 }
 
 fn answer<T: std::str::FromStr<Err: std::fmt::Debug>>(records: Option<Vec<&'static str>>) -> Found<T> {
@@ -147,7 +150,16 @@ const HELLO: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 fn get(url: &str) -> Errand {
     let (method, url) = (Method::GET, url.to_owned());
-    Errand { method, url, headers: HeaderMap::new(), body: Bytes::new(), secure: false, most: 1000, follow: true }
+    Errand {
+        account: AccountId(1),
+        method,
+        url,
+        headers: HeaderMap::new(),
+        body: Bytes::new(),
+        secure: false,
+        most: 1000,
+        follow: true,
+    }
 }
 
 async fn fetch(outside: &Outside, errand: &Errand) -> Result<String, Refusal> {
@@ -371,8 +383,7 @@ async fn a_body_that_dribbles_is_left() {
         }
     }
     let (internet, _) = Internet::default().outside();
-    let at_once = Arc::new(Semaphore::new(limits::OUTSIDE_AT_ONCE));
-    let outside = Outside { dns: internet, connect: Arc::new(Dribble), at_once };
+    let outside = Outside::new(&world(internet, Arc::new(Dribble)));
     let since = Instant::now();
     assert_eq!(fetch(&outside, &get("http://1.2.3.4/")).await, Err(Refusal::Slow));
     assert_eq!(since.elapsed(), limits::OUTSIDE_TIMEOUT);
@@ -383,11 +394,28 @@ async fn a_body_that_dribbles_is_left() {
 async fn only_so_many_at_once() {
     let (_, outside) = Internet::default().says("1.2.3.4:80", HELLO).outside();
     let mut open = Vec::new();
-    for _ in 0..limits::OUTSIDE_AT_ONCE {
-        open.push(outside.fetch(&get("http://1.2.3.4/"), &[]).await.unwrap());
+    let each = u64::try_from(limits::OUTSIDE_PER_ACCOUNT).unwrap();
+    for number in 0..u64::try_from(limits::OUTSIDE_AT_ONCE).unwrap() {
+        let errand = Errand { account: AccountId(10 + number / each), ..get("http://1.2.3.4/") };
+        open.push(outside.fetch(&errand, &[]).await.unwrap());
     }
     assert_eq!(fetch(&outside, &get("http://1.2.3.4/")).await, Err(Refusal::Slow));
     open.pop();
+    assert_eq!(fetch(&outside, &get("http://1.2.3.4/")).await.unwrap(), "hello");
+}
+
+/// `OUTSIDE_PER_ACCOUNT`; others don't wait for that.
+#[tokio::test(start_paused = true)]
+async fn who_has_much_fetched_keeps_nobody_waiting() {
+    let (_, outside) = Internet::default().says("1.2.3.4:80", HELLO).outside();
+    let mut open = Vec::new();
+    for _ in 0..limits::OUTSIDE_PER_ACCOUNT {
+        open.push(outside.fetch(&get("http://1.2.3.4/"), &[]).await.unwrap());
+    }
+    assert_eq!(fetch(&outside, &get("http://1.2.3.4/")).await, Err(Refusal::Slow));
+    let other = Errand { account: AccountId(2), ..get("http://1.2.3.4/") };
+    assert_eq!(fetch(&outside, &other).await.unwrap(), "hello");
+    open.clear();
     assert_eq!(fetch(&outside, &get("http://1.2.3.4/")).await.unwrap(), "hello");
 }
 
