@@ -71,7 +71,7 @@ export class App {
     this.notifications = new Notifications(this);
     await this.begin();
     this.route();
-    this.push = new Push(this.jmap, { changed: () => this.sync(true), state: (connected) => this.connection(connected) });
+    this.push = new Push(this.jmap, { changed: (types) => this.changed(types), state: (connected) => this.connection(connected) });
     this.contacts.learn().catch(() => {});
     this.sends.watch();
     install();
@@ -88,6 +88,12 @@ export class App {
       this.store.mailboxes = new Map(kept.map((box) => [box.id, box]));
       this.store.tell('mailboxes');
     }
+  }
+
+  /** Of journeys a picture wants to hear; the rest is the store's. */
+  async changed(types) {
+    if (!types || types.Journey) this.store.tell('journeys');
+    return !types || Object.keys(types).some((type) => type !== 'Journey') ? this.sync(true) : true;
   }
 
   /** Whether the server can be reached, as far as is known. */

@@ -5,8 +5,9 @@ const CORE = 'urn:ietf:params:jmap:core';
 export const MAIL = 'urn:ietf:params:jmap:mail';
 export const SUBMISSION = 'urn:ietf:params:jmap:submission';
 export const VACATION = 'urn:ietf:params:jmap:vacationresponse';
+export const JOURNEY = 'urn:postrider:jmap:journey';
 
-const needs = { Identity: SUBMISSION, EmailSubmission: SUBMISSION, VacationResponse: VACATION };
+const needs = { Identity: SUBMISSION, EmailSubmission: SUBMISSION, VacationResponse: VACATION, Journey: JOURNEY };
 
 /** Every POST carries it: a form of another site can't set a header, and its scripts would be asked about first (CORS). */
 export const OURS = { 'Postrider-Request': '1' };

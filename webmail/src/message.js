@@ -14,6 +14,7 @@ import { wayOut } from './unsubscribe.js';
 import { events, span } from './invitation.js';
 import { chosen, isDark } from './choices.js';
 import { ROW } from './store.js';
+import { canTell, question, showJourney } from './journey.js';
 
 /** What reading a message needs. */
 export const WHOLE = {
@@ -93,6 +94,7 @@ export class Message {
       el('div', { class: 'message-side' }, el('time', { class: 'date', datetime: email.receivedAt }, longDate(email.receivedAt)),
         el('div', { class: 'tools' },
           draft ? iconButton('pen', t('editDraft'), () => app.editDraft(email)) : '',
+          canTell(app, email) ? iconButton('way', question(app, email), () => showJourney(app, email)) : '',
           iconButton('star', email.keywords.$flagged ? t('unflag') : t('doFlag'), () => app.flagOne(email), { 'aria-pressed': String(Boolean(email.keywords.$flagged)) }),
           iconButton('reply', t('reply'), () => app.reply('reply', email)),
           iconButton('replyall', t('replyAll'), () => app.reply('all', email)),

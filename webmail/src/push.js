@@ -2,13 +2,13 @@
 // store fetches. Where the connection is lost it comes back by itself. Whatever happened before a stream was open is in no
 // event of it, so each one that opens asks once. A server that has no events is asked now and then.
 
-const TYPES = ['Email', 'Mailbox', 'Thread', 'EmailSubmission', 'Identity'];
+const TYPES = ['Email', 'Mailbox', 'Thread', 'EmailSubmission', 'Identity', 'Journey'];
 const SHORTEST = 1000; // ms between two tries
 const LONGEST = 60_000;
 
 export class Push {
   /**
-   * `changed()` when something may have changed: promises whether the server was reached. `state(connected)` when the connection
+   * `changed(types)` when something may have changed (without: anything): promises whether the server was reached. `state(connected)` when the connection
    * comes or goes.
    */
   constructor(jmap, { changed, state }) {
@@ -33,7 +33,8 @@ export class Push {
     });
     listen('state', (event) => {
       try {
-        if (JSON.parse(event.data).changed?.[this.jmap.account]) this.changed();
+        const changed = JSON.parse(event.data).changed?.[this.jmap.account];
+        if (changed) this.changed(changed);
       } catch {
         // Not an event that is known.
       }

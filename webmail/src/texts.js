@@ -36,6 +36,12 @@ const en = {
   thisBrowser: 'This browser', undoTime: 'Time to take a sent message back', noUndo: 'None', writePlain: 'Write plain text', alwaysImages: 'Always show pictures from elsewhere', alwaysImagesHelp: 'Senders then learn that you read them, and when.',
   notifications: 'Tell of new mail', identities: 'Identities', name: 'Name', signature: 'Signature', saved: 'Saved.', vacation: 'Answer while you are away', vacationOn: 'Answer who writes', vacationFrom: 'From', vacationTo: 'Until',
   newMail: { one: '{n} new message', other: '{n} new messages' }, darkOrLight: 'Dark or light', newFolder: 'New folder', newFolderIn: 'New folder in here', renameFolder: 'Rename this folder', deleteFolder: 'Delete this folder', folderNotEmpty: 'Only an empty folder can be deleted.', markAllRead: 'All loaded are read', emptyThis: 'Empty this folder',
+  jWhere: 'Where is my mail?', jHow: 'How did this reach me?', jNothing: 'The server knows nothing of its way (any more).', jLive: 'It is under way. This picture goes on by itself.', jYou: 'You', jServer: 'a mail server',
+  jOpen: 'over a connection without encryption', jTls: 'over an encrypted connection', jChecked: 'over an encrypted connection whose certificate was checked', jMade: 'Written by this server.', jFromYou: 'Taken from you, {tls}.', jFrom: 'Taken from {host}, {tls}.',
+  jCameBy: 'It was sent to {address}, which leads to you.', jAlias: '{address} leads to others.', jFolder: 'Put into {folder}.', jBox: 'Put into the mailbox of {address}.', jQueued: 'Goes out to {host}.', jNullMx: '{host} takes no mail.', jNoDomain: 'There is no {host}.', jNoWay: 'No way to {host} was found.', jRoute: '{host} takes its mail at {name}.',
+  jNotTaken: '{host} did not take it: “{words}”.', jUnreached: '{host} could not be reached: {words}.', jLater: '{host} asked us to come back later: “{words}”.', jWaits: 'It has to wait: {words}.', jNext: 'Next try {soon}.', jRelayed: 'Handed to {host}, {tls}.', jRefused: '{host} refused it: “{words}”.', jFailed: 'It could not be delivered: {words}.', jExpired: 'Given up after many tries: {words}.',
+  jTold: 'You were told by mail.', jAnswered: 'The sender was told that you are away.', jNotAnswered: 'The sender was not told that you are away: {words}', jOperator: 'The operator of this server: {action}.', jState_accepted: 'Accepted', jState_waiting: 'Waiting', jState_delivered: 'In the mailbox', jState_relayed: 'Handed over', jState_bounced: 'Came back', jState_expired: 'Given up', jState_discarded: 'Thrown away',
+  jHop: '{by} took it from {from}, {tls}.', jClaimed: 'The way before this server, as others tell it:', jHere: 'At this server:', jIsIt: 'Is it from whom it says?', jPass: '{what} of {who}: right', jFail: '{what} of {who}: wrong', jUnknown: '{what} of {who}: nothing certain', jAuth_spf: 'Sending server (SPF)', jAuth_dkim: 'Signature (DKIM)', jAuth_dmarc: 'Sender’s address (DMARC)',
 };
 
 const de = {
@@ -73,6 +79,12 @@ const de = {
   thisBrowser: 'Dieser Browser', undoTime: 'Zeit, Gesendetes zurückzuholen', noUndo: 'Keine', writePlain: 'Ohne Format schreiben', alwaysImages: 'Bilder von anderswo immer zeigen', alwaysImagesHelp: 'Absender erfahren dann, dass und wann Sie lesen.',
   notifications: 'Neue Post melden', identities: 'Identitäten', name: 'Name', signature: 'Signatur', saved: 'Gesichert.', vacation: 'Antworten, während Sie weg sind', vacationOn: 'Allen antworten, die schreiben', vacationFrom: 'Von', vacationTo: 'Bis',
   newMail: { one: '{n} neue Nachricht', other: '{n} neue Nachrichten' }, darkOrLight: 'Dunkel oder hell', newFolder: 'Neuer Ordner', newFolderIn: 'Neuer Ordner hierin', renameFolder: 'Diesen Ordner umbenennen', deleteFolder: 'Diesen Ordner löschen', folderNotEmpty: 'Nur ein leerer Ordner kann gelöscht werden.', markAllRead: 'Alle geladenen sind gelesen', emptyThis: 'Diesen Ordner leeren',
+  jWhere: 'Wo ist meine Mail?', jHow: 'Wie kam das zu mir?', jNothing: 'Der Server weiß nichts (mehr) von ihrem Weg.', jLive: 'Sie ist unterwegs. Dieses Bild geht von selbst weiter.', jYou: 'Sie', jServer: 'ein Mailserver',
+  jOpen: 'über eine Verbindung ohne Verschlüsselung', jTls: 'über eine verschlüsselte Verbindung', jChecked: 'über eine verschlüsselte Verbindung mit geprüftem Zertifikat', jMade: 'Von diesem Server geschrieben.', jFromYou: 'Von Ihnen angenommen, {tls}.', jFrom: 'Von {host} angenommen, {tls}.',
+  jCameBy: 'Sie ging an {address}, das zu Ihnen führt.', jAlias: '{address} führt zu anderen.', jFolder: 'In {folder} gelegt.', jBox: 'In das Postfach von {address} gelegt.', jQueued: 'Geht hinaus zu {host}.', jNullMx: '{host} nimmt keine Mail an.', jNoDomain: '{host} gibt es nicht.', jNoWay: 'Kein Weg zu {host} war zu finden.', jRoute: '{host} nimmt seine Mail bei {name} an.',
+  jNotTaken: '{host} nahm sie nicht an: „{words}“.', jUnreached: '{host} war nicht zu erreichen: {words}.', jLater: '{host} bat uns, später wiederzukommen: „{words}“.', jWaits: 'Sie muss warten: {words}.', jNext: 'Nächster Versuch {soon}.', jRelayed: 'An {host} übergeben, {tls}.', jRefused: '{host} lehnte sie ab: „{words}“.', jFailed: 'Sie war nicht zuzustellen: {words}.', jExpired: 'Nach vielen Versuchen aufgegeben: {words}.',
+  jTold: 'Sie bekamen eine Mail darüber.', jAnswered: 'Der Absender erfuhr, dass Sie weg sind.', jNotAnswered: 'Der Absender erfuhr nicht, dass Sie weg sind: {words}', jOperator: 'Der Betreiber dieses Servers: {action}.', jState_accepted: 'Angenommen', jState_waiting: 'Wartet', jState_delivered: 'Im Postfach', jState_relayed: 'Übergeben', jState_bounced: 'Kam zurück', jState_expired: 'Aufgegeben', jState_discarded: 'Weggeworfen',
+  jHop: '{by} nahm sie von {from} an, {tls}.', jClaimed: 'Der Weg vor diesem Server, wie andere ihn erzählen:', jHere: 'An diesem Server:', jIsIt: 'Ist sie, von wem sie sagt?', jPass: '{what} von {who}: stimmt', jFail: '{what} von {who}: stimmt nicht', jUnknown: '{what} von {who}: nichts Sicheres', jAuth_spf: 'Sendender Server (SPF)', jAuth_dkim: 'Unterschrift (DKIM)', jAuth_dmarc: 'Absenderadresse (DMARC)',
 };
 
 export const languages = { en, de };
@@ -115,6 +127,16 @@ export function shortDate(text, now = new Date()) {
 export function longDate(text) {
   const date = new Date(text);
   return Number.isNaN(date.getTime()) ? '' : format({ weekday: 'short', day: 'numeric', month: 'long', year: 'numeric', hour: '2-digit', minute: '2-digit' }).format(date);
+}
+
+/** The time of day, with its day where that is wanted. */
+export const clock = (date, day) => format({ hour: '2-digit', minute: '2-digit', ...(day ? { day: 'numeric', month: 'short' } : {}) }).format(date);
+
+/** How long until then: `in 4 minutes`. */
+export function soon(text) {
+  const seconds = Math.max(0, (new Date(text) - Date.now()) / 1000);
+  const [unit, long] = seconds < 90 ? ['second', 1] : seconds < 5400 ? ['minute', 60] : ['hour', 3600];
+  return new Intl.RelativeTimeFormat(language).format(Math.round(seconds / long), unit);
 }
 
 export function size(octets) {

@@ -7,6 +7,8 @@ import datetime
 import json
 import re
 
+import journeys
+
 MAX_GET, SCAN = 500, 60_000
 
 
@@ -415,6 +417,7 @@ METHODS = {
     "Identity/get": get("Identity", lambda account: account.identities), "Identity/set": simple_set("Identity", lambda account: account.identities, "i"),
     "VacationResponse/get": get("VacationResponse", lambda account: account.vacation),
     "VacationResponse/set": simple_set("VacationResponse", lambda account: account.vacation, "v"),
+    "Journey/get": get("Journey", lambda account: account.journeys), "Journey/changes": changes("Journey"), "Journey/query": journeys.query,
     "EmailSubmission/set": submission_set, "EmailSubmission/query": submission_query,
     "EmailSubmission/get": get("EmailSubmission", lambda account: account.submissions),
 }

@@ -20,6 +20,7 @@ import threading
 import urllib.parse
 
 import corpus
+import journeys
 import mailbox
 import methods
 
@@ -36,6 +37,7 @@ CAPABILITIES = {
                                   "maxSizeAttachmentsPerEmail": 50_000_000, "emailQuerySortOptions": ["receivedAt"], "mayCreateTopLevelMailbox": True},
     "urn:ietf:params:jmap:submission": {"maxDelayedSend": 2_592_000, "submissionExtensions": {"FUTURERELEASE": ["2592000", "2027-01-01T00:00:00Z"]}},
     "urn:ietf:params:jmap:vacationresponse": {},
+    "urn:postrider:jmap:journey": {},
 }
 
 
@@ -66,13 +68,14 @@ class World:
             "i2": {"id": "i2", "name": "Alice (sales)", "email": "sales@red.example", "replyTo": None, "bcc": None, "textSignature": "", "htmlSignature": "",
                    "mayDelete": True}}
         corpus.fill(account)
+        journeys.fill(account)
         account.log.clear()
 
     def tell(self):
         with self.lock:
             state = str(self.account.state)
         text = json.dumps({"@type": "StateChange", "changed": {"A": {kind: state for kind in
-                           ("Email", "Mailbox", "Thread", "EmailSubmission", "Identity", "VacationResponse")}}})
+                           ("Email", "Mailbox", "Thread", "EmailSubmission", "Identity", "VacationResponse", "Journey")}}})
         for listener in list(self.listeners) if self.events == "told" else []:
             listener.put(text)
 

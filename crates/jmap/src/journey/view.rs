@@ -156,6 +156,10 @@ pub(super) fn of_receiver(journey: &Journey, owner: &Owner) -> Value {
             What::Delivered { account, mailbox } if *account == owner.address => {
                 ("delivered", json!({ "mailbox": mailbox }))
             }
+            What::Answered { account, .. } if *account == owner.address => ("answered", json!({})),
+            What::NotAnswered { account, rule, words } if *account == owner.address => {
+                ("not-answered", json!({ "rule": rule, "words": words }))
+            }
             _ => return None,
         };
         Some(told(event, name, recipient, more))
