@@ -120,7 +120,7 @@ def a_strip_between_two_systems():
         sent = {**scene.account.journeys["0sx4v2k9m0002"], "messageId": "<s@x>"}
         came = {**scene.account.journeys[next(k for k in scene.account.journeys if k.startswith("e"))], "messageId": "<s@x>",
                 "events": [journeys.event("delivered", 5, "grace@navy.example", mailbox="INBOX")]}
-        page.run(f"import('/src/way.js').then(({{ strip }}) => {{ const d = document.createElement('div'); d.id = 'strip'; document.body.replaceChildren(d); strip(d, {json.dumps(sent)}, {json.dumps(came)}); }})")
+        page.run(f"import('/src/way.js').then(({{ strip }}) => {{ const d = document.createElement('div'); d.id = 'strip'; document.getElementById('app').hidden = true; document.body.prepend(d); strip(d, {json.dumps(sent)}, {json.dumps(came)}); }})")
         stops = page.run("[...document.querySelectorAll('#strip .stop')].map((s) => [s.querySelector('strong').textContent, s.className])")
         assert [name for name, _ in stops] == ["alice@red.example", "red.example", "mx.navy.example", "grace@navy.example"], stops
         assert stops[-1][1] == "stop good" and "Put into Inbox." in page.run("document.getElementById('strip').textContent")
