@@ -34,6 +34,8 @@ pub struct Outbox {
     pub message_size: u64,
     /// Recipients of a message at most.
     pub recipients: usize,
+    /// Called for each message that was taken.
+    pub taken: Box<dyn Fn() + Send + Sync>,
 }
 
 type MakeOutbox = Box<dyn Fn() -> Option<Outbox> + Send + Sync>;

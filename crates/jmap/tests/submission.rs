@@ -129,6 +129,21 @@ fn who_may_not_send_at_all() {
     assert_eq!(refused["notCreated"]["s"]["type"], "forbiddenToSend");
 }
 
+/// `SUBMISSIONS_PER_ACCOUNT`: so many wait for their time, and one more does not.
+#[test]
+fn what_waits_is_bounded() {
+    let world = world(LETTER);
+    let hold = json!({ "email": "alice@red.example", "parameters": { "HOLDFOR": "60" } });
+    let envelope = json!({ "mailFrom": hold, "rcptTo": [{ "email": "bob@red.example" }] });
+    let one = json!({ "identityId": "I1", "emailId": "M1", "envelope": envelope });
+    let count = mail::limits::SUBMISSIONS_PER_ACCOUNT;
+    let all: serde_json::Map<String, Value> = (0..=count).map(|n| (format!("s{n}"), one.clone())).collect();
+    let answer = world.ok("EmailSubmission/set", json!({ "create": all }));
+    assert_eq!(answer["created"].as_object().unwrap().len(), count);
+    let refused = answer["notCreated"].as_object().unwrap();
+    assert!(refused.len() == 1 && refused.values().all(|why| why["type"] == "overQuota"), "{refused:?}");
+}
+
 /// Who shares a mailbox does not share what he sends.
 #[test]
 fn what_others_share_is_no_sending() {

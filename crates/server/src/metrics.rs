@@ -70,7 +70,7 @@ impl Metrics {
         self.logins.get_or_create(&[("outcome", outcome)]).inc();
     }
 
-    /// A message was accepted: `smtp`, `submission`, `append`, `report`.
+    /// A message was accepted: `smtp`, `submission`, `jmap`, `append`, `report`.
     pub fn message(&self, through: &'static str) {
         self.messages.get_or_create(&[("through", through)]).inc();
     }

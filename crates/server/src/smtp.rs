@@ -80,9 +80,11 @@ impl Reception {
         // What the system holds does not hold the system.
         let (reception, system) = (self.clone(), Arc::downgrade(shared));
         shared.jmap.send_through(move || {
-            let (settings, desk) = reception.desk(&*system.upgrade()?);
-            let limits = &settings.limits;
-            Some(jmap::Outbox { desk, message_size: limits.message_size, recipients: limits.recipients })
+            let shared = system.upgrade()?;
+            let (settings, desk) = reception.desk(&shared);
+            let (message_size, recipients) = (settings.limits.message_size, settings.limits.recipients);
+            let taken = Box::new(move || shared.metrics.message("jmap"));
+            Some(jmap::Outbox { desk, message_size, recipients, taken })
         });
     }
 

@@ -66,7 +66,9 @@ impl House {
             reporter: Some(Arc::new(move || reports.reporter())),
         });
         let server = Arc::new(jmap::Server::new(store.clone()));
-        let outbox = move || Some(Outbox { desk: desk.clone(), message_size: 1_000_000, recipients: 10 });
+        let outbox = move || {
+            Some(Outbox { desk: desk.clone(), message_size: 1_000_000, recipients: 10, taken: Box::new(|| {}) })
+        };
         server.send_through(outbox);
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn({
@@ -197,6 +199,39 @@ async fn what_is_held_leaves_when_its_time_has_come() {
     let text = report["list"][0]["data:asText"].as_str().unwrap_or_else(|| panic!("{report}"));
     assert!(text.contains("Final-Recipient: rfc822; bob@red.example\r\nAction: delivered\r\n"), "{text}");
     house.end().await;
+}
+
+/// The machine stops right after the answer: what was promised is there, with all that is known of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_held_survives() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), blue(good));
+    let world = outside.world();
+    let house = House::open(folder.path(), world.clone()).await;
+    let (held, canceled) = (house.send(60).await, house.send(60).await);
+    let cancel = json!({ "update": { &canceled: { "undoStatus": "canceled" } } });
+    assert!(house.call("EmailSubmission/set", cancel).await["updated"].is_object());
+    let after = tempfile::tempdir().unwrap();
+    copy(folder.path(), after.path());
+    house.end().await;
+    let house = House::open(after.path(), world).await;
+    assert_eq!(house.submission(&held).await["undoStatus"], "pending");
+    assert_eq!(house.submission(&canceled).await["undoStatus"], "canceled");
+    house.clock.advance(Duration::from_secs(60));
+    house.until(&held, is_over).await;
+    house.inbox(2, 1).await;
+    house.end().await;
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy(&entry.path(), &to),
+            kind if kind.is_file() => drop(std::fs::copy(entry.path(), to).unwrap()),
+            _ => {}
+        }
+    }
 }
 
 /// Who takes back in the very moment in which it leaves gets one answer, and it is the truth.

@@ -184,7 +184,7 @@ pub struct QueueMessage {
 }
 
 impl QueueMessage {
-    /// Its lifetime counts from here (RFC 4865 §4.1: not from when it began to be held).
+    /// Its lifetime counts from here (RFC 4865: not from when it began to be held).
     pub fn lives_from(&self) -> Timestamp {
         self.release_at.map_or(self.received_at, |at| at.max(self.received_at))
     }

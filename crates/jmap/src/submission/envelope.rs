@@ -129,7 +129,7 @@ impl Understood {
         for (name, value) in pairs(from) {
             let wrong = || invalid(format!("{name} has no such value"));
             match (name.as_str(), value) {
-                // RFC 4865 §4.1: one of them, once.
+                // RFC 4865 §3: one of them, once.
                 ("HOLDFOR" | "HOLDUNTIL", _) if self.hold.is_some() => {
                     return Err(invalid("HOLDFOR and HOLDUNTIL are both given"));
                 }

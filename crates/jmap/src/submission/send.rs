@@ -75,6 +75,7 @@ pub(super) async fn send(
     let (account, hold) = (account.id, understood.hold);
     let known = |ways| NewSubmission { account, identity, email, thread, envelope, hold, ways };
     let sent = outbox.desk.send(outgoing, known).await.map_err(refused)?;
+    (outbox.taken)();
     Ok((sent.into_inner(), email))
 }
 
@@ -162,6 +163,8 @@ fn refused(unsent: Unsent) -> SetError {
             let whom: Vec<String> = refused.iter().map(|(address, _)| address.to_string()).collect();
             SetError::with("invalidRecipients", words.join("\n")).and("invalidRecipients", whom)
         }
+        // RFC 8620 §5.3
+        Unsent::TooMany => SetError::with("overQuota", "too many messages wait for their time"),
         Unsent::Lines => {
             let why = "its lines do not end with CR and LF";
             SetError::with("invalidEmail", why).and("properties", vec!["bodyStructure"])

@@ -115,7 +115,9 @@ impl World {
         });
         let server = Server::new(store.clone());
         let desk = desk(store.clone());
-        server.send_through(move || Some(Outbox { desk: desk.clone(), message_size: SENT.0, recipients: SENT.1 }));
+        server.send_through(move || {
+            Some(Outbox { desk: desk.clone(), message_size: SENT.0, recipients: SENT.1, taken: Box::new(|| {}) })
+        });
         Self { store, server, users, runtime, dir }
     }
 

@@ -33,6 +33,8 @@ pub enum Unsent {
     Sender(Reply),
     /// These are not taken; nobody gets it.
     Recipients(Vec<(Address, Reply)>),
+    /// As many wait for their time as may.
+    TooMany,
     /// Its lines are no lines.
     Lines,
     /// The message is not taken.
@@ -83,7 +85,8 @@ impl Desk {
             return Err(Unsent::Recipients(refused));
         }
         let hello = Hello { name: String::new(), extended: true };
-        let mut incoming = transaction.body(hello, Some(body.size())).await.map_err(Unsent::Message)?;
+        let incoming = transaction.body(hello, Some(body.size())).await.map_err(Unsent::Message)?;
+        let mut incoming = incoming.over_http();
         let (mut at, mut ends) = (0, LineEnds::default());
         while at < body.size() {
             let piece = body.read(at..body.size().min(at + limits::READ_CHUNK as u64)).await;
@@ -99,7 +102,7 @@ impl Desk {
         if ends.has_bare() {
             return Err(Unsent::Lines);
         }
-        incoming.submit(envelope, hold, known).await.map_err(Unsent::Message)
+        incoming.submit(envelope, hold, known).await
     }
 
     /// Whether the account may send as `address` (RFC 6409 §6.1).

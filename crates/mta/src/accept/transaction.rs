@@ -9,11 +9,13 @@ use mail::{
     Timestamp, limits,
 };
 use message::header::{Header, HeaderEnd};
-use store::{Acceptance, Event, LocalDelivery, NewSubmission, Progress, QueueRelay, Stage, StoreResult, Way, What};
+use store::{
+    Acceptance, Event, LocalDelivery, NewSubmission, Progress, QueueRelay, Stage, StoreError, StoreResult, Way, What,
+};
 use wire::smtp::server::{Hello, Role, Sender};
 
 use super::resolve::{Place, Refusal, Resolved, Target};
-use super::{Client, Desk, Identity, replies, submission, success, trace};
+use super::{Client, Desk, Identity, Unsent, replies, submission, success, trace};
 use crate::away::{Away, Clerk, Letter};
 use crate::bounce::Kind;
 use crate::directory::Expansion;
@@ -124,11 +126,7 @@ impl Transaction {
             }
         };
         let log_in = matches!(self.client.identity, Identity::Account(..));
-        let secure = self.client.tls.is_some();
-        let protocol = match self.client.role {
-            Role::Submission if hello.name.is_empty() => trace::HTTP,
-            _ => trace::protocol(hello.extended, secure, log_in, self.sender.smtputf8),
-        };
+        let protocol = trace::protocol(hello.extended, self.client.tls.is_some(), log_in, self.sender.smtputf8);
         let id = self.desk.store.next_queue_id(self.desk.clock.now());
         let header = Reading::Inside(Vec::new(), HeaderEnd::default());
         Ok(Incoming { transaction: self, id, hello, protocol, stage, header })
@@ -151,6 +149,11 @@ impl Incoming {
     /// Its name in logs.
     pub const fn id(&self) -> QueueId {
         self.id
+    }
+
+    /// It came by JMAP, from the account's own store.
+    pub(super) fn over_http(self) -> Self {
+        Self { protocol: trace::HTTP, ..self }
     }
 
     /// The next bytes of the message.
@@ -293,10 +296,11 @@ impl Incoming {
         envelope: Envelope,
         hold: Option<Timestamp>,
         known: impl FnOnce(Vec<Way>) -> NewSubmission + Send,
-    ) -> Result<Durable<SubmissionId>, Reply> {
-        let facts = self.facts().await?;
+    ) -> Result<Durable<SubmissionId>, Unsent> {
+        let facts = self.facts().await.map_err(Unsent::Message)?;
         let desk = self.transaction.desk.clone();
-        self.check_loop(&facts, desk.policy.hops).map_err(|refusal| self.transaction.refused(refusal))?;
+        let checked = self.check_loop(&facts, desk.policy.hops);
+        checked.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
         let laid = Laid { hold, ways: Some(Vec::new()), ..Laid::default() };
         let (acceptance, ways) = self.accepted(envelope, facts, laid).await;
         let Self { transaction, id, stage, .. } = self;
@@ -306,8 +310,11 @@ impl Incoming {
             tracing::info!(%id, service = "jmap", %sender, recipients, "accepted");
         }
         submitted.map_err(|error| {
+            if error == StoreError::Limit("SUBMISSIONS_PER_ACCOUNT") {
+                return Unsent::TooMany;
+            }
             tracing::error!(%id, %error, "a message is not accepted");
-            transaction.refused(Refusal::new(replies::of_store(&error), "store"))
+            Unsent::Message(transaction.refused(Refusal::new(replies::of_store(&error), "store")))
         })
     }
 

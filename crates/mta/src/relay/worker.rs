@@ -192,7 +192,7 @@ impl Worker {
 }
 
 impl Relay {
-    /// The time of a message that its sender held back has come: from now on he can't take it back (RFC 4865 §4.1). False:
+    /// The time of a message that its sender held back has come: from now on he can't take it back (RFC 4865). False:
     /// he has, or it can't be written down.
     async fn begin(&self, job: &Job) -> bool {
         match self.store.begin_sending(job.id).await {

@@ -106,6 +106,9 @@ async fn show(which: Which, json: bool) -> Outcome {
     print(&format!("message-id:  {}", message.message_id.as_deref().unwrap_or("none")));
     print(&format!("from:        {}", sender(&message)));
     print(&format!("accepted:    {} UTC", moment(message.received_at)));
+    if let Some(until) = message.held_until {
+        print(&format!("held:        by its sender, until {} UTC", moment(until)));
+    }
     print(&format!("size:        {}", size(message.size)));
     for recipient in &message.recipients {
         let when = if recipient.state == "held" {

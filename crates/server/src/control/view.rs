@@ -112,6 +112,9 @@ pub struct QueueView {
     pub id: String,
     /// When it was accepted, in milliseconds since 1970.
     pub received_at: i64,
+    /// When its sender lets it leave, in milliseconds since 1970; until then he may take it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<i64>,
     /// The reverse-path without brackets; empty: null.
     pub sender: String,
     /// Octets.
@@ -155,6 +158,7 @@ impl From<QueueMessage> for QueueView {
         Self {
             id: message.id.to_string(),
             received_at: message.received_at.millis(),
+            held_until: message.release_at.filter(|_| message.held).map(Timestamp::millis),
             sender: message.envelope.reverse_path.address().map_or_else(String::new, ToString::to_string),
             size: message.size,
             message_id: message.message_id,
