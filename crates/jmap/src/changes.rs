@@ -116,9 +116,14 @@ impl Since {
 
     /// Changes of conversations: of which Emails are in them.
     pub(crate) fn threads(&self) -> Vec<Change> {
-        let mut emails: BTreeMap<ThreadId, Vec<Change>> = BTreeMap::new();
-        for (change, thread) in self.emails() {
-            emails.entry(thread).or_default().push(change);
+        self.threads_of(&self.emails())
+    }
+
+    /// The same of Emails that are known to have changed.
+    pub(crate) fn threads_of(&self, changed: &[(Change, ThreadId)]) -> Vec<Change> {
+        let mut emails: BTreeMap<ThreadId, Vec<&Change>> = BTreeMap::new();
+        for (change, thread) in changed {
+            emails.entry(*thread).or_default().push(change);
         }
         let mut changes = Vec::new();
         for (thread, emails) in emails {
@@ -141,9 +146,14 @@ impl Since {
 
     /// Changes of mailboxes, counts among them.
     pub(crate) fn mailboxes(&self) -> Vec<Change> {
+        self.mailboxes_of(&self.emails())
+    }
+
+    /// The same with Emails that are known to have changed.
+    pub(crate) fn mailboxes_of(&self, changed: &[(Change, ThreadId)]) -> Vec<Change> {
         // An Email that several mailboxes have counts in each by what all of them have.
         let mut counted: BTreeMap<u32, ModSeq> = BTreeMap::new();
-        for (change, _) in self.emails() {
+        for (change, _) in changed {
             for (mailbox, _) in self.account.index.email(BodyId(change.id)).iter().flat_map(|email| email.mailboxes()) {
                 let at = counted.entry(mailbox).or_default();
                 *at = change.at.max(*at);

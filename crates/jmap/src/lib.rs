@@ -1,7 +1,7 @@
 //! What the methods of JMAP (RFC 8620, RFC 8621) mean, on the store.
 //!
 //! **Does:** answers the octets of an API request with those of its response ([`Server::request`]); makes the session object,
-//! takes uploads in, gives blobs out, and says what changed for those who listen ([`Changed`]). A folder per data type, a file
+//! takes uploads in, gives blobs out, and says what changed for those who listen ([`push`]). A folder per data type, a file
 //! per family of methods; what is offered stands in one table (`method`).
 //!
 //! **Does not:** know HTTP, cookies or passwords: who asks was authenticated by the caller ([`User`]), and so is the time and
@@ -31,6 +31,7 @@ mod json;
 mod mailbox;
 mod method;
 mod problem;
+pub mod push;
 mod query;
 mod quota;
 mod reference;

@@ -173,6 +173,6 @@ fn identities_are_small() {
     let set =
         |size: usize| world.ok("Identity/set", json!({ "update": { "I1": { "textSignature": "x".repeat(size) } } }));
     let longest = (1..=mail::limits::IDENTITY_LEN).rev().find(|size| set(*size)["updated"].is_object()).unwrap();
-    assert!(longest > mail::limits::IDENTITY_LEN - 200);
+    assert!(longest > mail::limits::IDENTITY_LEN - 300, "{longest}");
     assert_eq!(set(longest + 1)["notUpdated"]["I1"]["type"], "tooLarge");
 }

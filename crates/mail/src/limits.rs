@@ -378,6 +378,18 @@ limits! {
     JMAP_PARTS: usize = 200;
     /// Pieces that a blob is put together of (RFC 9404 §3.1: maxDataSources).
     JMAP_DATA_SOURCES: usize = 64;
+    /// Accounts of which one user's listeners hear: his own, and the first of those that share something with him.
+    PUSH_ACCOUNTS: usize = 100;
+    /// Changes that come within this time after the first are told together.
+    PUSH_GATHER: Duration = Duration::from_millis(20);
+    /// Listeners for changes (event sources, WebSockets) of one account.
+    PUSH_LISTENERS_PER_ACCOUNT: usize = 100;
+    /// Listeners for changes in all.
+    PUSH_LISTENERS: usize = 20_000;
+    /// A listener is told that the connection lives no more often (RFC 8620 §7.3: at most 30 s) ...
+    PUSH_PING_LEAST: Duration = Duration::from_secs(5);
+    /// ... and no less often (RFC 8620 §7.3: at least 300 s), whatever it asks for.
+    PUSH_PING_MOST: Duration = Duration::from_secs(300);
 
     /// Names and addresses that one account sends under.
     IDENTITIES_PER_ACCOUNT: usize = 200;

@@ -25,6 +25,7 @@ pub mod listen;
 pub mod metrics;
 pub mod outbound;
 pub mod pop3;
+pub mod push;
 pub mod settings;
 pub mod shared;
 pub mod smtp;

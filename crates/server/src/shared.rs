@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::auth::Auth;
 use crate::http::outside::Outside;
 use crate::metrics::Metrics;
+use crate::push::Push;
 use crate::settings::Settings;
 use crate::tls::Acceptor;
 
@@ -28,6 +29,8 @@ pub struct Shared {
     pub imap: Arc<imap::Service>,
     /// What JMAP requests share.
     pub jmap: jmap::Server,
+    /// Who listens for changes.
+    pub push: Push,
     /// Counters.
     pub metrics: Metrics,
     /// Becomes true once, when the system stops.
@@ -50,6 +53,7 @@ impl Shared {
             auth: Auth::new(store.clone(), clock.clone()),
             imap: Arc::new(imap::Service::new(store.clone(), settings.hostname.as_str())),
             jmap: jmap::Server::new(store.clone()),
+            push: Push::default(),
             store,
             clock,
             metrics: Metrics::new(),

@@ -18,7 +18,7 @@ use server::listen::{Doors, Handler, Listener, Service};
 use server::smtp::{Extras, Reception};
 use server::{Settings, Shared, Shutdown, ShutdownSwitch};
 use store::conformance::{address, domain};
-use store::{NewAccount, Store};
+use store::{DirectoryEntry, NewAccount, Scopes, Store};
 use store_local::{LocalStore, Options};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -28,6 +28,7 @@ use tokio::time::Instant;
 struct System {
     at: SocketAddr,
     store: Arc<LocalStore>,
+    clock: Arc<QuietTime>,
     listening: JoinHandle<()>,
     switch: ShutdownSwitch,
     _folder: tempfile::TempDir,
@@ -61,12 +62,12 @@ impl System {
         store.add_account(account, clock.now()).await.unwrap().into_inner();
         let (switch, shutdown) = Shutdown::new();
         let settings = Settings::new(domain("mail.red.example"));
-        let shared = Arc::new(Shared::new(store.clone(), clock, settings, None, shutdown));
+        let shared = Arc::new(Shared::new(store.clone(), clock.clone(), settings, None, shutdown));
         let extras = Extras { random: Arc::new(SystemRandom), verify: None, misbehave: None, reporter: None };
         let listener = Listener::bind(service, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let at = listener.address().unwrap();
         let doors = Doors::open(vec![listener], shared, handler(Arc::new(Reception::new(extras))));
-        Self { at, store, listening: tokio::spawn(doors.stop()), switch, _folder: folder }
+        Self { at, store, clock, listening: tokio::spawn(doors.stop()), switch, _folder: folder }
     }
 
     async fn client(&self) -> Client {
@@ -217,6 +218,39 @@ async fn http() {
     let (said, after) = client.silence().await;
     assert!(said.ends_with("ok\n"), "{said}");
     assert_eq!(after, limits::HTTP_TIMEOUT);
+    system.end().await;
+}
+
+/// An event source lasts as long as what it was let in by. Up to then it is heard of: every `PUSH_PING_MOST` at least,
+/// every `PUSH_PING_LEAST` at most, by pings where it asks for them (RFC 8620 §7.3).
+#[tokio::test(start_paused = true)]
+async fn an_event_source() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let system = System::start(Service::Http).await;
+    let Some(DirectoryEntry::Account(alice)) = system.store.entry(&address("alice@red.example")).await.unwrap() else {
+        panic!("no alice");
+    };
+    for (ping, text, every) in [
+        ("100000", "event: ping\ndata: {\"interval\":300}\n\n", limits::PUSH_PING_MOST),
+        ("1", "event: ping\ndata: {\"interval\":5}\n\n", limits::PUSH_PING_LEAST),
+        ("60", "event: ping\ndata: {\"interval\":60}\n\n", Duration::from_secs(60)),
+        ("0", ":\n", limits::PUSH_PING_MOST),
+    ] {
+        let now = system.clock.now();
+        let made = server::auth::add_app_password(&*system.store, alice.id, "x", Scopes::JMAP, Some(1), now);
+        let (_, secret) = made.await.unwrap();
+        let mut client = system.client().await;
+        let head = format!(
+            "GET /jmap/events?ping={ping} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n\r\n"
+        );
+        client.stream.write_all(head.as_bytes()).await.unwrap();
+        let (said, after) = client.silence().await;
+        assert!(said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
+        // The end of the response, and then of the connection.
+        assert_eq!((said.ends_with("\r\n0\r\n\r\n"), after), (true, DAY + limits::HTTP_TIMEOUT));
+        let told = said.matches(text).count() as u64;
+        assert!((DAY.as_secs() / every.as_secs()).abs_diff(told) <= 1, "{told} of {ping}");
+    }
     system.end().await;
 }
 

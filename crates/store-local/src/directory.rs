@@ -78,21 +78,27 @@ impl Directory {
         Ok(directory)
     }
 
-    pub(crate) fn apply(&mut self, change: DirectoryChange) {
+    /// The account for which somebody perhaps can't act any more who could before.
+    pub(crate) fn apply(&mut self, change: DirectoryChange) -> Option<AccountId> {
         match change {
             DirectoryChange::Domain(domain, true) => drop(self.domains.insert(domain)),
             DirectoryChange::Domain(domain, false) => drop(self.domains.remove(&domain)),
             DirectoryChange::Account(mut account) => {
+                let (id, mut is_other) = (account.id, true);
                 if let Some(old) = self.accounts.get(&account.id) {
                     (account.used, account.messages) = (old.used, old.messages);
+                    // Whether its owner is away is no matter of who may act for it.
+                    is_other = *old != Account { away: old.away.clone(), ..account.clone() };
                 }
                 self.by_address.insert(account.address.clone(), account.id);
                 self.accounts.insert(account.id, account);
+                return is_other.then_some(id);
             }
             DirectoryChange::AccountRemoved(id) => {
                 if let Some(account) = self.accounts.remove(&id) {
                     self.by_address.remove(&account.address);
                 }
+                return Some(id);
             }
             DirectoryChange::Alias(alias) => {
                 if let Some(old) = self.aliases.remove(&alias.address) {
@@ -121,9 +127,11 @@ impl Directory {
                 if let Some(token) = self.tokens.remove(&id) {
                     self.token_hashes.remove(&token.hash);
                     self.tokens_of.remove(&(token.account, id));
+                    return Some(token.account);
                 }
             }
         }
+        None
     }
 
     pub(crate) fn set_use(&mut self, id: AccountId, used: u64, messages: u64) {

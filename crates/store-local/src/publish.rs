@@ -1,7 +1,6 @@
 //! What others see of a commit, and when: after it, never before.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -166,9 +165,10 @@ impl Published {
             // The scheduler may have stopped; then it reads the queue anew when it starts.
             let _ = feed.send(news.queue);
         }
+        let mut access = BTreeSet::new();
         if !news.directory.is_empty() || !news.used.is_empty() {
             let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
-            news.directory.into_iter().for_each(|change| directory.apply(change));
+            access.extend(news.directory.into_iter().filter_map(|change| directory.apply(change)));
             for (id, used, messages) in news.used {
                 directory.set_use(id, used, messages);
             }
@@ -181,6 +181,10 @@ impl Published {
         }
         if news.granted {
             self.rights.fetch_add(1, Ordering::Release);
+        }
+        // After the directory: who is told looks there.
+        for account in access {
+            self.listeners.tell_access(account);
         }
         for (account, change) in news.accounts {
             self.listeners.tell(account, &change);

@@ -121,10 +121,15 @@ impl Token {
         self.used.as_ref().map_or(self.created, |(at, _)| *at)
     }
 
+    /// When it is good no more, unless it is used before.
+    pub fn end(&self) -> Option<Timestamp> {
+        let idle = (self.kind == TokenKind::Session).then(|| self.last().plus(limits::SESSION_IDLE));
+        idle.into_iter().chain(self.expires).min()
+    }
+
     /// Whether it is good no more.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        let idle = self.kind == TokenKind::Session && now >= self.last().plus(limits::SESSION_IDLE);
-        idle || self.expires.is_some_and(|expires| now >= expires)
+        self.end().is_some_and(|end| now >= end)
     }
 
     /// The most that an account has of this kind.

@@ -68,6 +68,9 @@ pub struct Interest {
     pub shared: bool,
     /// Of the ways of messages: of those that the account sends from now on, and of those that it follows.
     pub journeys: bool,
+    /// That somebody may no longer act for the account who could: a token is gone, the account has another password or
+    /// state, or is gone.
+    pub access: bool,
 }
 
 /// What waited for a listener.
@@ -79,6 +82,8 @@ pub struct Heard {
     pub messages: BTreeMap<MailboxId, MessageNews>,
     /// What others share may be another than before.
     pub shared: bool,
+    /// Whoever acts for the account is to be looked at again.
+    pub access: bool,
     /// Messages on whose ways something happened, and whether that was the beginning.
     pub journeys: BTreeMap<QueueId, bool>,
     /// More happened than waits for anybody (`limits::ACCOUNT_NEWS`): not all of `news` or `journeys` is there.
@@ -91,6 +96,7 @@ struct Waiting {
     messages: BTreeMap<MailboxId, MessageNews>,
     shared: bool,
     journeys: BTreeMap<QueueId, bool>,
+    access: bool,
     lost: bool,
 }
 
@@ -104,7 +110,7 @@ struct Listener {
 impl Listener {
     fn has_news(&self) -> bool {
         let waiting = locked(&self.waiting);
-        let rest = waiting.lost || waiting.shared || !waiting.journeys.is_empty();
+        let rest = waiting.lost || waiting.shared || waiting.access || !waiting.journeys.is_empty();
         rest || !waiting.news.is_empty() || !waiting.messages.is_empty()
     }
 }
@@ -173,6 +179,17 @@ impl Listeners {
         for listener in registry.accounts.values().flatten() {
             if locked(&listener.interest).shared {
                 locked(&listener.waiting).shared = true;
+                listener.wake.notify_one();
+            }
+        }
+    }
+
+    /// Tells that who could act for an account perhaps can't any more.
+    pub fn tell_access(&self, account: AccountId) {
+        let registry = locked(&self.0);
+        for listener in registry.accounts.get(&account).into_iter().flatten() {
+            if locked(&listener.interest).access {
+                locked(&listener.waiting).access = true;
                 listener.wake.notify_one();
             }
         }
@@ -298,8 +315,9 @@ impl AccountWatch {
 
     /// Takes what waits.
     pub fn take(&self) -> Heard {
-        let Waiting { news, messages, shared, journeys, lost } = std::mem::take(&mut *locked(&self.listener.waiting));
-        Heard { news: news.into(), messages, shared, journeys, lost }
+        let Waiting { news, messages, shared, access, journeys, lost } =
+            std::mem::take(&mut *locked(&self.listener.waiting));
+        Heard { news: news.into(), messages, shared, access, journeys, lost }
     }
 
     /// From now on it hears of this journey, as all do who listen to the account's: one that the account began. Whether it is a

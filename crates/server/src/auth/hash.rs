@@ -99,6 +99,11 @@ fn verify_now(hash: &PasswordHash, password: &[u8]) -> bool {
     PasswordVerifier::<str>::verify_password(&Argon2::default(), password, hash.0.as_str()).is_ok()
 }
 
+/// 128 random bits that nobody else is given.
+pub(crate) fn random() -> u128 {
+    secret().iter().take(16).fold(0, |bits, octet| bits << 8 | u128::from(*octet))
+}
+
 /// 32 random octets. A system without random numbers can't do TLS either, so ending is all that is left.
 #[allow(clippy::expect_used, reason = "see above: nothing secure can go on without random numbers")]
 pub(crate) fn secret() -> [u8; 32] {

@@ -3,12 +3,13 @@
 //! Does: look the account up, verify its password with Argon2id on a bounded pool ([`hash`]), remember verified
 //! log-ins for a short time ([`remember`]), and make addresses and accounts that fail too often wait
 //! ([`failures`]). App passwords ([`secret`]) log in everywhere but at the web, where the account's own password does, with
-//! the second factor ([`totp`]) where there is one ([`web`]). Does not: speak SASL (`wire` does), or decide what an account may do.
+//! the second factor ([`totp`]) where there is one ([`web`]). Say whether what somebody was let in by is still good ([`proof`]). Does not: speak SASL (`wire` does), or decide what an account may do.
 //!
 //! Passwords come in as bytes from the engines and are kept nowhere.
 
 mod failures;
 pub mod hash;
+mod proof;
 mod remember;
 mod secret;
 mod strength;
@@ -21,13 +22,14 @@ use std::sync::Arc;
 
 use mail::{Address, Timestamp, limits};
 use mta::world::Clock;
-use store::{Account, AccountState, DirectoryEntry, PasswordHash, Scopes, Store, StoreError};
+use store::{Account, AccountState, DirectoryEntry, PasswordHash, Scopes, Store, StoreError, Token};
 
 use crate::listen::network_of;
 use failures::{Failures, Leave};
 use hash::Hasher;
 use remember::Remembered;
 
+pub use proof::{Holds, Proof};
 pub use strength::is_weak;
 pub use web::{WebLogin, add_app_password};
 
@@ -85,6 +87,18 @@ impl Auth {
         scope: Scopes,
         most_failures: usize,
     ) -> Result<Account, LoginError> {
+        self.proved(peer, login, password, scope, most_failures).await.map(|(account, _)| account)
+    }
+
+    /// The same, and what it was that proved it.
+    pub async fn proved(
+        &self,
+        peer: IpAddr,
+        login: &str,
+        password: &[u8],
+        scope: Scopes,
+        most_failures: usize,
+    ) -> Result<(Account, Proof), LoginError> {
         let now = self.clock.now();
         let password = &*prepared(password);
         let name = login_address(login);
@@ -96,10 +110,13 @@ impl Auth {
         let leave = self.leave(peer, &who, most_failures, now);
         if let Some(account) = &account
             && leave != Leave::None
-            && (self.is_app_password(account, password, scope, peer).await?
-                || !needs_more(account) && self.remembered.knows(account, password, now))
         {
-            return Ok(account.clone());
+            if let Some(token) = self.app_password(account, password, scope, peer).await? {
+                return Ok((account.clone(), Proof::of_token(&token)));
+            }
+            if !needs_more(account) && self.remembered.knows(account, password, now) {
+                return Ok((account.clone(), Proof::of_password(account)));
+            }
         }
         if leave != Leave::Full {
             self.failed(peer, &who, most_failures, now);
@@ -111,7 +128,8 @@ impl Auth {
             Some(account) if right && !needs_more(&account) => {
                 self.remembered.note(&account, password, now);
                 self.failures.forgive(network_of(peer));
-                Ok(account)
+                let proof = Proof::of_password(&account);
+                Ok((account, proof))
             }
             _ => {
                 if right {
@@ -160,16 +178,16 @@ impl Auth {
         self.hasher.hash(password.to_vec()).await
     }
 
-    async fn is_app_password(
+    async fn app_password(
         &self,
         account: &Account,
         password: &[u8],
         scope: Scopes,
         peer: IpAddr,
-    ) -> Result<bool, LoginError> {
-        let Ok(password) = std::str::from_utf8(password) else { return Ok(false) };
+    ) -> Result<Option<Token>, LoginError> {
+        let Ok(password) = std::str::from_utf8(password) else { return Ok(None) };
         let found = self.bearer(password, scope, peer).await.map_err(LoginError::Store)?;
-        Ok(found.is_some_and(|(owner, _)| owner.id == account.id))
+        Ok(found.filter(|(owner, _)| owner.id == account.id).map(|(_, token)| token))
     }
 
     fn leave(&self, peer: IpAddr, who: &str, most: usize, now: Timestamp) -> Leave {

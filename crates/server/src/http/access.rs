@@ -7,13 +7,15 @@ use store::{Account, Scopes, Token};
 use super::problem::Problem;
 use super::request::Request;
 use super::{cookie, origin};
-use crate::auth::LoginError;
+use crate::auth::{LoginError, Proof};
 
 /// Who is logged in.
 pub(super) struct Visitor {
     pub(super) account: Account,
     /// The browser's session, where it is one.
     pub(super) session: Option<Token>,
+    /// What proved it.
+    pub(super) proof: Proof,
 }
 
 /// Who may have a page.
@@ -72,14 +74,15 @@ async fn session(request: &Request) -> Result<Visitor, Problem> {
     let secret = cookie::read(request).ok_or_else(missing)?;
     let found = request.shared.auth.session(secret, request.peer.ip).await?;
     let (account, token) = found.ok_or_else(|| Problem::log_in(request, "the session is over"))?;
-    Ok(Visitor { account, session: Some(token) })
+    let proof = Proof::of_token(&token);
+    Ok(Visitor { account, session: Some(token), proof })
 }
 
 /// RFC 6750 §2.1: an app password, which says itself whose it is.
 async fn bearer(request: &Request, token: &str, scope: Scopes) -> Result<Visitor, Problem> {
     let found = request.shared.auth.bearer(token, scope, request.peer.ip).await?;
-    let (account, _) = found.ok_or_else(|| Problem::log_in(request, "the token is not good here"))?;
-    Ok(Visitor { account, session: None })
+    let (account, token) = found.ok_or_else(|| Problem::log_in(request, "the token is not good here"))?;
+    Ok(Visitor { account, session: None, proof: Proof::of_token(&token) })
 }
 
 /// RFC 7617 §2: address and password, in UTF-8.
@@ -89,9 +92,9 @@ async fn basic(request: &Request, both: &str, scope: Scopes) -> Result<Visitor, 
     let text = String::from_utf8(decoded).map_err(|_| broken())?;
     let (user, password) = text.split_once(':').ok_or_else(broken)?;
     let most = request.settings.limits.login_failures;
-    let found = request.shared.auth.password(request.peer.ip, user, password.as_bytes(), scope, most).await;
-    let account = found.map_err(|error| refusal(request, user, error))?;
-    Ok(Visitor { account, session: None })
+    let found = request.shared.auth.proved(request.peer.ip, user, password.as_bytes(), scope, most).await;
+    let (account, proof) = found.map_err(|error| refusal(request, user, error))?;
+    Ok(Visitor { account, session: None, proof })
 }
 
 /// What a log-in that failed is told; noted for the operator.

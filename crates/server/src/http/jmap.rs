@@ -23,8 +23,7 @@ pub(super) fn user(visitor: &Visitor) -> User {
 }
 
 pub(super) fn moment(request: &Request) -> Moment {
-    let random = hash::secret().iter().take(16).fold(0, |bits, octet| bits << 8 | u128::from(*octet));
-    Moment { now: request.shared.clock.now(), random }
+    Moment { now: request.shared.clock.now(), random: hash::random() }
 }
 
 /// JSON on a line that is ended, as all of ours.

@@ -16,6 +16,7 @@ mod autoconfig;
 mod connection;
 mod cookie;
 mod door;
+mod events;
 mod jmap;
 mod origin;
 pub mod outside;
@@ -87,6 +88,7 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
             jmap::download(request, &visitor, (&account, &blob, &name)).await
         }
         (Page::Proxy, Some(visitor)) => proxy::pass(request, &visitor).await,
+        (Page::JmapEvents, Some(visitor)) => events::events(request, &visitor).await,
         (Page::LogOut, Some(visitor)) => session::log_out(request, &visitor).await,
         (Page::Session, Some(visitor)) => Ok(session::show(&visitor)),
         (Page::Sessions, Some(visitor)) => session::all(request, &visitor).await,

@@ -36,6 +36,8 @@ pub(super) enum Page {
     JmapDownload(String, String, String),
     /// `/proxy`
     Proxy,
+    /// `/jmap/events`
+    JmapEvents,
     /// `/auth/login`
     LogIn,
     /// `/auth/logout`
@@ -61,6 +63,7 @@ pub(super) enum Page {
 }
 
 const READ: &[Method] = &[Method::GET, Method::HEAD];
+const GET: &[Method] = &[Method::GET];
 const POST: &[Method] = &[Method::POST];
 const DELETE: &[Method] = &[Method::DELETE];
 
@@ -85,6 +88,7 @@ impl Page {
             ["jmap", "download", account, blob, name] => {
                 Self::JmapDownload(account.to_owned(), blob.to_owned(), name.to_owned())
             }
+            ["jmap", "events"] => Self::JmapEvents,
             ["auth", "login"] => Self::LogIn,
             ["auth", "logout"] => Self::LogOut,
             ["auth", "session"] => Self::Session,
@@ -115,6 +119,8 @@ impl Page {
             | Self::Thunderbird
             | Self::Apple
             | Self::ChangePassword => READ,
+            // Without an end it has no head alone.
+            Self::JmapEvents => GET,
             Self::Outlook
             | Self::LogIn
             | Self::LogOut
@@ -146,9 +152,12 @@ impl Page {
             | Self::Apple
             | Self::ChangePassword => Access::All,
             Self::LogIn => Access::OwnPages,
-            Self::Session | Self::Jmap | Self::JmapApi | Self::JmapUpload(_) | Self::JmapDownload(..) => {
-                Access::Account(Scopes::JMAP)
-            }
+            Self::Session
+            | Self::Jmap
+            | Self::JmapApi
+            | Self::JmapUpload(_)
+            | Self::JmapDownload(..)
+            | Self::JmapEvents => Access::Account(Scopes::JMAP),
             Self::LogOut
             | Self::Proxy
             | Self::Sessions

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mail::{AccountId, Timestamp, limits};
 
 use super::{NOW, account};
-use crate::{AccountState, NewToken, PasswordHash, Scopes, Store, StoreError, TokenHash, TokenKind};
+use crate::{AccountState, Interest, NewToken, PasswordHash, Scopes, Store, StoreError, TokenHash, TokenKind};
 
 /// A hash that is another for another number.
 fn hash(n: usize) -> TokenHash {
@@ -50,6 +50,26 @@ pub async fn tokens_are_found_and_go(store: Arc<impl Store>) {
     store.note_use(password, later(6), "192.0.2.9");
     let next = store.add_token(new(a, TokenKind::AppPassword, 3), NOW).await.unwrap().into_inner();
     assert!(next > password, "an id came again");
+}
+
+/// Who listens for it hears that somebody can no longer act for the account who could, and then sees it so.
+pub async fn loss_of_access_is_told(store: Arc<impl Store>) {
+    let (a, b) = (account(&*store, "a@x.example").await, account(&*store, "b@x.example").await);
+    let (watch, deaf) = (store.listen(a), store.listen(a));
+    watch.set_interest(Interest { access: true, ..Interest::default() });
+    let told = || (watch.take().access, deaf.take().access);
+    let id = store.add_token(new(a, TokenKind::AppPassword, 1), NOW).await.unwrap().into_inner();
+    store.add_token(new(b, TokenKind::AppPassword, 2), NOW).await.unwrap().into_inner();
+    store.set_account_state(b, AccountState::Disabled).await.unwrap().into_inner();
+    assert_eq!(told(), (false, false));
+    store.remove_token(a, TokenKind::AppPassword, id).await.unwrap().into_inner();
+    assert_eq!((told(), store.token(&hash(1)).await.unwrap()), ((true, false), None));
+    store.set_password(a, PasswordHash("other".into()), None).await.unwrap().into_inner();
+    assert_eq!(told(), (true, false));
+    store.set_account_state(a, AccountState::Disabled).await.unwrap().into_inner();
+    assert_eq!(told(), (true, false));
+    store.remove_account(a).await.unwrap().into_inner();
+    assert_eq!((told(), store.account(a).await.unwrap()), ((true, false), None));
 }
 
 /// `SESSIONS_PER_ACCOUNT` and `APP_PASSWORDS_PER_ACCOUNT`, and one more: of sessions that goes which was unused the longest.

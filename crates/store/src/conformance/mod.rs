@@ -45,7 +45,7 @@ macro_rules! conformance_suite {
             directory::aliases_are_listed_in_order, directory::a_removed_account_leaves_nothing,
             credentials::tokens_are_found_and_go, credentials::tokens_are_bounded,
             credentials::tokens_that_are_over_are_forgotten, credentials::sessions_end_with_what_they_stand_on,
-            credentials::a_code_is_used_once,
+            credentials::a_code_is_used_once, credentials::loss_of_access_is_told,
             away::a_notice_is_kept, away::a_report_goes_once_in_a_while, away::reports_are_bounded,
             mail::a_delivery_is_read_back, mail::all_recipients_or_none, mail::quota_is_kept,
             mail::large_messages_are_read_back, mail::append_gives_consecutive_uids, mail::replace_is_one_change,

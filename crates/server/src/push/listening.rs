@@ -1,0 +1,115 @@
+//! One listener.
+
+use std::sync::Arc;
+
+use jmap::User;
+use jmap::push::{Changed, States, Types};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Place;
+use super::hub::Now;
+use crate::auth::Proof;
+use crate::shared::Shared;
+
+/// It is told nothing any more: the server stops, or its log-in is no longer good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Over;
+
+/// A listener; dropping it ends that.
+pub struct Listening {
+    shared: Arc<Shared>,
+    user: User,
+    proof: Proof,
+    types: Types,
+    /// What it was told last, before this connection.
+    since: Option<String>,
+    now: watch::Receiver<Option<Now>>,
+    told: Option<Arc<States>>,
+    /// The log-in was looked at when this was so.
+    access: Option<u64>,
+    /// Then it is to be looked at again.
+    good_until: Option<Instant>,
+    _place: Place,
+}
+
+impl Listening {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        user: User,
+        proof: Proof,
+        types: Types,
+        since: Option<String>,
+        (now, place): (watch::Receiver<Option<Now>>, Place),
+    ) -> Self {
+        let (told, access, good_until) = (None, None, None);
+        Self { shared, user, proof, types, since, now, told, access, good_until, _place: place }
+    }
+
+    /// From now on it hears of these types.
+    pub fn set_types(&mut self, types: Types) {
+        self.types = types;
+    }
+
+    /// By which the listener says what it was told up to now. Empty before [`Listening::ready`].
+    pub fn id(&self) -> String {
+        self.told.as_ref().map(|told| told.id()).unwrap_or_default()
+    }
+
+    /// Returns once it listens: what changes after it is told. What changed before, since what it was told last.
+    ///
+    /// # Errors
+    /// There is nothing to listen to any more.
+    pub async fn ready(&mut self) -> Result<Changed, Over> {
+        tokio::select! {
+            ready = self.now.wait_for(Option::is_some) => drop(ready.map_err(|_| Over)?),
+            () = self.shared.shutdown.wait() => return Err(Over),
+        }
+        let now = self.now.borrow_and_update().clone().ok_or(Over)?;
+        let missed = match self.since.take() {
+            Some(since) => self.shared.jmap.missed(&self.user, &now.states, &since, self.types).await,
+            None => Changed::default(),
+        };
+        self.told = Some(now.states);
+        Ok(missed)
+    }
+
+    /// Waits for the next change. May be dropped at any time, and nothing is lost.
+    ///
+    /// # Errors
+    /// The listener is to end.
+    pub async fn next(&mut self) -> Result<Changed, Over> {
+        loop {
+            let now = self.now.borrow_and_update().clone().ok_or(Over)?;
+            if self.access != Some(now.access) {
+                self.look_at_log_in().await?;
+                self.access = Some(now.access);
+            }
+            let changed = self.told.as_ref().map(|told| now.states.since(told, self.types)).unwrap_or_default();
+            self.told = Some(now.states);
+            if !changed.is_empty() {
+                return Ok(changed);
+            }
+            tokio::select! {
+                more = self.now.changed() => more.map_err(|_| Over)?,
+                () = over(self.good_until) => self.access = None,
+                () = self.shared.shutdown.wait() => return Err(Over),
+            }
+        }
+    }
+
+    async fn look_at_log_in(&mut self) -> Result<(), Over> {
+        let holds = self.shared.auth.holds(self.user.account, &self.proof).await;
+        let holds = holds.ok().flatten().ok_or(Over)?;
+        self.good_until = holds.until.map(|until| Instant::now() + until.since(self.shared.clock.now()));
+        Ok(())
+    }
+}
+
+/// Never, where there is no such time.
+async fn over(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
