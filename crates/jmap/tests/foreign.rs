@@ -211,7 +211,7 @@ fn nothing_of_others_comes_by_any_method() {
     let state = |world: &World| world.runtime.block_on(world.store.survey(world.account())).unwrap();
     let before = state(&world);
     for (method, _) in jmap::METHODS {
-        let config = Config { cases: 120, failure_persistence: None, ..Config::default() };
+        let config = Config { cases: 80, failure_persistence: None, ..Config::default() };
         let request = |account: &str, arguments: &Value| {
             let mut arguments = arguments.clone();
             if !OF_NO_ACCOUNT.contains(method) {

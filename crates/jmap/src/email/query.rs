@@ -163,23 +163,20 @@ async fn matching<'a>(
     let unknown = vec![None; needles.len()];
     let mut found = Vec::new();
     let mut by_mailbox: BTreeMap<MailboxId, Vec<(Uid, Email<'a>)>> = BTreeMap::new();
-    let mut look = |email: Email<'a>| match filter.holds(&mut |condition| condition.holds(ready, &email, &unknown)) {
-        Some(true) => found.push(Found::of(&email)),
-        Some(false) => {}
-        None => {
-            if let Some((mailbox, uid)) = email.place() {
-                by_mailbox.entry(mailbox).or_default().push((uid, email));
+    for (n, email) in candidates(account, filter).enumerate() {
+        if (n + 1) % limits::IMAP_DIGESTS_AT_ONCE == 0 {
+            // Others have their turn too: each condition is tried on each of a million messages.
+            tokio::task::yield_now().await;
+        }
+        match filter.holds(&mut |condition| condition.holds(ready, &email, &unknown)) {
+            Some(true) => found.push(Found::of(&email)),
+            Some(false) => {}
+            None => {
+                if let Some((mailbox, uid)) = email.place() {
+                    by_mailbox.entry(mailbox).or_default().push((uid, email));
+                }
             }
         }
-    };
-    // All Emails, or those of the mailbox that the filter asks for.
-    match in_mailbox(filter) {
-        None => account.index.emails().for_each(&mut look),
-        Some(mailbox) => account
-            .index
-            .place_of(mailbox)
-            .into_iter()
-            .for_each(|place| account.index.emails_in(place).for_each(&mut look)),
     }
     for (mailbox, mut list) in by_mailbox {
         list.sort_by_key(|(uid, _)| *uid);
@@ -189,6 +186,15 @@ async fn matching<'a>(
     }
     found.sort_by_key(|found| found.id);
     Ok(found)
+}
+
+/// All Emails, or those of the mailbox that the filter asks for.
+fn candidates<'a>(account: &'a Account, filter: &Filter<Condition>) -> Box<dyn Iterator<Item = Email<'a>> + Send + 'a> {
+    let index = &account.index;
+    match in_mailbox(filter) {
+        None => Box::new(index.emails()),
+        Some(mailbox) => Box::new(index.place_of(mailbox).into_iter().flat_map(|place| index.emails_in(place))),
+    }
 }
 
 /// The mailbox that what matches is in, where the filter says so.
