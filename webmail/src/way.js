@@ -19,6 +19,8 @@ const folderOf = ({ mailbox }) => (mailbox === 'INBOX' ? t('inbox') : mailbox);
 /** A name that may be broken where it has a joint. */
 const broken = (text) => text.split(/(?=[.@])/).flatMap((part) => [el('wbr'), part]);
 
+const next = (at) => (new Date(at) > Date.now() ? t('jNext', { soon: soon(at) }) : '');
+
 /** What happened: [sentence, kind]. */
 function told(event, journey) {
   const address = event.recipient ?? '';
@@ -36,10 +38,11 @@ function told(event, journey) {
     case 'queued': return [t('jQueued', { host: event.destination ?? host })];
     case 'routed': {
       const none = { 'null-mx': 'jNullMx', 'no-domain': 'jNoDomain' }[event.rule] ?? (event.hosts?.length ? '' : 'jNoWay');
-      return [t(none || 'jRoute', { host, name: event.hosts?.[0]?.split(' ')[0] }), none && 'bad'];
+      const name = event.hosts?.[0]?.split(' ')[0];
+      return [host ? t(none || 'jRoute', { host, name }) : t('jQueued', { host: name }), none && 'bad'];
     }
     case 'failed': return [t(said ? 'jNotTaken' : 'jUnreached', { host, words }), 'wait'];
-    case 'deferred': return [`${event.words ? t(said ? 'jLater' : 'jWaits', { host, words }) : ''} ${t('jNext', { soon: soon(event.next) })}`, 'wait'];
+    case 'deferred': return [`${event.words ? t(said ? 'jLater' : 'jWaits', { host, words }) : t('jState_waiting')} ${next(event.next)}`, 'wait'];
     case 'relayed': return [event.host ? t('jRelayed', { host, tls }) : t('jState_relayed'), 'good'];
     case 'bounced': return [t(said ? 'jRefused' : 'jFailed', { host, words }) + more, 'bad'];
     case 'expired': return [t('jExpired', { words }) + more, 'bad'];
@@ -93,7 +96,7 @@ function sent(journey) {
     const { address, state, nextTry } = recipient;
     const kind = kindOf(state);
     return el('section', { class: 'way', 'aria-label': address },
-      el('h3', {}, el('span', { dir: 'ltr' }, address), el('span', { class: `pill ${kind}` }, icon({ good: 'check', bad: 'close', wait: 'clock' }[kind]), nextTry ? t('jNext', { soon: soon(nextTry) }) : t(`jState_${state}`))),
+      el('h3', {}, el('span', { dir: 'ltr' }, address), el('span', { class: `pill ${kind}` }, icon({ good: 'check', bad: 'close', wait: 'clock' }[kind]), (nextTry && next(nextTry)) || t(`jState_${state}`))),
       rail(sentStops(journey, recipient, t('jYou'))), steps(journey.events.filter((event) => event.recipient === address), journey, index));
   })];
 }
@@ -113,7 +116,7 @@ function received(journey) {
   const told = hops.filter((hop) => !queueId || hop.id !== queueId);
   return [el('section', { class: 'way' }, rail([...stops, { name: t('jYou'), more: box && folderOf(box), icon: 'inbox', kind: 'good' }]),
     told.length && el('p', { class: 'soft' }, t('jClaimed')),
-    told.length && el('ol', { class: 'steps' }, ...told.map((hop, index) => line([t('jHop', { by: hop.by ?? '?', from: hop.from ?? hop.address ?? t('jServer'), tls: t(seals[hopSeal(hop)]) })], hop, `hop-${index}`))),
+    told.length && el('ol', { class: 'steps' }, ...told.map((hop, index) => line([t('jHop', { by: hop.by ?? '?', from: hop.from ?? hop.address ?? (index ? t('jServer') : journey.sender), tls: t(seals[hopSeal(hop)]) })], hop, `hop-${index}`))),
     told.length && events.length && el('p', { class: 'soft' }, t('jHere')), steps(events, journey, 'here')),
   authentication.length && el('section', { class: 'way' }, el('h3', {}, t('jIsIt')), el('ol', { class: 'steps' }, ...authentication.map((one, index) => line(verdict(one), one, `mark-${index}`))))];
 }

@@ -71,7 +71,8 @@ pub(super) fn of_sender(journey: &Journey, owner: &Owner) -> (Value, Value) {
     // By the address that was named; below it by event, as each target's way goes on by itself.
     let mut states: BTreeMap<&str, BTreeMap<(&str, &str), State>> = BTreeMap::new();
     let mut events = Vec::new();
-    for event in &journey.events {
+    let all = by_recipient(journey, &roots);
+    for event in &all {
         let named = event.recipient.as_deref().map(|address| roots.root(address));
         if let (Some(named), Some(address)) = (named, event.recipient.as_deref()) {
             if !states.contains_key(named) {
@@ -97,6 +98,52 @@ pub(super) fn of_sender(journey: &Journey, owner: &Owner) -> (Value, Value) {
         json!({ "address": named, "state": state.map_or("accepted", |state| state.name()), "nextTry": next(named) })
     };
     (order.iter().map(recipient).collect(), events.into())
+}
+
+/// The events with those of a try, which stand before what became of its recipients, given to these. Where some recipients are
+/// hidden, who named others must not learn of the servers of those: then tries as such are left out.
+fn by_recipient(journey: &Journey, roots: &Roots<'_>) -> Vec<Event> {
+    let is_hidden = |event: &&Event| event.recipient.as_deref().is_some_and(|address| roots.root(address) != address);
+    let mut queued = journey.events.iter().filter(|event| matches!(event.what, What::Queued { .. }));
+    let keeps_tries = !queued.any(|event| is_hidden(&event));
+    let mut all = Vec::with_capacity(journey.events.len());
+    let (mut of_try, mut is_told): (Vec<&Event>, bool) = (Vec::new(), false);
+    for event in &journey.events {
+        match (&event.what, &event.recipient) {
+            (What::Routed { .. } | What::Failed { .. }, None) => {
+                if std::mem::take(&mut is_told) {
+                    of_try.clear();
+                }
+                of_try.push(event);
+            }
+            (outcome, Some(recipient)) if !of_try.is_empty() => {
+                is_told = true;
+                let ways = of_try.iter().filter(|event| matches!(event.what, What::Routed { .. })).count();
+                for step in of_try.iter().filter(|step| keeps_tries && ways == 1 && concerns(step, outcome)) {
+                    if all.len() < limits::JOURNEY_EVENTS {
+                        all.push(Event { recipient: Some(recipient.clone()), ..(*step).clone() });
+                    }
+                }
+                all.push(event.clone());
+            }
+            _ => all.push(event.clone()),
+        }
+    }
+    all
+}
+
+/// Whether a step of a try is about a recipient of whom this became: what a server said of one is not said of others.
+fn concerns(step: &Event, outcome: &What) -> bool {
+    let is_early = |stage: &str| ["connect", "greeting", "ehlo", "starttls", "auth"].contains(&stage);
+    match (&step.what, outcome) {
+        (What::Routed { .. }, _) => true,
+        (
+            What::Failed { stage, words: said, .. },
+            What::Deferred { words, .. } | What::Bounced { words, .. } | What::Expired { words, .. },
+        ) => is_early(stage) || words == said,
+        (What::Failed { stage, .. }, _) => is_early(stage),
+        _ => false,
+    }
 }
 
 fn shown_to_sender(event: &Event, owner: &Owner, is_hidden: bool, named: Option<&str>) -> Option<Value> {
