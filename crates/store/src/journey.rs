@@ -64,7 +64,7 @@ pub struct Tls {
 pub enum What {
     /// Accepted: our 250 after DATA (or the like).
     Received {
-        /// `ESMTPSA` and the like (RFC 3848), or `local` for what we made ourselves.
+        /// `ESMTPSA` and the like (RFC 3848), `HTTP` for what came by JMAP, or `local` for what we made ourselves.
         protocol: String,
         /// The client's address; absent for submissions unless configured.
         #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -95,9 +95,13 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
                     helo.as_ref().or(from.as_ref()).map_or("made here".to_owned(), |who| format!("from {who}"))
                 }
             };
-            // Our own reports came over no wire.
-            let how =
-                if protocol == "local" { String::new() } else { format!("{protocol}, {}, ", encryption(tls.as_ref())) };
+            let how = match protocol.as_str() {
+                // Our own reports came over no wire.
+                "local" => String::new(),
+                // From the account's own store; how its client reaches that is not told here.
+                "HTTP" => "by JMAP, ".to_owned(),
+                _ => format!("{protocol}, {}, ", encryption(tls.as_ref())),
+            };
             ("received", format!("{who}, {how}{size} octets"), None)
         }
         What::Expanded { rule, targets } => ("expanded", format!("→ {} ({rule})", targets.join(", ")), None),
@@ -182,6 +186,24 @@ mod tests {
             system: system.into(),
             journey: Journey { id: id.into(), message_id, received_at: at, sender, events, waiting },
         }
+    }
+
+    #[test]
+    fn what_came_by_jmap_waits_for_its_sender() {
+        let at = Timestamp::from_millis(1_795_000_000_000);
+        let received = What::Received {
+            protocol: "HTTP".into(),
+            from: None,
+            helo: None,
+            account: Some("alice@red.example".into()),
+            tls: None,
+            size: 512,
+            sender: "alice@red.example".into(),
+        };
+        let held = What::Held { until: 1_795_000_010_000 };
+        let words = |what| tell(&Event::new(at, what)).1;
+        assert_eq!(words(received), "from alice@red.example, logged in, by JMAP, 512 octets");
+        assert_eq!(words(held), "by its sender, until 2026-11-18 11:06:50 UTC");
     }
 
     #[test]
