@@ -144,6 +144,7 @@ fn who_is_not_told() {
         ("alice+x@red.example", "alice@red.example", TO_ALICE.to_owned(), "own"),
         ("c@elsewhere.example", "alice@red.example", "To: somebody@elsewhere.example\r\n".to_owned(), "not-named"),
         ("c@elsewhere.example", "team@red.example", "To: team@red.example\r\n".to_owned(), "not-named"),
+        ("c@elsewhere.example", "postmaster@red.example", "To: postmaster@red.example\r\n".to_owned(), "not-named"),
         ("c@elsewhere.example", "x@catch.example", "To: x@catch.example\r\n".to_owned(), "not-named"),
         // Nobody is there, or nobody may be told: the account is disabled.
         ("nobody@red.example", "alice@red.example", TO_ALICE.to_owned(), "not-taken"),

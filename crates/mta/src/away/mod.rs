@@ -24,7 +24,7 @@ use store::{
 };
 
 use crate::bounce::Placed;
-use crate::directory::{Step, Walk};
+use crate::directory::{Expansion, Step, Walk};
 use crate::route::Routing;
 use crate::world::Random;
 
@@ -36,6 +36,11 @@ pub(crate) struct Away<'a> {
     /// The recipient of the envelope that led to it.
     pub(crate) recipient: &'a Address,
     pub(crate) notice: &'a Arc<AwayNotice>,
+}
+
+/// Whether what stands for another address is a name of who has that: a role and a catch-all are nobody's, a group is of several.
+fn is_name(expansion: &Expansion) -> bool {
+    ["alias", "sub-address"].contains(&expansion.rule) && expansion.targets.len() == 1
 }
 
 /// What replies are made with.
@@ -167,13 +172,13 @@ impl Clerk<'_> {
         Ok(mailboxes.iter().any(|mailbox| mailbox.name == *name && mailbox.special_use == Some(SpecialUse::Junk)))
     }
 
-    /// Whether an address is the account's own: it leads there, to nobody else, and not because nobody has it.
+    /// Whether an address is the account's own: it leads there, as a name of its owner.
     async fn leads_to(&self, address: &Address, account: AccountId) -> Result<bool, StoreError> {
         let mut walk = Walk::new(self.store, self.routing, address);
         while let Some(step) = walk.next().await? {
             match step {
                 Step::Account(found, ..) => return Ok(found.id == account),
-                Step::Others(expansion) if expansion.rule != "catch-all" && expansion.targets.len() == 1 => {}
+                Step::Others(expansion) if is_name(&expansion) => {}
                 _ => return Ok(false),
             }
         }
