@@ -75,8 +75,11 @@ export class ListPane {
     this.list.redraw();
     this.markCursor();
     if (this.folder && view.settled && !this.app.isOffline) {
-      clearTimeout(this.keeping);
-      this.keeping = setTimeout(() => this.app.offline.keepList(this.folder, view), 1500);
+      // Not put off by what changes meanwhile: that may go on for ever.
+      this.keeping ??= setTimeout(() => {
+        this.keeping = null;
+        if (this.folder && this.view?.settled && !this.app.isOffline) this.app.offline.keepList(this.folder, this.view);
+      }, 1500);
     }
   }
 

@@ -111,6 +111,9 @@ impl Reload {
         }
         // Of `local` itself, not of the file.
         new.settings.http.page.clone_from(&old.settings.http.page);
+        new.settings.http.both.clone_from(&old.settings.http.both);
+        new.settings.local.framed_by.clone_from(&old.settings.local.framed_by);
+        new.settings.local.visitor.clone_from(&old.settings.local.visitor);
     }
 }
 

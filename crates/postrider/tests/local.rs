@@ -233,6 +233,17 @@ fn the_page_tells_people_and_machines_what_is_here() {
     };
     for (port, domain) in [(local.port(80), "red.example"), (local.port(1080), "blue.example")] {
         assert!(get(port, "/").contains("<script type=\"module\" src=\"src/main.js\">"));
+        let both = get(port, "/local/both");
+        assert!(
+            both.contains(&format!(
+                "frame-src http://127.0.0.1:{} http://127.0.0.1:{}",
+                local.port(80),
+                local.port(1080)
+            )),
+            "{both}"
+        );
+        let inside = get(port, "/local/in");
+        assert!(inside.starts_with("HTTP/1.1 303") && inside.contains("set-cookie: postrider-"), "{inside}");
         let page = get(port, "/local");
         assert!(page.starts_with("HTTP/1.1 200") && page.contains("text/html"), "{page}");
         assert!(page.contains(&format!("alice@{domain}")) && page.contains("href=\"/metrics\""), "{page}");

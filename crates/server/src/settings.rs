@@ -155,6 +155,8 @@ pub struct HttpSettings {
     pub metrics_from: Vec<IpNetwork>,
     /// What `/local` shows, as HTML; none: there is no such page.
     pub page: Option<String>,
+    /// What `/local/both` shows, as HTML, and which origins it may have in frames; none: there is no such page.
+    pub both: Option<(String, String)>,
 }
 
 /// What only `local` sets.
@@ -164,6 +166,8 @@ pub struct LocalSettings {
     pub misbehave: bool,
     /// Gets mail for every address and domain that nobody has; nothing leaves the machine.
     pub catch_all: Option<Address>,
+    /// Who is logged in by `/local/in`, without a password; none: nobody.
+    pub visitor: Option<Address>,
     /// Origins whose pages may have the webmail in a frame, as a policy names them; none: nobody's.
     pub framed_by: Option<String>,
     /// Reached for an account (pictures, unsubscriptions) though no address that all can reach; empty for all but tests.

@@ -60,6 +60,10 @@ impl Local {
             people(&plan, system).await?;
             let mut config = Config::load(&plan.config_file(system))?;
             config.settings.http.page = Some(guide.page(system));
+            let origins = plan.systems.map(|system| format!("http://{}", system.http())).join(" ");
+            config.settings.http.both = Some((guide.both(), origins.clone()));
+            config.settings.local.framed_by = Some(origins);
+            config.settings.local.visitor = named(system, system.resident).ok();
             configurations.push(config);
         }
         if let Some(config) = configurations.first_mut() {
@@ -125,11 +129,13 @@ async fn people(plan: &Plan, system: System) -> Outcome {
     filled
 }
 
+fn named(system: System, local: &str) -> Result<Address, String> {
+    let domain = Domain::from_ascii(system.domain).map_err(|error| error.to_string())?;
+    Address::new(local, domain).map_err(|error| error.to_string())
+}
+
 async fn fill(store: &impl Store, system: System) -> Result<(), StoreError> {
-    let named = |local: &str| {
-        let domain = Domain::from_ascii(system.domain).map_err(|error| StoreError::Failed(error.to_string()))?;
-        Address::new(local, domain).map_err(|error| StoreError::Failed(error.to_string()))
-    };
+    let named = |local: &str| named(system, local).map_err(StoreError::Failed);
     let resident = named(system.resident)?;
     if store.domain(resident.domain()).await?.is_none() {
         let _durable = store.add_domain(resident.domain()).await?;

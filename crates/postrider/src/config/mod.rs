@@ -149,7 +149,7 @@ impl Config {
                 smtp: SmtpSettings { show_client: smtp.show_client, listening: listen.smtp.clone() },
                 relay: relay.settings(&dns),
                 routes,
-                http: HttpSettings { metrics_from: http.metrics_from, page: None },
+                http: HttpSettings { metrics_from: http.metrics_from, ..HttpSettings::default() },
                 listening: listen.all(),
                 journey_lifetime: journey.lifetime,
                 local: local.settings(),

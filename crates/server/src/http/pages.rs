@@ -48,6 +48,16 @@ pub(super) fn local(request: &Request) -> Result<Response, Problem> {
     request.settings.http.page.clone().map(styled).ok_or_else(Problem::not_found)
 }
 
+/// `GET /local/both`: both systems' webmails side by side; in the small internet alone.
+pub(super) fn local_both(request: &Request) -> Result<Response, Problem> {
+    let (page, frames) = request.settings.http.both.clone().ok_or_else(Problem::not_found)?;
+    let mut response = styled(page);
+    if let Ok(policy) = HeaderValue::from_str(&format!("{STYLED}; frame-src {frames}")) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
+}
+
 /// A page that has its own styles.
 fn styled(page: String) -> Response {
     let mut response = reply::of(StatusCode::OK, "text/html; charset=utf-8", page);

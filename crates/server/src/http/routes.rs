@@ -16,6 +16,10 @@ pub(super) enum Page {
     Metrics,
     /// `/local`
     Local,
+    /// `/local/both`
+    LocalBoth,
+    /// `/local/in`
+    LocalIn,
     /// `/` and the files below it
     Webmail(&'static Asset),
     /// `/.well-known/autoconfig/mail/config-v1.1.xml`, `/mail/config-v1.1.xml`
@@ -102,6 +106,8 @@ impl Page {
             ["auth", "totp", "remove"] => Self::RemoveTotp,
             ["proxy"] => Self::Proxy,
             ["local"] => Self::Local,
+            ["local", "both"] => Self::LocalBoth,
+            ["local", "in"] => Self::LocalIn,
             _ => Self::Webmail(Asset::find(&path[1..])?),
         })
     }
@@ -112,6 +118,8 @@ impl Page {
             Self::Health
             | Self::Metrics
             | Self::Local
+            | Self::LocalBoth
+            | Self::LocalIn
             | Self::Webmail(_)
             | Self::Session
             | Self::Jmap
@@ -137,7 +145,7 @@ impl Page {
 
     /// Whether what is asked or answered must not be seen on the way: the webmail asks for passwords.
     pub(super) fn is_secret(&self) -> bool {
-        self.access() != Access::All || matches!(self, Self::Webmail(_))
+        self.access() != Access::All || matches!(self, Self::Webmail(_) | Self::LocalIn)
     }
 
     /// Who may have it.
@@ -146,6 +154,8 @@ impl Page {
             Self::Health
             | Self::Metrics
             | Self::Local
+            | Self::LocalBoth
+            | Self::LocalIn
             | Self::Webmail(_)
             | Self::Thunderbird
             | Self::Outlook

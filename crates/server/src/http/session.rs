@@ -1,11 +1,11 @@
 //! Log-in and log-out of browsers, their sessions, and the account's own password.
 
-use hyper::header::USER_AGENT;
+use hyper::header::{HeaderValue, USER_AGENT, X_FRAME_OPTIONS};
 use hyper::{Method, StatusCode};
 use mail::TokenId;
 use serde::Deserialize;
 use serde_json::json;
-use store::{Account, Token, TokenKind};
+use store::{Account, DirectoryEntry, Token, TokenKind};
 
 use super::access::{Visitor, note, refusal};
 use super::cookie;
@@ -55,6 +55,29 @@ async fn begin(request: &Request, account: &Account, response: &mut Response) ->
     let secret = request.shared.auth.begin_session(account.id, agent, request.peer.ip).await?;
     cookie::write(request, response, Some(&secret));
     Ok(())
+}
+
+/// `GET /local/in`: logs in who lives here, in the small internet alone, where everybody's password is the name; then the webmail.
+/// Only this very machine comes so far.
+pub(super) async fn local_in(request: &Request) -> Result<Response, Problem> {
+    let visitor = request.settings.local.visitor.as_ref().ok_or_else(Problem::not_found)?;
+    if !request.peer.ip.is_loopback() {
+        return Err(Problem::not_found());
+    }
+    let mut response = reply::elsewhere(StatusCode::SEE_OTHER, "/");
+    // Who is in already stays so: a reload makes no further session.
+    if let Some(secret) = cookie::read(request)
+        && request.shared.auth.session(secret, request.peer.ip).await?.is_some()
+    {
+        return Ok(response);
+    }
+    let Some(DirectoryEntry::Account(account)) = request.shared.store.entry(visitor).await? else {
+        return Err(Problem::not_found());
+    };
+    begin(request, &account, &mut response).await?;
+    // Inside the frame of the other system's page.
+    response.headers_mut().insert(X_FRAME_OPTIONS, HeaderValue::from_static("SAMEORIGIN"));
+    Ok(response)
 }
 
 /// `POST /auth/logout`
