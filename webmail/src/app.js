@@ -199,6 +199,8 @@ export class App {
   route() {
     const [kind, value, thread] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
     this.toggleFolders(false);
+    // Browsers that are to change a password come by `/.well-known/change-password`.
+    if (kind === 'settings') this.settings();
     if (kind === 'search' && value) this.showSearch(value);
     else {
       const folder = this.store.mailboxes.get(value) ?? this.store.byRole('inbox') ?? [...this.store.mailboxes.values()][0];

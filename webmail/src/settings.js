@@ -7,15 +7,8 @@ import { SUBMISSION, VACATION } from './jmap.js';
 import { choose, chosen, showColours } from './choices.js';
 import { languageNames, t } from './texts.js';
 import { parse, written } from './addresses.js';
-
-let count = 0;
-
-function labelled(label, field, help) {
-  count += 1;
-  field.id ||= `setting-${count}`;
-  const box = field.type === 'checkbox';
-  return el('div', { class: box ? 'setting check' : 'setting' }, el('label', { for: field.id }, label), field, help ? el('p', { class: 'soft' }, help) : '');
-}
+import { group, labelled } from './fields.js';
+import { security } from './security.js';
 
 const check = (checked, onchange) => el('input', { type: 'checkbox', checked: Boolean(checked), onchange: (event) => onchange(event.target.checked) });
 
@@ -26,12 +19,8 @@ function select(values, now, onchange) {
 }
 
 export async function settings(app) {
-  const parts = [browser(app), await identities(app), await vacation(app)];
+  const parts = (await Promise.all([browser(app), identities(app), vacation(app), security(app)])).flat();
   await ask(t('settings'), parts.filter(Boolean), [{ label: t('close'), main: true }], { wide: true });
-}
-
-function group(title, ...children) {
-  return el('fieldset', { class: 'group' }, el('legend', {}, title), ...children);
 }
 
 function browser(app) {

@@ -17,6 +17,7 @@ import list_cases  # noqa: E402,F401
 import mail_cases  # noqa: E402,F401
 import look_cases  # noqa: E402,F401
 import journey_cases  # noqa: E402,F401
+import real_cases  # noqa: E402,F401
 
 wanted = sys.argv[1:]
 passed = failed = 0

@@ -4,4 +4,5 @@ import './search.js';
 import './quote.js';
 import './sanitise.js';
 import './small.js';
+import './qr.js';
 export { run } from './check.js';
