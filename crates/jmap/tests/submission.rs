@@ -110,6 +110,16 @@ fn what_is_taken_back_counts_as_thrown_away() {
     assert_eq!(journey.events.iter().filter(canceled).count(), 2);
 }
 
+/// The way of what a submission sent is found by it; no other's is.
+#[test]
+fn its_journey_is_found_by_it() {
+    let world = world(LETTER);
+    submit(&world, &json!({}));
+    let found = |id: &str| world.ok("Journey/query", json!({ "filter": { "submissionId": id } }))["ids"].clone();
+    assert_eq!(found("E1"), json!([queue(&world).to_string()]));
+    assert_eq!(found("E2"), json!([]));
+}
+
 /// The same error for the same fault, whatever the way: lines without CR go to nobody.
 #[test]
 fn lines_must_be_lines() {

@@ -17,6 +17,8 @@ enum Condition {
     Email(String),
     MessageId(String),
     QueueId(String),
+    /// What was sent by a submission (RFC 8621 §7).
+    Submission(String),
 }
 
 impl Condition {
@@ -29,8 +31,9 @@ impl Condition {
         let email = members.id("emailId")?.map(Self::Email);
         let message_id = members.string("messageId")?.map(Self::MessageId);
         let queue_id = members.id("queueId")?.map(Self::QueueId);
+        let submission = members.id("submissionId")?.map(Self::Submission);
         members.finish()?;
-        let mut given = [email, message_id, queue_id].into_iter().flatten();
+        let mut given = [email, message_id, queue_id, submission].into_iter().flatten();
         match (given.next(), given.next()) {
             (condition, None) => Ok(condition.unwrap_or(Self::Sent)),
             _ => Err(MethodError::with("unsupportedFilter", "journeys are looked for by one condition")),
@@ -54,6 +57,11 @@ pub(crate) async fn query(context: &mut Context<'_>, mut args: Args) -> Answer {
         Condition::Sent => Some(JourneyQuery::Address(owner.address.clone())),
         Condition::MessageId(id) => Some(JourneyQuery::MessageId(id)),
         Condition::QueueId(id) => id.parse::<QueueId>().ok().map(JourneyQuery::Id),
+        Condition::Submission(id) => {
+            let id = context.real_id(&id).and_then(ids::parse_submission);
+            let kept = context.server.store.submissions(account.id).await?;
+            kept.there.iter().find(|one| Some(one.id) == id).map(|one| JourneyQuery::Id(one.queue))
+        }
         Condition::Email(id) => {
             let email = context.real_id(&id).and_then(ids::parse_email).and_then(|id| account.index.email(id));
             match email {
