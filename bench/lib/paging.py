@@ -43,6 +43,11 @@ class Jmap:
         assert all(name != "error" for name, *_ in responses), responses
         return seconds, responses, len(said)
 
+    def again(self):
+        """A new connection: the other sides take longer than the server waits for the next request."""
+        self.connection.close()
+        self.connection.connect()
+
     def page(self, filter, **more):
         """Fifty of what matches, the newest first, as a list shows them."""
         query = {"filter": filter, "sort": [{"property": "receivedAt", "isAscending": False}], "limit": PAGE} | more
@@ -102,6 +107,7 @@ def ask_all(side, wanted):
             more = {"collapseThreads": True} if "collapse" in filter else {}
             filter = {key: value for key, value in filter.items() if key != "collapse"} | {"inMailbox": client.inbox}
             page = lambda: client.page(filter, **more)
+            client.again()
         elif criteria:
             page = lambda: client.page(criteria)
         else:

@@ -22,6 +22,8 @@ enum When {
     After,
     /// Logged in, and not compressed yet.
     Compress,
+    /// Logged in with what JMAP takes, too, and there is JMAP.
+    Jmap,
 }
 
 const TABLE: &[(&str, When)] = &[
@@ -79,6 +81,7 @@ const TABLE: &[(&str, When)] = &[
     ("INPROGRESS", When::After),
     ("COMPRESS=DEFLATE", When::Compress),
     ("LANGUAGE", When::After),
+    ("JMAPACCESS", When::Jmap),
     ("METADATA", When::After),
     ("LIST-METADATA", When::After),
     ("NOTIFY", When::After),
@@ -106,6 +109,8 @@ pub(crate) fn list(host: &dyn Host, logged_in: bool) -> String {
         When::After => logged_in,
         // RFC 4978 §3
         When::Compress => logged_in && host.can_compress(),
+        // RFC 9698 §3
+        When::Jmap => logged_in && host.jmap_session().is_some(),
     };
     let mut text = String::new();
     for (name, when) in TABLE {

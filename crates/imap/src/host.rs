@@ -94,6 +94,8 @@ pub trait Host: Send + Sync {
     fn message_size(&self) -> u64;
     /// What time it is.
     fn now(&self) -> Timestamp;
+    /// The URL of JMAP's session object, where what this client logged in with is good there, too (RFC 9698).
+    fn jmap_session(&self) -> Option<String>;
     /// Octets that nobody can guess, other ones each time.
     fn secret(&self) -> [u8; 32];
     /// Checks a password. Takes its time after failures.

@@ -423,6 +423,7 @@ impl Session {
                 let reply = compress(io, tag, &algorithm).await?;
                 return Ok((with(user, view), reply));
             }
+            Command::GetJmapAccess => jmap_access(io),
             Command::GetQuota(root) => quota::get(service, io, account, &root).await,
             Command::GetQuotaRoot(name) => quota::get_root(service, io, account, &name).await,
             // RFC 9208 §4.1.3: QUOTASET is not offered.
@@ -532,6 +533,17 @@ const fn told_after(command: &Command) -> Telling {
         Command::Notify(wire::imap::notify::Notify::Set { .. }) => Telling::Noop,
         _ => Telling::All,
     }
+}
+
+/// GETJMAPACCESS (RFC 9698 §3).
+fn jmap_access(io: &mut Io<'_>) -> Reply {
+    let Some(url) = io.host.jmap_session() else {
+        return Reply::no(Code::NoPerm, "There is no JMAP for this log-in");
+    };
+    io.out.extend_from_slice(b"* JMAPACCESS ");
+    wire::imap::write::string(&mut io.out, url.as_bytes());
+    io.out.extend_from_slice(b"\r\n");
+    Reply::ok("JMAP is there")
 }
 
 /// RFC 4978 §3.

@@ -26,7 +26,8 @@ fn transcripts() {
             let keys = wire::sasl::scram::Keys::derive(world::PASSWORD, &[1; 16], 4096);
             world.keys = Some(keys);
         }
-        let settings = Settings { tls: is("tls"), starttls: is("starttls"), remote: is("remote"), scram };
+        let settings =
+            Settings { tls: is("tls"), starttls: is("starttls"), remote: is("remote"), scram, jmap: is("jmap") };
         Box::new(MemoryScene { world, settings })
     });
 }

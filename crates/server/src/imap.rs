@@ -24,8 +24,15 @@ use crate::shared::Shared;
 pub async fn serve(connection: Connection, service: Service, shared: Arc<Shared>) {
     let peer = connection.peer();
     let session = Session::new(shared.imap.clone());
-    let mut host =
-        Pump { settings: shared.settings(), shared, connection, service: service.name(), proving: None, deflate: None };
+    let mut host = Pump {
+        settings: shared.settings(),
+        shared,
+        connection,
+        service: service.name(),
+        proving: None,
+        jmap: false,
+        deflate: None,
+    };
     match session.run(&mut host).await {
         End::Closed => host.connection.shutdown().await,
         End::Failed => tracing::debug!(service = service.name(), %peer, "connection lost"),
@@ -47,6 +54,8 @@ struct Pump {
     service: &'static str,
     /// Whose SCRAM keys are in use.
     proving: Option<Box<Account>>,
+    /// What the client logged in with is good for JMAP, too.
+    jmap: bool,
     /// COMPRESS was done.
     deflate: Option<Deflate>,
 }
@@ -184,14 +193,23 @@ impl Host for Pump {
         self.shared.clock.now()
     }
 
+    fn jmap_session(&self) -> Option<String> {
+        let (_, address) = self.settings.listening.iter().find(|(service, _)| *service == Service::Https)?;
+        let port = if address.port() == 443 { String::new() } else { format!(":{}", address.port()) };
+        self.jmap.then(|| format!("https://{}{port}/jmap/session", self.settings.hostname))
+    }
+
     fn secret(&self) -> [u8; 32] {
         hash::secret()
     }
 
     async fn log_in(&mut self, user: &str, password: &str) -> Result<Identity, LoginRefused> {
         let (ip, most) = (self.connection.peer().ip(), self.settings.limits.login_failures);
-        match self.shared.auth.password(ip, user, password.as_bytes(), Scopes::IMAP, most).await {
-            Ok(account) => Ok(self.known(&account)),
+        match self.shared.auth.proved(ip, user, password.as_bytes(), Scopes::IMAP, most).await {
+            Ok((account, proof)) => {
+                self.jmap = proof.is_for(Scopes::JMAP);
+                Ok(self.known(&account))
+            }
             Err(error) => Err(self.refusal(user, &error)),
         }
     }
@@ -214,7 +232,11 @@ impl Host for Pump {
         let (ip, most) = (self.connection.peer().ip(), self.settings.limits.login_failures);
         self.shared.auth.scram_ended(ip, user, account.is_some(), most);
         match account {
-            Some(account) => Ok(self.known(&account)),
+            Some(account) => {
+                // SCRAM's keys are of the password.
+                self.jmap = true;
+                Ok(self.known(&account))
+            }
             None => Err(self.refusal(user, &LoginError::Refused)),
         }
     }

@@ -170,6 +170,10 @@ impl Host for MemoryHost {
         NOW
     }
 
+    fn jmap_session(&self) -> Option<String> {
+        None
+    }
+
     fn secret(&self) -> [u8; 32] {
         [7; 32]
     }

@@ -161,6 +161,7 @@ pub struct Settings {
     pub starttls: bool,
     pub remote: bool,
     pub scram: bool,
+    pub jmap: bool,
 }
 
 #[derive(Default)]
@@ -280,6 +281,10 @@ impl Host for MemoryHost {
 
     fn now(&self) -> Timestamp {
         Timestamp::from_secs(self.clock.load(Ordering::Relaxed))
+    }
+
+    fn jmap_session(&self) -> Option<String> {
+        self.settings.jmap.then(|| "https://mail.red.example/jmap/session".to_owned())
     }
 
     fn secret(&self) -> [u8; 32] {

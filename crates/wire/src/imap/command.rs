@@ -71,6 +71,8 @@ pub enum Command {
     List(List),
     /// LSUB
     Lsub(List),
+    /// GETJMAPACCESS (RFC 9698)
+    GetJmapAccess,
     /// NAMESPACE (RFC 2342)
     Namespace,
     /// STATUS
@@ -198,6 +200,7 @@ impl Cursor<'_> {
             "LOGOUT" => Command::Logout,
             "STARTTLS" => Command::StartTls,
             "NAMESPACE" => Command::Namespace,
+            "GETJMAPACCESS" => Command::GetJmapAccess,
             "IDLE" => Command::Idle,
             "CHECK" => Command::Check,
             "CLOSE" => Command::Close,
