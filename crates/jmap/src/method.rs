@@ -24,6 +24,15 @@ pub(crate) const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
 
 /// What a request may use.
 pub(crate) const CAPABILITIES: &[&str] = &[CORE, MAIL, BLOB, QUOTA, JOURNEY, VACATION, SUBMISSION];
+/// Quirk `AsksForEverything`: jmap-client (Rust, up to 0.4.3) names these in each request, whatever the session object says. They
+/// bring nothing here, and their methods are unknown.
+pub(crate) const PASSED_OVER: &[&str] = &[
+    "urn:ietf:params:jmap:contacts",
+    "urn:ietf:params:jmap:calendars",
+    "urn:ietf:params:jmap:websocket",
+    "urn:ietf:params:jmap:sieve",
+    "urn:ietf:params:jmap:principals",
+];
 /// Of these, what an account that another shares does not have.
 pub(crate) const OWN: &[&str] = &[QUOTA, JOURNEY, VACATION, SUBMISSION];
 

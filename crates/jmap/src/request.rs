@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::MethodError;
 use crate::json;
-use crate::method::{self, CAPABILITIES};
+use crate::method::{self, CAPABILITIES, PASSED_OVER};
 use crate::problem::Problem;
 use crate::reference::{Response, resolve};
 use crate::server::{Moment, Reply, Server, Turn, User};
@@ -85,7 +85,8 @@ impl Server {
         let value = json::parse(octets)?;
         let request = Request::read(value).ok_or(Problem::NotRequest)?;
         // RFC 8620 §3.6.1: nothing is done where something is used that is not here.
-        if !request.using.iter().all(|name| CAPABILITIES.contains(&name.as_str())) {
+        let is_known = |name: &String| CAPABILITIES.contains(&name.as_str()) || PASSED_OVER.contains(&name.as_str());
+        if !request.using.iter().all(is_known) {
             return Err(Problem::UnknownCapability);
         }
         if request.calls.len() > limits::JMAP_CALLS {

@@ -3,7 +3,8 @@
 //!
 //! Left out are those that a server on loopback can't have: `remote` (a client from elsewhere), `memory` and `fault`
 //! (faults that only an engine in memory shows), `quota` (one of nothing, which no command sets), `no-tls`; `scram`
-//! (accounts that keep its keys) of POP3 and IMAP; of HTTP `plain`, `listening`, `totp` and `elsewhere`. Those of `local` run in `local.rs`.
+//! (accounts that keep its keys) of POP3 and IMAP; of HTTP `plain`,
+//! `listening`, `totp`, `elsewhere` and `inside`. Those of `local` run in `local.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::io::{self, BufRead, BufReader, Write};
@@ -218,7 +219,7 @@ fn pop3() {
 
 #[test]
 fn http() {
-    let others = ["plain", "listening", "totp", "elsewhere"];
+    let others = ["plain", "listening", "totp", "elsewhere", "inside"];
     let is_here = |transcript: &Transcript| others.iter().all(|key| transcript.directive(key).is_none());
     run_some(folder("http"), is_here, |transcript| {
         Box::new(Real { program: Rc::new(red(transcript)), service: "https" })

@@ -16,6 +16,9 @@ const NOT_IN_A_DIALOGUE: &[(&str, &str)] = &[
     ("… Connection closed", "crates/wire/src/smtp/server/tests.rs"),
     ("… …", "tests/transcripts/smtp/limits.txt"),
     ("[SYS/TEMP] Shutting down, try again later", "crates/server/tests/pop3.rs"),
+    ("the server stops, try again", "crates/server/tests/push.rs"),
+    // Twenty thousand who listen are no dialogue; the test is of those of one account.
+    ("too many listen already", "crates/server/tests/push.rs"),
     // A line of a mebibyte is no reading matter.
     ("The message has a line that is too long", "crates/wire/src/smtp/server/tests.rs"),
     // Only `mailbox`, which reads a whole text, says so; no command calls it.
