@@ -1,5 +1,5 @@
 """Client libraries that others build on: IMAPClient, aioimaplib and jmapc (PyPI), nodemailer and ImapFlow (npm), async-imap
-(crates.io), each version as ./test pins it. Comes in: POSTRIDER_CLIENTS, the folder into which ./test has put them."""
+and jmap-client (crates.io), each version as ./test pins it. Comes in: POSTRIDER_CLIENTS, the folder into which ./test has put them."""
 
 import asyncio, base64, datetime, email, email.policy, json, os, pathlib, sys, tempfile
 
@@ -141,6 +141,21 @@ def test_async_imap_reads_appends_moves_and_idles(net):
         assert rb"\Flagged" in reader.uid("FETCH", moved, "(FLAGS)")[1][0]
         assert arrives(reader, second, "Trash") == whole[second]
         assert find(reader, first) is None and find(reader, second) is None
+
+
+# ---- jmap-client
+
+
+def test_jmap_client_imports_searches_moves_listens_and_sends(net):
+    with imap(net.red, ALICE) as reader, tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        message_id, message = letter(BOB, ALICE, BODIES["utf8"])
+        (folder / "append").write_bytes(message)
+        said = run(CLIENTS / "rust/debug/jmap", f"http://127.0.0.1:{net.blue.http}", BOB, "bob", ALICE, folder).stdout.decode()
+        said = dict(line.split(" ", 1) for line in said.splitlines())
+        assert (folder / "imported").read_bytes() == message
+        assert said == {"user": BOB, "told": "true", "found": "true", "moved": "true true", "sent": "true", "gone": "true"}, said
+        assert arrives(reader, message_id).endswith(message[message.index(b"Subject"):])
 
 
 # ---- nodemailer and ImapFlow
