@@ -132,6 +132,8 @@ pub fn report(data: &[u8]) {
     let message = QueueMessage {
         id: QueueId::from_u64(1),
         received_at: at,
+        held: false,
+        release_at: None,
         envelope: Envelope {
             reverse_path: ReversePath::Address(bob.clone()),
             recipients: vec![Recipient::new(bob.clone())],

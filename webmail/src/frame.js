@@ -16,72 +16,72 @@ const HIGHEST = 30_000; // px; more than that scrolls inside
 
 /** The empty document; nothing of a message is in this text. */
 function shell(remote) {
-  const images = remote ? `blob: data: ${location.origin}/proxy` : 'blob: data:';
-  // Not 'self': a sheet, or a prefetch, of another path on this server is somebody else's idea.
-  const sheet = new URL('frame.css', document.baseURI).href;
-  const policy = `default-src 'none'; img-src ${images}; style-src ${sheet}; form-action 'none'; base-uri 'none'`;
-  return `<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">`
-    + `<meta name="referrer" content="no-referrer"><link rel="stylesheet" href="${sheet}"></head><body></body></html>`;
+	const images = remote ? `blob: data: ${location.origin}/proxy` : 'blob: data:';
+	// Not 'self': a sheet, or a prefetch, of another path on this server is somebody else's idea.
+	const sheet = new URL('frame.css', document.baseURI).href;
+	const policy = `default-src 'none'; img-src ${images}; style-src ${sheet}; form-action 'none'; base-uri 'none'`;
+	return `<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">`
+		+ `<meta name="referrer" content="no-referrer"><link rel="stylesheet" href="${sheet}"></head><body></body></html>`;
 }
 
 export class Frame {
-  /** `remote`: pictures through the proxy may be shown. */
-  constructor(title, { remote = false, kind = 'reading' } = {}) {
-    this.kind = kind;
-    this.element = el('iframe', { class: 'mail-frame', title, sandbox: SANDBOX, referrerpolicy: 'no-referrer' });
-    this.element.srcdoc = trusted(shell(remote));
-    this.ready = new Promise((resolve) => {
-      this.element.addEventListener('load', () => resolve(this.document), { once: true });
-    });
-  }
+	/** `remote`: pictures through the proxy may be shown. */
+	constructor(title, { remote = false, kind = 'reading' } = {}) {
+		this.kind = kind;
+		this.element = el('iframe', { class: 'mail-frame', title, sandbox: SANDBOX, referrerpolicy: 'no-referrer' });
+		this.element.srcdoc = trusted(shell(remote));
+		this.ready = new Promise((resolve) => {
+			this.element.addEventListener('load', () => resolve(this.document), { once: true });
+		});
+	}
 
-  get document() {
-    return this.element.contentDocument;
-  }
+	get document() {
+		return this.element.contentDocument;
+	}
 
-  /** Puts nodes in and gives the frame the height that they need. */
-  async fill(nodes, { css = '', className = '', dark = false } = {}) {
-    const inside = await this.ready;
-    if (!inside) return;
-    inside.documentElement.className = `${this.kind} ${className} ${dark ? 'dark' : ''}`;
-    inside.body.dir = 'auto';
-    inside.body.replaceChildren(nodes);
-    if (css) {
-      try {
-        const sheet = new this.element.contentWindow.CSSStyleSheet();
-        sheet.replaceSync(css);
-        inside.adoptedStyleSheets = [sheet];
-      } catch {
-        // A browser that can't: the message is shown without its sheet.
-      }
-    }
-    if (this.kind === 'reading') this.follow(inside);
-  }
+	/** Puts nodes in and gives the frame the height that they need. */
+	async fill(nodes, { css = '', className = '', dark = false } = {}) {
+		const inside = await this.ready;
+		if (!inside) return;
+		inside.documentElement.className = `${this.kind} ${className} ${dark ? 'dark' : ''}`;
+		inside.body.dir = 'auto';
+		inside.body.replaceChildren(nodes);
+		if (css) {
+			try {
+				const sheet = new this.element.contentWindow.CSSStyleSheet();
+				sheet.replaceSync(css);
+				inside.adoptedStyleSheets = [sheet];
+			} catch {
+				// A browser that can't: the message is shown without its sheet.
+			}
+		}
+		if (this.kind === 'reading') this.follow(inside);
+	}
 
-  /** The frame grows with what is in it; what is wider than a small screen is made smaller, as far as it can be read. */
-  follow(inside) {
-    let zoom = 1;
-    let width = 0;
-    const measure = () => {
-      if (!this.element.isConnected || !inside.body) return;
-      const room = inside.documentElement.clientWidth;
-      if (room !== width) {
-        width = room;
-        inside.body.style.zoom = '';
-        const wide = inside.documentElement.scrollWidth;
-        zoom = wide > room && room ? Math.max(SMALLEST, room / wide) : 1;
-        inside.body.style.zoom = zoom < 1 ? String(zoom) : '';
-      }
-      const bar = inside.documentElement.scrollWidth > inside.documentElement.clientWidth ? 16 : 0;
-      const height = Math.min(HIGHEST, Math.ceil(inside.body.getBoundingClientRect().height) + bar + 2);
-      if (height !== this.height) {
-        this.height = height;
-        this.element.style.height = `${height}px`;
-      }
-    };
-    const observer = new ResizeObserver(measure);
-    observer.observe(inside.body);
-    observer.observe(this.element);
-    measure();
-  }
+	/** The frame grows with what is in it; what is wider than a small screen is made smaller, as far as it can be read. */
+	follow(inside) {
+		let zoom = 1;
+		let width = 0;
+		const measure = () => {
+			if (!this.element.isConnected || !inside.body) return;
+			const room = inside.documentElement.clientWidth;
+			if (room !== width) {
+				width = room;
+				inside.body.style.zoom = '';
+				const wide = inside.documentElement.scrollWidth;
+				zoom = wide > room && room ? Math.max(SMALLEST, room / wide) : 1;
+				inside.body.style.zoom = zoom < 1 ? String(zoom) : '';
+			}
+			const bar = inside.documentElement.scrollWidth > inside.documentElement.clientWidth ? 16 : 0;
+			const height = Math.min(HIGHEST, Math.ceil(inside.body.getBoundingClientRect().height) + bar + 2);
+			if (height !== this.height) {
+				this.height = height;
+				this.element.style.height = `${height}px`;
+			}
+		};
+		const observer = new ResizeObserver(measure);
+		observer.observe(inside.body);
+		observer.observe(this.element);
+		measure();
+	}
 }

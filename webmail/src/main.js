@@ -10,35 +10,35 @@ import { Offline } from './offline.js';
 
 /** Fills in the texts and drawings that the HTML names. */
 function label(root) {
-  for (const node of root.querySelectorAll('[data-text]')) node.textContent = t(node.dataset.text);
-  for (const node of root.querySelectorAll('[data-label]')) {
-    node.setAttribute('aria-label', t(node.dataset.label));
-    if (node.tagName === 'BUTTON') node.title = t(node.dataset.label);
-  }
-  for (const node of root.querySelectorAll('[data-placeholder]')) node.placeholder = t(node.dataset.placeholder);
-  for (const node of root.querySelectorAll('[data-icon]')) node.replaceChildren(icon(node.dataset.icon));
+	for (const node of root.querySelectorAll('[data-text]')) node.textContent = t(node.dataset.text);
+	for (const node of root.querySelectorAll('[data-label]')) {
+		node.setAttribute('aria-label', t(node.dataset.label));
+		if (node.tagName === 'BUTTON') node.title = t(node.dataset.label);
+	}
+	for (const node of root.querySelectorAll('[data-placeholder]')) node.placeholder = t(node.dataset.placeholder);
+	for (const node of root.querySelectorAll('[data-icon]')) node.replaceChildren(icon(node.dataset.icon));
 }
 
 async function begin() {
-  speak(chosen('language'));
-  showColours();
-  label(document);
-  document.title = t('app');
-  const offline = new Offline();
-  let jmap = null;
-  try {
-    jmap = await resume();
-  } catch {
-    // No way to the server: with what was kept for this, if anything was.
-    const session = await offline.get('kept', 'session');
-    if (session) jmap = new Jmap(session);
-  }
-  if (!jmap) {
-    show(byId('login-page'), true);
-    jmap = await logIn();
-  }
-  show(byId('login-page'), false);
-  await new App(jmap, offline).start();
+	speak(chosen('language'));
+	showColours();
+	label(document);
+	document.title = t('app');
+	const offline = new Offline();
+	let jmap = null;
+	try {
+		jmap = await resume();
+	} catch {
+		// No way to the server: with what was kept for this, if anything was.
+		const session = await offline.get('kept', 'session');
+		if (session) jmap = new Jmap(session);
+	}
+	if (!jmap) {
+		show(byId('login-page'), true);
+		jmap = await logIn();
+	}
+	show(byId('login-page'), false);
+	await new App(jmap, offline).start();
 }
 
 begin();

@@ -10,24 +10,24 @@ let timer;
 
 /** Says something; `way` is {label, act} for undoing it. Gives a function that takes the words away. */
 export function notice(text, way = null, time = TIME) {
-  const box = byId('notice');
-  const gone = () => {
-    clearTimeout(timer);
-    box.replaceChildren();
-    box.classList.remove('shown');
-  };
-  clearTimeout(timer);
-  box.replaceChildren(el('span', {}, text), way ? el('button', { type: 'button', class: 'link', onclick: () => { gone(); way.act(); } }, way.label) : '');
-  box.classList.add('shown');
-  if (time) timer = setTimeout(gone, time);
-  return gone;
+	const box = byId('notice');
+	const gone = () => {
+		clearTimeout(timer);
+		box.replaceChildren();
+		box.classList.remove('shown');
+	};
+	clearTimeout(timer);
+	box.replaceChildren(el('span', {}, text), way ? el('button', { type: 'button', class: 'link', onclick: () => { gone(); way.act(); } }, way.label) : '');
+	box.classList.add('shown');
+	if (time) timer = setTimeout(gone, time);
+	return gone;
 }
 
 /** Undoes what the notice offers, by a key. */
 export function takeBack() {
-  const button = byId('notice').querySelector('button');
-  button?.click();
-  return Boolean(button);
+	const button = byId('notice').querySelector('button');
+	button?.click();
+	return Boolean(button);
 }
 
 /**
@@ -35,27 +35,27 @@ export function takeBack() {
  * closed. The element is a real `<dialog>`: the browser keeps the focus in it and gives it back.
  */
 export function ask(title, content, buttons, { wide = false } = {}) {
-  return new Promise((resolve) => {
-    const id = `dialog-${Math.random().toString(36).slice(2)}`;
-    let value = null;
-    const parts = [content].flat();
-    // What scrolls and holds nothing to stop at is a stop itself, so that keys can scroll it.
-    const stops = parts.some((part) => part.matches?.('input, select, textarea') || part.querySelector?.('input, select, textarea, button, summary'));
-    const dialog = el('dialog', { class: wide ? 'dialog wide' : 'dialog', 'aria-labelledby': id, onclose: () => { dialog.remove(); resolve(value); } },
-      el('h2', { id }, title), el('div', { class: 'dialog-body', tabindex: wide && !stops ? '0' : null }, ...parts),
-      el('div', { class: 'dialog-buttons' }, ...buttons.map((button) => el('button', {
-        type: 'button', class: button.main ? 'main' : '', onclick: () => {
-          if (button.check && button.check() === false) return;
-          value = button.value ?? true;
-          dialog.close();
-        },
-      }, button.label))));
-    document.body.append(dialog);
-    dialog.showModal();
-  });
+	return new Promise((resolve) => {
+		const id = `dialog-${Math.random().toString(36).slice(2)}`;
+		let value = null;
+		const parts = [content].flat();
+		// What scrolls and holds nothing to stop at is a stop itself, so that keys can scroll it.
+		const stops = parts.some((part) => part.matches?.('input, select, textarea') || part.querySelector?.('input, select, textarea, button, summary'));
+		const dialog = el('dialog', { class: wide ? 'dialog wide' : 'dialog', 'aria-labelledby': id, onclose: () => { dialog.remove(); resolve(value); } },
+			el('h2', { id }, title), el('div', { class: 'dialog-body', tabindex: wide && !stops ? '0' : null }, ...parts),
+			el('div', { class: 'dialog-buttons' }, ...buttons.map((button) => el('button', {
+				type: 'button', class: button.main ? 'main' : '', onclick: () => {
+					if (button.check && button.check() === false) return;
+					value = button.value ?? true;
+					dialog.close();
+				},
+			}, button.label))));
+		document.body.append(dialog);
+		dialog.showModal();
+	});
 }
 
 /** Yes or no. */
 export async function sure(title, text, yes = t('ok')) {
-  return (await ask(title, el('p', {}, text), [{ label: t('cancel'), value: false }, { label: yes, value: true, main: true }])) === true;
+	return (await ask(title, el('p', {}, text), [{ label: t('cancel'), value: false }, { label: yes, value: true, main: true }])) === true;
 }

@@ -11,34 +11,34 @@ import { qrPicture } from './qr.js';
 const parts = [password, secondFactor, appPasswords, sessions];
 
 async function call(method, path, body) {
-  const headers = { Accept: 'application/json', 'Content-Type': 'application/json', ...OURS };
-  const answer = await reach(`/auth/${path}`, { method, headers, body: body && JSON.stringify(body) });
-  return answer.status === 204 ? null : answer.json();
+	const headers = { Accept: 'application/json', 'Content-Type': 'application/json', ...OURS };
+	const answer = await reach(`/auth/${path}`, { method, headers, body: body && JSON.stringify(body) });
+	return answer.status === 204 ? null : answer.json();
 }
 
 /** The groups of the settings; none where the server has no such thing. */
 export async function security(app) {
-  const drawn = await Promise.all(parts.map((part) => drawing(app, part).catch(() => null)));
-  return drawn.filter(Boolean);
+	const drawn = await Promise.all(parts.map((part) => drawing(app, part).catch(() => null)));
+	return drawn.filter(Boolean);
 }
 
 /** A part that draws itself anew after each change. */
 async function drawing(app, part) {
-  const box = group(t(part.name));
-  const draw = async () => box.replaceChildren(box.firstChild, ...await part(act));
-  const act = async (change) => {
-    try {
-      if ((await change()) === false) return;
-      await draw();
-    } catch (error) {
-      const code = error.problem?.code;
-      if (code === 'password') notice(t('wrongPassword'));
-      else if (code === 'totp') notice(t('wrongCode'));
-      else app.failed(error);
-    }
-  };
-  await draw();
-  return box;
+	const box = group(t(part.name));
+	const draw = async () => box.replaceChildren(box.firstChild, ...await part(act));
+	const act = async (change) => {
+		try {
+			if ((await change()) === false) return;
+			await draw();
+		} catch (error) {
+			const code = error.problem?.code;
+			if (code === 'password') notice(t('wrongPassword'));
+			else if (code === 'totp') notice(t('wrongCode'));
+			else app.failed(error);
+		}
+	};
+	await draw();
+	return box;
 }
 
 const button = (label, act, attributes = {}) => el('button', { type: 'button', onclick: act, ...attributes }, label);
@@ -47,81 +47,81 @@ const codeField = () => el('input', { inputmode: 'numeric', autocomplete: 'one-t
 
 /** Asks for some fields; null: it was closed. */
 async function form(title, fields, ...before) {
-  const labels = Object.entries(fields).map(([label, field]) => labelled(label, field));
-  const yes = await ask(title, el('div', { class: 'group' }, ...before, ...labels), [{ label: t('cancel'), value: false }, { label: t('ok'), value: true, main: true }]);
-  return yes ? Object.values(fields).map((field) => field.value) : null;
+	const labels = Object.entries(fields).map(([label, field]) => labelled(label, field));
+	const yes = await ask(title, el('div', { class: 'group' }, ...before, ...labels), [{ label: t('cancel'), value: false }, { label: t('ok'), value: true, main: true }]);
+	return yes ? Object.values(fields).map((field) => field.value) : null;
 }
 
 /** Shows what is seen this once. */
 const once = (title, ...content) => ask(title, el('div', { class: 'group' }, el('p', {}, t('seenOnce')), ...content), [{ label: t('close'), main: true }]);
 
 function password(act) {
-  const [now, next, again] = [secret('current-password'), secret('new-password'), secret('new-password')];
-  const change = () => act(async () => {
-    if (next.value !== again.value) {
-      notice(t('notTheSame'));
-      return false;
-    }
-    await call('POST', 'password', { password: now.value, new: next.value });
-    notice(t('passwordChanged'));
-    return true;
-  });
-  return [labelled(t('passwordNow'), now), labelled(t('passwordNew'), next), labelled(t('passwordAgain'), again), button(t('save'), change, { class: 'save-password' })];
+	const [now, next, again] = [secret('current-password'), secret('new-password'), secret('new-password')];
+	const change = () => act(async () => {
+		if (next.value !== again.value) {
+			notice(t('notTheSame'));
+			return false;
+		}
+		await call('POST', 'password', { password: now.value, new: next.value });
+		notice(t('passwordChanged'));
+		return true;
+	});
+	return [labelled(t('passwordNow'), now), labelled(t('passwordNew'), next), labelled(t('passwordAgain'), again), button(t('save'), change, { class: 'save-password' })];
 }
 
 async function secondFactor(act) {
-  const { state, recoveryCodes } = await call('GET', 'totp');
-  const begin = () => act(async () => {
-    const [given] = await form(t('secondFactor'), { [t('password')]: secret('current-password') }) ?? [];
-    if (given === undefined) return false;
-    const { secret: key, uri } = await call('POST', 'totp', { password: given });
-    for (;;) {
-      const [code] = await form(t('secondFactor'), { [t('code')]: codeField() }, el('p', {}, t('scanThis')), qrPicture(uri, t('secondFactor')), el('code', { class: 'secret' }, key)) ?? [];
-      if (code === undefined) return true;
-      try {
-        const found = await call('POST', 'totp/confirm', { totp: code.replace(/\s/g, '') });
-        await once(t('recoveryCodes'), el('p', {}, t('recoveryHelp')), el('code', { class: 'secret recovery' }, found.recoveryCodes.join('\n')));
-        return true;
-      } catch (error) {
-        if (error.problem?.code !== 'totp') throw error;
-        notice(t('wrongCode'));
-      }
-    }
-  });
-  const remove = () => act(async () => {
-    const [given, code] = await form(t('secondFactorOff'), { [t('password')]: secret('current-password'), [t('code')]: codeField() }) ?? [];
-    if (given === undefined) return false;
-    await call('POST', 'totp/remove', { password: given, totp: code.replace(/\s/g, '') });
-    return true;
-  });
-  return state === 'on'
-    ? [el('p', {}, t('secondFactorIsOn', { n: recoveryCodes })), button(t('secondFactorOff'), remove)]
-    : [el('p', { class: 'soft' }, t('secondFactorHelp')), button(t('secondFactorOn'), begin, { class: 'begin-totp' })];
+	const { state, recoveryCodes } = await call('GET', 'totp');
+	const begin = () => act(async () => {
+		const [given] = await form(t('secondFactor'), { [t('password')]: secret('current-password') }) ?? [];
+		if (given === undefined) return false;
+		const { secret: key, uri } = await call('POST', 'totp', { password: given });
+		for (;;) {
+			const [code] = await form(t('secondFactor'), { [t('code')]: codeField() }, el('p', {}, t('scanThis')), qrPicture(uri, t('secondFactor')), el('code', { class: 'secret' }, key)) ?? [];
+			if (code === undefined) return true;
+			try {
+				const found = await call('POST', 'totp/confirm', { totp: code.replace(/\s/g, '') });
+				await once(t('recoveryCodes'), el('p', {}, t('recoveryHelp')), el('code', { class: 'secret recovery' }, found.recoveryCodes.join('\n')));
+				return true;
+			} catch (error) {
+				if (error.problem?.code !== 'totp') throw error;
+				notice(t('wrongCode'));
+			}
+		}
+	});
+	const remove = () => act(async () => {
+		const [given, code] = await form(t('secondFactorOff'), { [t('password')]: secret('current-password'), [t('code')]: codeField() }) ?? [];
+		if (given === undefined) return false;
+		await call('POST', 'totp/remove', { password: given, totp: code.replace(/\s/g, '') });
+		return true;
+	});
+	return state === 'on'
+		? [el('p', {}, t('secondFactorIsOn', { n: recoveryCodes })), button(t('secondFactorOff'), remove)]
+		: [el('p', { class: 'soft' }, t('secondFactorHelp')), button(t('secondFactorOn'), begin, { class: 'begin-totp' })];
 }
 
 function line(name, about, remove, label) {
-  return el('li', {}, el('span', { dir: 'auto' }, name), el('span', { class: 'soft' }, about), remove && button(label, remove, { 'aria-label': `${label}: ${name}` }));
+	return el('li', {}, el('span', { dir: 'auto' }, name), el('span', { class: 'soft' }, about), remove && button(label, remove, { 'aria-label': `${label}: ${name}` }));
 }
 
 const lastUse = (used) => (used ? t('lastUse', { date: longDate(new Date(used.at).toISOString()), from: used.from }) : t('neverUsed'));
 
 async function appPasswords(act) {
-  const { appPasswords: all } = await call('GET', 'app-passwords');
-  const make = () => act(async () => {
-    const [name, given] = await form(t('appPasswordNew'), { [t('appPasswordName')]: el('input', { type: 'text', required: true }), [t('password')]: secret('current-password') }) ?? [];
-    if (given === undefined) return false;
-    const made = await call('POST', 'app-passwords', { password: given, name });
-    await once(name, el('code', { class: 'secret' }, made.password));
-    return true;
-  });
-  const remove = (one) => () => act(async () => (await sure(t('revoke'), t('sureRevoke', { name: one.name }), t('revoke'))) && call('DELETE', `app-passwords/${one.id}`));
-  return [el('p', { class: 'soft' }, t('appPasswordsHelp')), el('ul', { class: 'tokens' }, ...all.map((one) => line(one.name, lastUse(one.used), remove(one), t('revoke')))),
-    button(t('appPasswordNew'), make, { class: 'new-app-password' })];
+	const { appPasswords: all } = await call('GET', 'app-passwords');
+	const make = () => act(async () => {
+		const [name, given] = await form(t('appPasswordNew'), { [t('appPasswordName')]: el('input', { type: 'text', required: true }), [t('password')]: secret('current-password') }) ?? [];
+		if (given === undefined) return false;
+		const made = await call('POST', 'app-passwords', { password: given, name });
+		await once(name, el('code', { class: 'secret' }, made.password));
+		return true;
+	});
+	const remove = (one) => () => act(async () => (await sure(t('revoke'), t('sureRevoke', { name: one.name }), t('revoke'))) && call('DELETE', `app-passwords/${one.id}`));
+	return [el('p', { class: 'soft' }, t('appPasswordsHelp')), el('ul', { class: 'tokens' }, ...all.map((one) => line(one.name, lastUse(one.used), remove(one), t('revoke')))),
+		button(t('appPasswordNew'), make, { class: 'new-app-password' })];
 }
 
 async function sessions(act) {
-  const { sessions: all } = await call('GET', 'sessions');
-  const end = (path) => () => act(() => call('DELETE', path));
-  return [el('ul', { class: 'tokens' }, ...all.map((one) => line(one.agent || '?', one.current ? t('thisSession') : lastUse(one.used), !one.current && end(`sessions/${one.id}`), t('endSession')))),
-    all.length > 1 && button(t('endOthers'), end('sessions'))].filter(Boolean);
+	const { sessions: all } = await call('GET', 'sessions');
+	const end = (path) => () => act(() => call('DELETE', path));
+	return [el('ul', { class: 'tokens' }, ...all.map((one) => line(one.agent || '?', one.current ? t('thisSession') : lastUse(one.used), !one.current && end(`sessions/${one.id}`), t('endSession')))),
+		all.length > 1 && button(t('endOthers'), end('sessions'))].filter(Boolean);
 }

@@ -23,115 +23,115 @@ const next = (at) => (new Date(at) > Date.now() ? t('jNext', { soon: soon(at) })
 
 /** What happened: [sentence, kind]. */
 function told(event, journey) {
-  const address = event.recipient ?? '';
-  const host = event.host ?? domain(address);
-  const tls = t(seals[sealOf(event.tls)]);
-  const words = plain(event.words);
-  const said = isSaid(event.words);
-  const more = event.report ? ` ${t('jTold')}` : '';
-  switch (event.event) {
-    case 'received':
-      if (event.protocol === 'local') return [t('jMade')];
-      return [t(journey.kind === 'sent' ? 'jFromYou' : 'jFrom', { host: event.helo ?? event.from ?? event.sender, tls }), 'good'];
-    case 'expanded': return [t(journey.kind === 'sent' ? 'jAlias' : 'jCameBy', { address })];
-    case 'delivered': return [event.mailbox ? t('jFolder', { folder: folderOf(event) }) : t('jBox', { address }), 'good'];
-    case 'queued': return [t('jQueued', { host: event.destination ?? host })];
-    case 'routed': {
-      const none = { 'null-mx': 'jNullMx', 'no-domain': 'jNoDomain' }[event.rule] ?? (event.hosts?.length ? '' : 'jNoWay');
-      const name = event.hosts?.[0]?.split(' ')[0];
-      return [host ? t(none || 'jRoute', { host, name }) : t('jQueued', { host: name }), none && 'bad'];
-    }
-    case 'failed': return [t(said ? 'jNotTaken' : 'jUnreached', { host, words }), 'wait'];
-    case 'deferred': return [`${event.words ? t(said ? 'jLater' : 'jWaits', { host, words }) : t('jState_waiting')} ${next(event.next)}`, 'wait'];
-    case 'relayed': return [event.host ? t('jRelayed', { host, tls }) : t('jState_relayed'), 'good'];
-    case 'bounced': return [t(said ? 'jRefused' : 'jFailed', { host, words }) + more, 'bad'];
-    case 'expired': return [t('jExpired', { words }) + more, 'bad'];
-    case 'reported': return [t('jTold')];
-    case 'answered': return [t('jAnswered')];
-    case 'not-answered': return [t('jNotAnswered', { words })];
-    case 'operator': return [t('jOperator', { action: event.action })];
-    default: return [t(`jState_${event.event}`), kindOf(event.event)];
-  }
+	const address = event.recipient ?? '';
+	const host = event.host ?? domain(address);
+	const tls = t(seals[sealOf(event.tls)]);
+	const words = plain(event.words);
+	const said = isSaid(event.words);
+	const more = event.report ? ` ${t('jTold')}` : '';
+	switch (event.event) {
+		case 'received':
+			if (event.protocol === 'local') return [t('jMade')];
+			return [t(journey.kind === 'sent' ? 'jFromYou' : 'jFrom', { host: event.helo ?? event.from ?? event.sender, tls }), 'good'];
+		case 'expanded': return [t(journey.kind === 'sent' ? 'jAlias' : 'jCameBy', { address })];
+		case 'delivered': return [event.mailbox ? t('jFolder', { folder: folderOf(event) }) : t('jBox', { address }), 'good'];
+		case 'queued': return [t('jQueued', { host: event.destination ?? host })];
+		case 'routed': {
+			const none = { 'null-mx': 'jNullMx', 'no-domain': 'jNoDomain' }[event.rule] ?? (event.hosts?.length ? '' : 'jNoWay');
+			const name = event.hosts?.[0]?.split(' ')[0];
+			return [host ? t(none || 'jRoute', { host, name }) : t('jQueued', { host: name }), none && 'bad'];
+		}
+		case 'failed': return [t(said ? 'jNotTaken' : 'jUnreached', { host, words }), 'wait'];
+		case 'deferred': return [`${event.words ? t(said ? 'jLater' : 'jWaits', { host, words }) : t('jState_waiting')} ${next(event.next)}`, 'wait'];
+		case 'relayed': return [event.host ? t('jRelayed', { host, tls }) : t('jState_relayed'), 'good'];
+		case 'bounced': return [t(said ? 'jRefused' : 'jFailed', { host, words }) + more, 'bad'];
+		case 'expired': return [t('jExpired', { words }) + more, 'bad'];
+		case 'reported': return [t('jTold')];
+		case 'answered': return [t('jAnswered')];
+		case 'not-answered': return [t('jNotAnswered', { words })];
+		case 'operator': return [t('jOperator', { action: event.action })];
+		default: return [t(`jState_${event.event}`), kindOf(event.event)];
+	}
 }
 
 /** Names are those of the protocol: they are not translated. */
 function exact(facts) {
-  const text = (value) => (typeof value === 'object' ? Object.entries(value).map(([key, one]) => (Array.isArray(value) ? one : `${key}: ${one}`)).join(', ') : String(value));
-  return el('dl', {}, ...Object.entries(facts).filter(([, value]) => value !== null && text(value)).flatMap(([name, value]) => [el('dt', {}, name), el('dd', { dir: 'auto' }, text(value))]));
+	const text = (value) => (typeof value === 'object' ? Object.entries(value).map(([key, one]) => (Array.isArray(value) ? one : `${key}: ${one}`)).join(', ') : String(value));
+	return el('dl', {}, ...Object.entries(facts).filter(([, value]) => value !== null && text(value)).flatMap(([name, value]) => [el('dt', {}, name), el('dd', { dir: 'auto' }, text(value))]));
 }
 
 let day; // of the line before
 
 function line([sentence, kind = ''], facts, key) {
-  const date = facts.at ? new Date(facts.at) : null;
-  const time = date ? clock(date, date.toDateString() !== day) : '';
-  if (date) day = date.toDateString();
-  return el('li', { class: `step ${kind}` }, el('details', { 'data-key': key },
-    el('summary', {}, el('time', { datetime: facts.at }, time), el('span', { dir: 'auto' }, sentence)), exact(facts)));
+	const date = facts.at ? new Date(facts.at) : null;
+	const time = date ? clock(date, date.toDateString() !== day) : '';
+	if (date) day = date.toDateString();
+	return el('li', { class: `step ${kind}` }, el('details', { 'data-key': key },
+		el('summary', {}, el('time', { datetime: facts.at }, time), el('span', { dir: 'auto' }, sentence)), exact(facts)));
 }
 
 const steps = (events, journey, name) => el('ol', { class: 'steps' }, ...events.map((event, index) => line(told(event, journey), event, `${name}-${index}`)));
 
 /** Stations from end to end: {name, more, icon, kind, seal}; `seal` is of the way that leads there. */
 function rail(stops) {
-  return el('ol', { class: 'rail' }, ...stops.map(({ name, more, icon: sign, kind, seal }) => el('li', { class: `stop ${kind}` },
-    seal && el('span', { class: `seal ${seal}`, role: 'img', title: t(seals[seal]), 'aria-label': t(seals[seal]) }, icon(seal === 'open' ? 'unlock' : 'lock')),
-    el('span', { class: 'spot' }, icon(sign)), el('strong', { dir: 'auto' }, ...broken(name)), more && el('span', { class: 'soft', dir: 'auto' }, more))));
+	return el('ol', { class: 'rail' }, ...stops.map(({ name, more, icon: sign, kind, seal }) => el('li', { class: `stop ${kind}` },
+		seal && el('span', { class: `seal ${seal}`, role: 'img', title: t(seals[seal]), 'aria-label': t(seals[seal]) }, icon(seal === 'open' ? 'unlock' : 'lock')),
+		el('span', { class: 'spot' }, icon(sign)), el('strong', { dir: 'auto' }, ...broken(name)), more && el('span', { class: 'soft', dir: 'auto' }, more))));
 }
 
 function sentStops(journey, { address, state }, from, came) {
-  const kind = came ? 'good' : kindOf(state);
-  const events = journey.events.filter((event) => event.recipient === address);
-  const first = journey.events.find((event) => event.event === 'received');
-  const last = events.findLast((event) => event.host);
-  const sign = kind === 'bad' ? 'close' : 'person';
-  const stops = [{ name: from, icon: 'person', kind: 'good' }, { name: domain(journey.sender) || t('jServer'), icon: 'server', kind: 'good', seal: sealOf(first?.tls) }];
-  if (!['delivered', 'discarded'].includes(state)) stops.push({ name: last?.host ?? domain(address), icon: kind === 'bad' ? 'close' : 'server', kind, seal: last && kind === 'good' && sealOf(last.tls) });
-  // What becomes of it behind the next server, that server alone knows.
-  return [...stops, { name: address, more: came && t('jFolder', { folder: folderOf(came) }), icon: sign, kind: came || state === 'delivered' || kind === 'bad' ? kind : 'far' }];
+	const kind = came ? 'good' : kindOf(state);
+	const events = journey.events.filter((event) => event.recipient === address);
+	const first = journey.events.find((event) => event.event === 'received');
+	const last = events.findLast((event) => event.host);
+	const sign = kind === 'bad' ? 'close' : 'person';
+	const stops = [{ name: from, icon: 'person', kind: 'good' }, { name: domain(journey.sender) || t('jServer'), icon: 'server', kind: 'good', seal: sealOf(first?.tls) }];
+	if (!['delivered', 'discarded'].includes(state)) stops.push({ name: last?.host ?? domain(address), icon: kind === 'bad' ? 'close' : 'server', kind, seal: last && kind === 'good' && sealOf(last.tls) });
+	// What becomes of it behind the next server, that server alone knows.
+	return [...stops, { name: address, more: came && t('jFolder', { folder: folderOf(came) }), icon: sign, kind: came || state === 'delivered' || kind === 'bad' ? kind : 'far' }];
 }
 
 function sent(journey) {
-  return [steps(journey.events.filter((event) => !event.recipient), journey, 'all'), ...journey.recipients.map((recipient, index) => {
-    const { address, state, nextTry } = recipient;
-    const kind = kindOf(state);
-    return el('section', { class: 'way', 'aria-label': address },
-      el('h3', {}, el('span', { dir: 'ltr' }, address), el('span', { class: `pill ${kind}` }, icon({ good: 'check', bad: 'close', wait: 'clock' }[kind]), (nextTry && next(nextTry)) || t(`jState_${state}`))),
-      rail(sentStops(journey, recipient, t('jYou'))), steps(journey.events.filter((event) => event.recipient === address), journey, index));
-  })];
+	return [steps(journey.events.filter((event) => !event.recipient), journey, 'all'), ...journey.recipients.map((recipient, index) => {
+		const { address, state, nextTry } = recipient;
+		const kind = kindOf(state);
+		return el('section', { class: 'way', 'aria-label': address },
+			el('h3', {}, el('span', { dir: 'ltr' }, address), el('span', { class: `pill ${kind}` }, icon({ good: 'check', bad: 'close', wait: 'clock' }[kind]), (nextTry && next(nextTry)) || t(`jState_${state}`))),
+			rail(sentStops(journey, recipient, t('jYou'))), steps(journey.events.filter((event) => event.recipient === address), journey, index));
+	})];
 }
 
 function verdict({ method, result, properties }) {
-  const kind = { pass: 'good', fail: 'bad' }[result] ?? 'wait';
-  const who = properties['header.d'] ?? properties['header.from'] ?? domain(properties['smtp.mailfrom']);
-  const name = ['spf', 'dkim', 'dmarc'].includes(method) ? t(`jAuth_${method}`) : method;
-  return [t({ good: 'jPass', bad: 'jFail', wait: 'jUnknown' }[kind], { what: name, who: who || '–' }), kind];
+	const kind = { pass: 'good', fail: 'bad' }[result] ?? 'wait';
+	const who = properties['header.d'] ?? properties['header.from'] ?? domain(properties['smtp.mailfrom']);
+	const name = ['spf', 'dkim', 'dmarc'].includes(method) ? t(`jAuth_${method}`) : method;
+	return [t({ good: 'jPass', bad: 'jFail', wait: 'jUnknown' }[kind], { what: name, who: who || '–' }), kind];
 }
 
 function received(journey) {
-  const { hops, events, queueId, authentication } = journey;
-  const box = events.findLast((event) => event.event === 'delivered');
-  const stops = hops.map((hop) => ({ name: hop.by ?? '?', icon: 'server', kind: 'good', seal: hopSeal(hop) }));
-  if (hops.length) stops.unshift({ name: hops[0].from ?? journey.sender ?? t('jServer'), icon: 'person', kind: 'good' });
-  const told = hops.filter((hop) => !queueId || hop.id !== queueId);
-  return [el('section', { class: 'way' }, rail([...stops, { name: t('jYou'), more: box && folderOf(box), icon: 'inbox', kind: 'good' }]),
-    told.length && el('p', { class: 'soft' }, t('jClaimed')),
-    told.length && el('ol', { class: 'steps' }, ...told.map((hop, index) => line([t('jHop', { by: hop.by ?? '?', from: hop.from ?? hop.address ?? (index ? t('jServer') : journey.sender), tls: t(seals[hopSeal(hop)]) })], hop, `hop-${index}`))),
-    told.length && events.length && el('p', { class: 'soft' }, t('jHere')), steps(events, journey, 'here')),
-  authentication.length && el('section', { class: 'way' }, el('h3', {}, t('jIsIt')), el('ol', { class: 'steps' }, ...authentication.map((one, index) => line(verdict(one), one, `mark-${index}`))))];
+	const { hops, events, queueId, authentication } = journey;
+	const box = events.findLast((event) => event.event === 'delivered');
+	const stops = hops.map((hop) => ({ name: hop.by ?? '?', icon: 'server', kind: 'good', seal: hopSeal(hop) }));
+	if (hops.length) stops.unshift({ name: hops[0].from ?? journey.sender ?? t('jServer'), icon: 'person', kind: 'good' });
+	const told = hops.filter((hop) => !queueId || hop.id !== queueId);
+	return [el('section', { class: 'way' }, rail([...stops, { name: t('jYou'), more: box && folderOf(box), icon: 'inbox', kind: 'good' }]),
+		told.length && el('p', { class: 'soft' }, t('jClaimed')),
+		told.length && el('ol', { class: 'steps' }, ...told.map((hop, index) => line([t('jHop', { by: hop.by ?? '?', from: hop.from ?? hop.address ?? (index ? t('jServer') : journey.sender), tls: t(seals[hopSeal(hop)]) })], hop, `hop-${index}`))),
+		told.length && events.length && el('p', { class: 'soft' }, t('jHere')), steps(events, journey, 'here')),
+	authentication.length && el('section', { class: 'way' }, el('h3', {}, t('jIsIt')), el('ol', { class: 'steps' }, ...authentication.map((one, index) => line(verdict(one), one, `mark-${index}`))))];
 }
 
 /** Draws journeys into an element; what was opened stays open. */
 export function draw(element, journeys) {
-  const open = [...element.querySelectorAll('details[open]')].map((one) => one.dataset.key);
-  const focused = document.activeElement?.closest('.journey details')?.dataset.key;
-  element.className = 'journey';
-  day = new Date().toDateString();
-  element.replaceChildren(...journeys.flatMap((journey) => (journey.kind === 'sent' ? sent(journey) : received(journey))).filter(Boolean));
-  for (const one of element.querySelectorAll('details')) {
-    one.open = open.includes(one.dataset.key);
-    if (one.dataset.key === focused) one.firstChild.focus();
-  }
+	const open = [...element.querySelectorAll('details[open]')].map((one) => one.dataset.key);
+	const focused = document.activeElement?.closest('.journey details')?.dataset.key;
+	element.className = 'journey';
+	day = new Date().toDateString();
+	element.replaceChildren(...journeys.flatMap((journey) => (journey.kind === 'sent' ? sent(journey) : received(journey))).filter(Boolean));
+	for (const one of element.querySelectorAll('details')) {
+		one.open = open.includes(one.dataset.key);
+		if (one.dataset.key === focused) one.firstChild.focus();
+	}
 }
 
 /**
@@ -139,7 +139,7 @@ export function draw(element, journeys) {
  * it is there, what the receiver's does (`received`, the same `messageId`). For a page that shows both.
  */
 export function strip(element, outgoing, incoming) {
-  const came = (address) => incoming?.messageId === outgoing.messageId && incoming?.events.findLast((event) => event.event === 'delivered' && event.recipient === address);
-  element.className = 'journey';
-  element.replaceChildren(...outgoing.recipients.map((one) => rail(sentStops(outgoing, one, outgoing.sender, came(one.address)))));
+	const came = (address) => incoming?.messageId === outgoing.messageId && incoming?.events.findLast((event) => event.event === 'delivered' && event.recipient === address);
+	element.className = 'journey';
+	element.replaceChildren(...outgoing.recipients.map((one) => rail(sentStops(outgoing, one, outgoing.sender, came(one.address)))));
 }
