@@ -7,7 +7,7 @@ import http.client, json, re, statistics, time
 
 import asking, comparing, filling
 
-PAGE, TIMES = 50, 21
+PAGE, TIMES = 50, 5
 #: What a list shows.
 PROPERTIES = ["id", "threadId", "messageId", "from", "subject", "receivedAt", "keywords", "size", "hasAttachment"]
 ENVELOPES = "UID FETCH {} (UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE)"

@@ -15,6 +15,7 @@ export class List {
 		this.count = 0;
 		this.rows = new Map(); // index → element
 		this.pool = [];
+		this.view = 0; // px that are seen, once that is known
 		this.offset = 0; // px from the first row's top to the top of what is seen
 		this.last = 0;
 		this.stage = document.createElement('div');
@@ -100,7 +101,7 @@ export class List {
 
 	range() {
 		const from = Math.floor(this.offset / this.rowHeight);
-		const to = Math.ceil((this.offset + (this.view || 0)) / this.rowHeight);
+		const to = Math.ceil((this.offset + this.view) / this.rowHeight);
 		return [Math.max(0, from), Math.min(this.count, to)];
 	}
 

@@ -69,6 +69,16 @@ def a_million_scroll():
 
 
 @case
+def rows_are_there_however_early_their_count_comes():
+    with Scene(50) as scene:
+        page = scene.log_in()
+        # Before the browser has told how high the box is.
+        page.run("import('/src/list.js').then(({ List }) => { const box = document.createElement('div'); box.id = 'early'; box.style.height = '300px'; document.body.append(box);"
+                 " new List(box, { rowHeight: 30, make: () => document.createElement('p'), draw: () => {}, seen: () => {} }).resize(1000); })")
+        page.until("document.querySelectorAll('#early p').length >= 10", "the rows")
+
+
+@case
 def new_mail_comes_by_itself():
     with Scene(2_000) as scene:
         page = scene.log_in()
