@@ -118,6 +118,13 @@ impl Context<'_> {
         self.permitted(&id, "accountNotFound").await
     }
 
+    /// The argument accountId, which must be one's own: what is asked for is nobody else's business.
+    pub(crate) async fn own_account_id(&self, args: &mut Args) -> Answer<AccountId> {
+        let id = self.account_id(args).await?;
+        // RFC 8620 §3.6.2
+        if id == self.user.account { Ok(id) } else { Err(MethodError::new("accountNotSupportedByMethod")) }
+    }
+
     /// An account that the user has part in, by its id on the wire.
     pub(crate) async fn permitted(&self, id: &str, otherwise: &'static str) -> Answer<AccountId> {
         let id = ids::parse_account(id).ok_or(MethodError::new(otherwise))?;

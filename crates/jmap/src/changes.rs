@@ -219,14 +219,20 @@ pub(crate) fn cut(mut changes: Vec<Change>, now: ModSeq, most: Option<u64>) -> A
 /// The arguments of a method `/changes`: the account, the state, and how many changes at most.
 pub(crate) async fn arguments(context: &Context<'_>, mut args: Args) -> Answer<(Since, Option<u64>)> {
     let id = context.account_id(&mut args).await?;
+    let (state, most) = state_and_most(args)?;
+    let account = context.open(id).await?;
+    Ok((Since::read(context, account, &state).await?, most))
+}
+
+/// What is left of them once the account is taken, which must be all.
+pub(crate) fn state_and_most(mut args: Args) -> Answer<(String, Option<u64>)> {
     let state = Args::required("sinceState", args.string("sinceState")?)?;
     let most = args.unsigned("maxChanges")?;
     if most == Some(0) {
         return Err(MethodError::arguments("maxChanges must be greater than 0"));
     }
     args.finish()?;
-    let account = context.open(id).await?;
-    Ok((Since::read(context, account, &state).await?, most))
+    Ok((state, most))
 }
 
 /// The response of a method `/changes`.

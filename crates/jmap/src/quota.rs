@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::args::Args;
-use crate::changes::UNKNOWN;
+use crate::changes::{UNKNOWN, state_and_most};
 use crate::error::{Answer, MethodError};
 use crate::ids;
 use crate::query::{Filter, comparators, picked, wanted_ids, wanted_properties};
@@ -26,11 +26,7 @@ struct Quota {
 
 impl Quota {
     async fn read(context: &Context<'_>, args: &mut Args) -> Answer<Self> {
-        let id = context.account_id(args).await?;
-        if id != context.user.account {
-            // What another has left is his own business.
-            return Err(MethodError::new("accountNotSupportedByMethod"));
-        }
+        let id = context.own_account_id(args).await?;
         let account = context.server.store.account(id).await?.ok_or(MethodError::new("accountNotFound"))?;
         Ok(Self {
             account: ids::account(id),
@@ -81,11 +77,7 @@ pub(crate) async fn get(context: &mut Context<'_>, mut args: Args) -> Answer {
 /// Quota/changes: the state says what was before.
 pub(crate) async fn changes(context: &mut Context<'_>, mut args: Args) -> Answer {
     let quota = Quota::read(context, &mut args).await?;
-    let since = Args::required("sinceState", args.string("sinceState")?)?;
-    if args.unsigned("maxChanges")? == Some(0) {
-        return Err(MethodError::arguments("maxChanges must be greater than 0"));
-    }
-    args.finish()?;
+    let (since, _) = state_and_most(args)?;
     let before = match since.as_str() {
         "none" => None,
         since => {

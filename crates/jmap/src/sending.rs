@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use store::{Gone, Kept};
 
 use crate::args::Args;
-use crate::changes::{Change, Kind, UNKNOWN, cut, told};
-use crate::error::{Answer, MethodError, SetError};
+use crate::changes::{Change, Kind, UNKNOWN, cut, state_and_most, told};
+use crate::error::{Answer, SetError};
 use crate::ids;
 use crate::query::{picked, wanted_ids, wanted_properties};
 use crate::request::Context;
@@ -43,21 +43,6 @@ impl Thing for store::Submission {
 
     fn changed(&self) -> ModSeq {
         self.changed
-    }
-}
-
-/// The argument accountId, which must be one's own: who sends is nobody else's business.
-pub(crate) async fn own_account(context: &Context<'_>, args: &mut Args) -> Answer<AccountId> {
-    let id = context.account_id(args).await?;
-    // RFC 8620 §3.6.2
-    if id == context.user.account { Ok(id) } else { Err(MethodError::new("accountNotSupportedByMethod")) }
-}
-
-/// RFC 8620 §5.3: nothing is done in another state than the client thinks.
-pub(crate) fn check_state(args: &mut Args, now: ModSeq) -> Answer<()> {
-    match args.string("ifInState")? {
-        Some(state) if state != ids::state(now) => Err(MethodError::new("stateMismatch")),
-        _ => Ok(()),
     }
 }
 
@@ -137,17 +122,12 @@ pub(crate) fn since<T: Thing, I: Copy>(
 /// A method `/changes`.
 pub(crate) fn changes<T: Thing, I: Copy>(
     account: AccountId,
-    mut args: Args,
+    args: Args,
     kept: &Kept<T, I>,
     number: impl Fn(I) -> u64,
     id: impl Fn(u64) -> String,
 ) -> Answer {
-    let state = Args::required("sinceState", args.string("sinceState")?)?;
-    let most = args.unsigned("maxChanges")?;
-    if most == Some(0) {
-        return Err(MethodError::arguments("maxChanges must be greater than 0"));
-    }
-    args.finish()?;
+    let (state, most) = state_and_most(args)?;
     let (since, changes) = since(kept, &state, number)?;
     Ok(told(account, since, cut(changes, kept.modseq, most)?, id))
 }

@@ -106,9 +106,9 @@ pub(crate) fn or_null(map: Map<String, Value>) -> Value {
 }
 
 /// RFC 8620 §5.3: nothing is done in another state than the client thinks.
-pub(crate) fn check_state(args: &mut Args, name: &str, account: &Account) -> Answer<()> {
+pub(crate) fn check_state(args: &mut Args, name: &str, now: &str) -> Answer<()> {
     match args.string(name)? {
-        Some(state) if state != account.state() => Err(MethodError::new("stateMismatch")),
+        Some(state) if state != now => Err(MethodError::new("stateMismatch")),
         _ => Ok(()),
     }
 }

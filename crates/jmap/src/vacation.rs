@@ -9,11 +9,11 @@ use store::AwayNotice;
 use crate::account::Account;
 use crate::args::Args;
 use crate::email::object::utc;
-use crate::error::{Answer, MethodError, SetError};
+use crate::error::{Answer, SetError};
 use crate::ids;
 use crate::query::{picked, wanted_ids, wanted_properties};
 use crate::request::Context;
-use crate::set::{Outcome, Wanted, patched};
+use crate::set::{Outcome, Wanted, check_state, patched};
 
 /// The id of the one.
 const ID: &str = "singleton";
@@ -23,12 +23,8 @@ const PROPERTIES: &[&str] = &["id", "isEnabled", "fromDate", "toDate", "subject"
 
 /// The account, whose state of this type is the place of the notice's last change.
 async fn open(context: &Context<'_>, args: &mut Args) -> Answer<Account> {
-    let id = context.account_id(args).await?;
-    if id != context.user.account {
-        // Who is away is not for others to tell.
-        return Err(MethodError::new("accountNotSupportedByMethod"));
-    }
-    context.open(id).await
+    // Who is away is not for others to tell.
+    context.open(context.own_account_id(args).await?).await
 }
 
 fn object(notice: &AwayNotice) -> Map<String, Value> {
@@ -62,9 +58,7 @@ pub(crate) async fn get(context: &mut Context<'_>, mut args: Args) -> Answer {
 pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
     let account = open(context, &mut args).await?;
     let old = ids::state(account.away);
-    if args.string("ifInState")?.is_some_and(|state| state != old) {
-        return Err(MethodError::new("stateMismatch"));
-    }
+    check_state(&mut args, "ifInState", &ids::state(account.away))?;
     let wanted = Wanted::read(&mut args)?;
     args.finish()?;
     let mut outcome = Outcome::default();

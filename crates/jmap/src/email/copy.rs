@@ -23,8 +23,8 @@ pub(crate) async fn copy(context: &mut Context<'_>, mut args: Args) -> Answer {
         return Err(MethodError::arguments("fromAccountId and accountId must differ"));
     }
     let (source, account) = (context.open(from).await?, context.open(id).await?);
-    check_state(&mut args, "ifFromInState", &source)?;
-    check_state(&mut args, "ifInState", &account)?;
+    check_state(&mut args, "ifFromInState", &source.state())?;
+    check_state(&mut args, "ifInState", &account.state())?;
     let wanted = Args::required("create", args.object("create")?)?;
     let removes = args.boolean("onSuccessDestroyOriginal")?.unwrap_or(false);
     let if_in_state = args.string("destroyFromIfInState")?;

@@ -21,7 +21,7 @@ use crate::set::{Outcome, check_state};
 pub(crate) async fn import(context: &mut Context<'_>, mut args: Args) -> Answer {
     let id = context.account_id(&mut args).await?;
     let account = context.open(id).await?;
-    check_state(&mut args, "ifInState", &account)?;
+    check_state(&mut args, "ifInState", &account.state())?;
     let emails = Args::required("emails", args.object("emails")?)?;
     args.finish()?;
     if emails.keys().any(|id| !ids::is_id(id)) {

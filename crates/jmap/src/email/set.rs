@@ -26,7 +26,7 @@ struct Ready {
 pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
     let id = context.account_id(&mut args).await?;
     let account = context.open(id).await?;
-    check_state(&mut args, "ifInState", &account)?;
+    check_state(&mut args, "ifInState", &account.state())?;
     let wanted = Wanted::read(&mut args)?;
     args.finish()?;
     let old = account.state();

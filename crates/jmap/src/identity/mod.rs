@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::error::Answer;
 use crate::ids;
 use crate::request::Context;
-use crate::sending::{self, Asked, own_account};
+use crate::sending::{self, Asked};
 use crate::server::Outbox;
 
 /// RFC 8621 §6
@@ -68,7 +68,7 @@ fn object(identity: &Identity, may_delete: bool) -> Map<String, Value> {
 
 /// Identity/get.
 pub(crate) async fn get(context: &mut Context<'_>, mut args: Args) -> Answer {
-    let account = own_account(context, &mut args).await?;
+    let account = context.own_account_id(&mut args).await?;
     let asked = Asked::read(args, PROPERTIES)?;
     let kept = identities(context, account).await?;
     let tell = |identity: &Identity| object(identity, may_delete(context, &kept, identity));
@@ -77,7 +77,7 @@ pub(crate) async fn get(context: &mut Context<'_>, mut args: Args) -> Answer {
 
 /// Identity/changes.
 pub(crate) async fn changes(context: &mut Context<'_>, mut args: Args) -> Answer {
-    let account = own_account(context, &mut args).await?;
+    let account = context.own_account_id(&mut args).await?;
     let kept = identities(context, account).await?;
     sending::changes(account, args, &kept, |id| id.0, |id| ids::identity(IdentityId(id)))
 }

@@ -11,15 +11,15 @@ use crate::args::Args;
 use crate::error::{Answer, SetError};
 use crate::ids;
 use crate::request::Context;
-use crate::sending::{check_state, no_more, own_account};
-use crate::set::{Outcome, Wanted, patched};
+use crate::sending::no_more;
+use crate::set::{Outcome, Wanted, check_state, patched};
 
 type All = Kept<Identity, IdentityId>;
 
 pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
-    let account = own_account(context, &mut args).await?;
+    let account = context.own_account_id(&mut args).await?;
     let kept = identities(context, account).await?;
-    check_state(&mut args, kept.modseq)?;
+    check_state(&mut args, "ifInState", &ids::state(kept.modseq))?;
     let wanted = Wanted::read(&mut args)?;
     args.finish()?;
     let mut outcome = Outcome::default();

@@ -3,19 +3,14 @@
 use serde_json::json;
 
 use crate::args::Args;
-use crate::changes::UNKNOWN;
-use crate::error::{Answer, MethodError};
+use crate::changes::{UNKNOWN, state_and_most};
+use crate::error::Answer;
 use crate::ids;
 use crate::request::Context;
 
 pub(crate) async fn changes(context: &mut Context<'_>, mut args: Args) -> Answer {
     context.owner(&mut args).await?;
-    let since = Args::required("sinceState", args.string("sinceState")?)?;
-    let most = args.unsigned("maxChanges")?;
-    if most == Some(0) {
-        return Err(MethodError::arguments("maxChanges must be greater than 0"));
-    }
-    args.finish()?;
+    let (since, most) = state_and_most(args)?;
     let (changes, now) = context.journeys_since(&since);
     let changes = changes.ok_or(UNKNOWN)?;
     // RFC 8620 §5.2: there is no state in the midst of them.

@@ -39,10 +39,7 @@ struct Owner {
 impl Context<'_> {
     /// The argument accountId, which must be the user's own: what is shared is messages, not their ways.
     async fn owner(&self, args: &mut Args) -> Answer<Owner> {
-        let id = self.account_id(args).await?;
-        if id != self.user.account {
-            return Err(MethodError::new("accountNotSupportedByMethod"));
-        }
+        let id = self.own_account_id(args).await?;
         let account = self.server.store.account(id).await?.ok_or(MethodError::new("accountNotFound"))?;
         Ok(Owner { address: account.address.to_string(), since: account.created })
     }

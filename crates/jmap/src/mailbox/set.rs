@@ -29,7 +29,7 @@ struct Settings {
 pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
     let id = context.account_id(&mut args).await?;
     let account = context.open(id).await?;
-    check_state(&mut args, "ifInState", &account)?;
+    check_state(&mut args, "ifInState", &account.state())?;
     let removes_emails = args.boolean("onDestroyRemoveEmails")?.unwrap_or(false);
     let wanted = Wanted::read(&mut args)?;
     args.finish()?;

@@ -12,7 +12,7 @@ use crate::error::{Answer, MethodError};
 use crate::ids;
 use crate::query::{Asked, Comparator, Filter, Window, comparators};
 use crate::request::Context;
-use crate::sending::{own_account, since};
+use crate::sending::since;
 
 /// RFC 8621 §7.3: a FilterCondition; all that is given must match.
 struct Condition {
@@ -101,7 +101,7 @@ impl Query {
 }
 
 pub(crate) async fn query(context: &mut Context<'_>, mut args: Args) -> Answer {
-    let account = own_account(context, &mut args).await?;
+    let account = context.own_account_id(&mut args).await?;
     let window = Window::read(&mut args)?;
     let query = Query::read(&mut args)?;
     args.finish()?;
@@ -110,7 +110,7 @@ pub(crate) async fn query(context: &mut Context<'_>, mut args: Args) -> Answer {
 }
 
 pub(crate) async fn query_changes(context: &mut Context<'_>, mut args: Args) -> Answer {
-    let account = own_account(context, &mut args).await?;
+    let account = context.own_account_id(&mut args).await?;
     let asked = Asked::read(&mut args)?;
     let query = Query::read(&mut args)?;
     args.finish()?;

@@ -13,8 +13,7 @@ use crate::error::{Answer, MethodError, SetError};
 use crate::identity::identities;
 use crate::ids;
 use crate::request::Context;
-use crate::sending::{check_state, own_account};
-use crate::set::{Outcome, Wanted, patched};
+use crate::set::{Outcome, Wanted, check_state, patched};
 
 type All = Kept<Submission, SubmissionId>;
 
@@ -56,9 +55,9 @@ impl Then {
 }
 
 pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
-    let account = own_account(context, &mut args).await?;
+    let account = context.own_account_id(&mut args).await?;
     let old = context.server.store.submissions(account).await?;
-    check_state(&mut args, old.modseq)?;
+    check_state(&mut args, "ifInState", &ids::state(old.modseq))?;
     let then = Then::read(&mut args)?;
     let wanted = Wanted::read(&mut args)?;
     args.finish()?;
