@@ -18,10 +18,7 @@ mod tests;
 use std::sync::Arc;
 
 use mail::{AccountId, Address, BodyType, Envelope, Recipient, ReversePath};
-use store::{
-    Acceptance, AwayNotice, Event, LocalDelivery, NewDsn, Once, SpecialUse, Store, StoreError, StoreResult, What,
-    WhyNot,
-};
+use store::{Acceptance, AwayNotice, LocalDelivery, NewDsn, Once, SpecialUse, Store, StoreError, StoreResult, WhyNot};
 
 use crate::bounce::Placed;
 use crate::directory::{Expansion, Step, Walk};
@@ -94,25 +91,12 @@ impl Clerk<'_> {
         let now = acceptance.received_at;
         let reply = compose::Reply { notice: away.notice, letter, from: &from, to: &to, message_id: &message_id, now };
         let bytes = reply.write();
-        let mut body = self.store.stage(Some(bytes.len() as u64)).await?;
-        body.write(&bytes).await?;
         let once = Once {
             account: away.account,
             address: delivery.address.clone(),
             to: to.folded(),
             recipient: away.recipient.clone(),
         };
-        let what = What::Received {
-            protocol: "local".to_owned(),
-            from: None,
-            helo: None,
-            account: Some(delivery.address.to_string()),
-            tls: None,
-            size: bytes.len() as u64,
-            sender: String::new(),
-        };
-        let mut events = vec![Event::new(now, what)];
-        events.extend(placed.events);
         let envelope = Envelope {
             // RFC 3834 §3.3: so that nothing answers it, nor returns it.
             reverse_path: ReversePath::Null,
@@ -122,18 +106,9 @@ impl Clerk<'_> {
             dsn_return: None,
             envelope_id: None,
         };
-        let acceptance = Acceptance {
-            id: self.store.next_queue_id(now),
-            received_at: now,
-            envelope,
-            message_id: Some(message_id),
-            deliveries: placed.deliveries,
-            relays: placed.relays,
-            discarded: 0,
-            events,
-            dsns: Vec::new(),
-        };
-        Ok(Ok(NewDsn { body, acceptance, once: Some(once) }))
+        let account = Some(delivery.address.to_string());
+        let made = placed.take(self.store, now, (bytes, message_id), envelope, account).await?;
+        Ok(Ok(NewDsn { once: Some(once), ..made }))
     }
 
     /// To whom a reply goes, and under which of the account's addresses; or why there is none.

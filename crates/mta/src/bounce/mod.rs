@@ -135,21 +135,6 @@ impl Reporter {
         let (bytes, message_id) = report.write();
         let utf8 = report.needs_utf8();
         let eight_bit = !bytes.is_ascii();
-        let mut body = store.stage(Some(bytes.len() as u64)).await?;
-        body.write(&bytes).await?;
-        let mut events = vec![Event::new(
-            now,
-            What::Received {
-                protocol: "local".to_owned(),
-                from: None,
-                helo: None,
-                account: None,
-                tls: None,
-                size: bytes.len() as u64,
-                sender: String::new(),
-            },
-        )];
-        events.extend(placed.events);
         let envelope = Envelope {
             reverse_path: ReversePath::Null,
             recipients: vec![Recipient::new(sender.clone())],
@@ -158,18 +143,7 @@ impl Reporter {
             dsn_return: None,
             envelope_id: None,
         };
-        let acceptance = Acceptance {
-            id: store.next_queue_id(now),
-            received_at: now,
-            envelope,
-            message_id: Some(message_id),
-            deliveries: placed.deliveries,
-            relays: placed.relays,
-            discarded: 0,
-            events,
-            dsns: Vec::new(),
-        };
-        Ok(Some(NewDsn { body, acceptance, once: None }))
+        placed.take(store, now, (bytes, message_id), envelope, None).await.map(Some)
     }
 }
 
@@ -182,6 +156,43 @@ pub(crate) struct Placed {
 }
 
 impl Placed {
+    /// The message that goes there: its octets and Message-ID, under this envelope; in whose name, if in an account's.
+    pub(crate) async fn take(
+        self,
+        store: &dyn Store,
+        now: Timestamp,
+        (bytes, message_id): (Vec<u8>, String),
+        envelope: Envelope,
+        account: Option<String>,
+    ) -> StoreResult<NewDsn> {
+        let size = bytes.len() as u64;
+        let mut body = store.stage(Some(size)).await?;
+        body.write(&bytes).await?;
+        let what = What::Received {
+            protocol: "local".to_owned(),
+            from: None,
+            helo: None,
+            account,
+            tls: None,
+            size,
+            sender: String::new(),
+        };
+        let mut events = vec![Event::new(now, what)];
+        events.extend(self.events);
+        let acceptance = Acceptance {
+            id: store.next_queue_id(now),
+            received_at: now,
+            envelope,
+            message_id: Some(message_id),
+            deliveries: self.deliveries,
+            relays: self.relays,
+            discarded: 0,
+            events,
+            dsns: Vec::new(),
+        };
+        Ok(NewDsn { body, acceptance, once: None })
+    }
+
     /// By the same rules as mail that comes in, but into full mailboxes too.
     pub(crate) async fn at(store: &dyn Store, routing: &Routing, to: &Address, now: Timestamp) -> StoreResult<Self> {
         let mut placed = Self::default();
