@@ -31,6 +31,11 @@ impl<'a> Header<'a> {
         Self { bytes: &message[..len] }
     }
 
+    /// A header by itself: nothing comes behind it, so nobody looks for where it ends.
+    pub const fn alone(header: &'a [u8]) -> Self {
+        Self { bytes: header }
+    }
+
     /// All bytes, the empty line included. Its length is where the body begins.
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
@@ -45,13 +50,14 @@ impl<'a> Header<'a> {
                 return None;
             }
             let start = at;
-            at = line_end(bytes, at);
+            let first_end = line_end(bytes, at);
+            at = first_end;
             // RFC 5322 §2.2.3: a line that begins with white space belongs to the one before it.
             while matches!(bytes.get(at), Some(b' ' | b'\t')) {
                 at = line_end(bytes, at);
             }
             let field = &bytes[start..at];
-            let first_line = &field[..line_end(field, 0)];
+            let first_line = &bytes[start..first_end];
             let colon = memchr(b':', first_line).filter(|colon| {
                 let name = trim_end(&first_line[..*colon]);
                 // RFC 5322 §3.6.8 `ftext`: printable, no colon. Space before the colon is §4.5's obsolete form.
@@ -90,7 +96,7 @@ impl<'a> Header<'a> {
     }
 
     fn pick(&self, wanted: impl Fn(&Field<'a>) -> bool) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.bytes.len());
         for field in self.fields().filter(wanted) {
             out.extend_from_slice(field.bytes);
         }

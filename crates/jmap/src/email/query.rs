@@ -269,7 +269,7 @@ impl Search<'_> {
         let headers: HashMap<Uid, _> = headers.into_iter().filter(|(_, octets)| !octets.is_empty()).collect();
         for (uid, email, mut verdicts) in std::mem::take(open) {
             if let Some(octets) = headers.get(&uid) {
-                let header = Header::of(octets);
+                let header = Header::alone(octets);
                 for (needle, verdict) in self.needles.iter().zip(&mut verdicts) {
                     *verdict = verdict.or_else(|| needle.by_digest(&header));
                 }
