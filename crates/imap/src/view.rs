@@ -97,12 +97,8 @@ impl View {
             return self.add_recent(from..next);
         }
         match service.store.take_recent(self.mailbox).await {
-            Ok(first) => {
-                // All up to now are marked as shown, so what came since our snapshot is ours too. A clone looks: this
-                // news is not told yet, and IDLE must still wake for it.
-                let marked = self.watch.clone().newest().map_or(next, |newest| newest.recent_from.get());
-                self.add_recent(first.get()..marked.max(next));
-            }
+            // What came since our snapshot is ours too, and told later.
+            Ok(taken) => self.add_recent(taken.start.get()..taken.end.get()),
             Err(error) => {
                 tracing::warn!(%error, "recent messages are not claimed");
                 self.add_recent(from..next);

@@ -4,6 +4,7 @@ mod history;
 pub(crate) mod read;
 mod sending;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -49,12 +50,12 @@ impl LocalStore {
         self.change_with(Vec::new(), change).await
     }
 
-    /// Makes a change that needs `bodies` on stable storage first.
-    pub(crate) async fn change_with<T: Send + 'static>(
+    /// Hands a change to the writer; what it gives back comes once it is on stable storage.
+    fn begin<T: Send + 'static>(
         &self,
         bodies: Vec<Pending>,
         change: impl FnMut(&mut Truth, &[Place]) -> StoreResult<T> + Send + 'static,
-    ) -> StoreResult<Durable<T>> {
+    ) -> StoreResult<oneshot::Receiver<StoreResult<T>>> {
         let (answer, committed) = oneshot::channel();
         let job = Box::new(Work { change, done: None, answer });
         let pushed = if bodies.is_empty() {
@@ -62,9 +63,19 @@ impl LocalStore {
         } else {
             self.to_append.push(ToAppend { bodies, job }).map_err(|(_, why)| why)
         };
-        if let Err(why) = pushed {
-            return Err(self.published.poison.reason().map_or(why, StoreError::Poisoned));
+        match pushed {
+            Ok(()) => Ok(committed),
+            Err(why) => Err(self.published.poison.reason().map_or(why, StoreError::Poisoned)),
         }
+    }
+
+    /// Makes a change that needs `bodies` on stable storage first.
+    pub(crate) async fn change_with<T: Send + 'static>(
+        &self,
+        bodies: Vec<Pending>,
+        change: impl FnMut(&mut Truth, &[Place]) -> StoreResult<T> + Send + 'static,
+    ) -> StoreResult<Durable<T>> {
+        let committed = self.begin(bodies, change)?;
         let done = committed.await.unwrap_or_else(|_| {
             let why = self.published.poison.reason().unwrap_or_else(|| "its writer has stopped".into());
             Err(StoreError::Poisoned(why))
@@ -397,7 +408,8 @@ impl Store for LocalStore {
     }
 
     async fn status(&self, mailbox: MailboxId) -> StoreResult<MailboxStatus> {
-        self.readers.read(move |conn| read::status(conn, mailbox)).await
+        let published = self.published.clone();
+        self.readers.read(move |conn| read::status(conn, mailbox, published.views.shown(mailbox))).await
     }
 
     async fn watch(&self, mailbox: MailboxId) -> StoreResult<MailboxWatch> {
@@ -405,15 +417,14 @@ impl Store for LocalStore {
         self.published.views.watch(mailbox, read).await
     }
 
-    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Uid> {
-        // Most looks at a mailbox find nothing new: those cost no commit.
-        let (from, next) = self.readers.read(move |conn| read::recent(conn, mailbox)).await?;
-        let from = if from == next {
-            from
-        } else {
-            self.change(move |truth, _| truth.take_recent(mailbox)).await?.into_inner()
-        };
-        Ok(views::uid(from))
+    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Range<Uid>> {
+        let taken = self.published.views.take_recent(mailbox).ok_or(StoreError::MailboxGone(mailbox))?;
+        let next = taken.end;
+        if !taken.is_empty() {
+            // Nobody waits for it.
+            drop(self.begin(Vec::new(), move |truth, _| truth.take_recent(mailbox, next))?);
+        }
+        Ok(taken)
     }
 
     async fn set_flags(

@@ -2,6 +2,7 @@
 //! more stay for a while, and those whose first message has just come begin here: both are often asked for next.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mail::{BodyId, Flags, Keyword, MailboxId, ModSeq, Uid, UidValidity};
@@ -261,6 +262,31 @@ impl Views {
         drop(known);
         drop(half);
         watch.ok_or(StoreError::MailboxGone(id))
+    }
+
+    /// Takes \Recent of a mailbox that somebody looks at. Those who look are not woken: it is no news to them.
+    pub(crate) fn take_recent(&self, id: MailboxId) -> Option<Range<Uid>> {
+        let known = self.lock();
+        let Some(View::Open(open)) = known.views.get(&id) else { return None };
+        let newest = open.newest.borrow().clone()?;
+        let taken = newest.recent_from..newest.uid_next;
+        if !taken.is_empty() {
+            let mut shown = Snapshot::clone(&newest);
+            shown.recent_from = taken.end;
+            open.newest.send_if_modified(|newest| {
+                *newest = Some(Arc::new(shown));
+                false
+            });
+        }
+        Some(taken)
+    }
+
+    /// Below which UID messages are not \Recent any more, as far as that is known in memory.
+    pub(crate) fn shown(&self, id: MailboxId) -> u32 {
+        match self.lock().views.get(&id) {
+            Some(View::Open(open)) => open.newest.borrow().as_ref().map_or(0, |newest| newest.recent_from.get()),
+            _ => 0,
+        }
     }
 
     /// Whether the index of a mailbox is in memory.

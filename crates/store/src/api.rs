@@ -1,5 +1,6 @@
 //! The transactions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -185,8 +186,9 @@ pub trait Store: Send + Sync + 'static {
     async fn status(&self, mailbox: MailboxId) -> StoreResult<MailboxStatus>;
     /// Opens a mailbox for looking at it.
     async fn watch(&self, mailbox: MailboxId) -> StoreResult<MailboxWatch>;
-    /// Takes \Recent: returns the first UID that no session was shown, and marks all up to now as shown.
-    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Uid>;
+    /// Takes \Recent of a mailbox that is being watched: returns the UIDs that no session was shown, and marks them as shown.
+    /// After a crash they may be shown again, as RFC 3501 §2.3.2 has it where it is not known: nobody waits for the disk.
+    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Range<Uid>>;
     /// Changes flags. A message that is so already keeps its modseq.
     async fn set_flags(
         &self,

@@ -1,6 +1,7 @@
 //! A store that stands between the system and the embedded one: it fails where the test says so, and keeps virtual time
 //! from passing while the store's own threads work.
 
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
@@ -323,7 +324,7 @@ impl Store for Between {
         self.call("watch", self.store.watch(mailbox)).await
     }
 
-    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Uid> {
+    async fn take_recent(&self, mailbox: MailboxId) -> StoreResult<Range<Uid>> {
         self.call("take_recent", self.store.take_recent(mailbox)).await
     }
 

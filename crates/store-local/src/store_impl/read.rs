@@ -186,12 +186,13 @@ pub(crate) fn url_key(conn: &Connection, mailbox: MailboxId) -> StoreResult<Opti
     one(conn, "SELECT key FROM url_keys WHERE mailbox = ?1", [mailbox.0], |row| row.get(0).map(UrlKey))
 }
 
-pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxStatus> {
+/// `shown`: messages below this UID are not \Recent any more, which the database need not know yet.
+pub(crate) fn status(conn: &Connection, id: MailboxId, shown: u32) -> StoreResult<MailboxStatus> {
     let sql = "SELECT messages, unseen, deleted, uid_next, uid_validity, modseq, size,
-                 (SELECT count(*) FROM messages m WHERE m.mailbox = b.id AND m.uid >= b.recent_from) +
-                 (SELECT count(*) FROM arrivals m WHERE m.mailbox = b.id AND m.uid >= b.recent_from)
+                 (SELECT count(*) FROM messages m WHERE m.mailbox = b.id AND m.uid >= max(b.recent_from, ?2)) +
+                 (SELECT count(*) FROM arrivals m WHERE m.mailbox = b.id AND m.uid >= max(b.recent_from, ?2))
                FROM mailboxes_now b WHERE id = ?1";
-    let status = one(conn, sql, [id.0], |row| {
+    let status = one(conn, sql, (id.0, shown), |row| {
         Ok(MailboxStatus {
             id,
             messages: row.get(0)?,
@@ -205,12 +206,6 @@ pub(crate) fn status(conn: &Connection, id: MailboxId) -> StoreResult<MailboxSta
         })
     })?;
     status.ok_or(StoreError::MailboxGone(id))
-}
-
-/// `recent_from` and `uid_next` of a mailbox.
-pub(crate) fn recent(conn: &Connection, id: MailboxId) -> StoreResult<(u32, u32)> {
-    let sql = "SELECT recent_from, uid_next FROM mailboxes_now WHERE id = ?1";
-    one(conn, sql, [id.0], |row| Ok((row.get(0)?, row.get(1)?)))?.ok_or(StoreError::MailboxGone(id))
 }
 
 fn known(conn: &Connection, id: MailboxId) -> StoreResult<()> {

@@ -311,15 +311,13 @@ impl Truth {
         Ok(())
     }
 
-    /// \Recent: the first UID not yet shown; all up to now are shown from here on.
-    pub(crate) fn take_recent(&mut self, mailbox: MailboxId) -> StoreResult<u32> {
-        let cell = self.mailbox(mailbox)?;
-        let (from, next) = (cell.recent_from, cell.uid_next);
-        if from != next {
-            self.mailbox_mut(mailbox)?.recent_from = next;
+    /// \Recent: all below `next` are shown from here on.
+    pub(crate) fn take_recent(&mut self, mailbox: MailboxId, next: Uid) -> StoreResult<()> {
+        if self.mailbox(mailbox)?.recent_from < next.get() {
+            self.mailbox_mut(mailbox)?.recent_from = next.get();
             self.effects.push(Effect::Mailbox(mailbox));
         }
-        Ok(from)
+        Ok(())
     }
 }
 

@@ -193,12 +193,12 @@ pub async fn recent_is_taken_once(store: Arc<impl Store>) {
     append(&*store, mailbox, b"x").await;
     append(&*store, mailbox, b"x").await;
     assert_eq!(store.status(mailbox).await.unwrap().recent, 2);
-    assert_eq!(store.take_recent(mailbox).await.unwrap(), uid(1));
-    assert_eq!(store.take_recent(mailbox).await.unwrap(), uid(3));
+    assert_eq!(store.take_recent(mailbox).await.unwrap(), uid(1)..uid(3));
+    assert_eq!(store.take_recent(mailbox).await.unwrap(), uid(3)..uid(3));
     assert_eq!(store.status(mailbox).await.unwrap().recent, 0);
     assert_eq!(watch.newest().unwrap().recent_from, uid(3));
     append(&*store, mailbox, b"x").await;
-    assert_eq!(store.take_recent(mailbox).await.unwrap(), uid(3));
+    assert_eq!(store.take_recent(mailbox).await.unwrap(), uid(3)..uid(4));
 }
 
 /// RFC 1939 §4: one POP3 session at a time.
