@@ -3,6 +3,7 @@
 use mail::limits;
 use reading::body::Message;
 use reading::facts::{known, read};
+use store::MessageRow;
 use wire::imap::reply::Reply;
 
 pub(crate) use reading::facts::Facts;
@@ -14,16 +15,16 @@ use crate::refusal::refusal;
 use crate::session::Service;
 use crate::view::View;
 
-/// The facts of messages at these places of the view, in the same order; those that are gone are left out. The inner error
-/// is the reply.
+/// The rows and the facts of messages at these places of the view, in the same order; those that are gone are left out. The
+/// inner error is the reply.
 pub(crate) async fn collect(
     service: &Service,
     io: &mut Io<'_>,
     view: &View,
     places: &[usize],
-) -> Result<Result<Vec<(usize, Facts)>, Reply>, End> {
-    let rows: Vec<_> = places.iter().filter_map(|place| Some((*place, view.told.get(*place)?))).collect();
-    let listed: Vec<_> = rows.iter().map(|(_, row)| *row).collect();
+) -> Result<Result<Vec<(usize, MessageRow, Facts)>, Reply>, End> {
+    let places: Vec<usize> = places.iter().copied().filter(|place| *place < view.told.len()).collect();
+    let listed = rows_at(view, &places);
     let mut facts = match known(service.store.as_ref(), &service.facts, view.mailbox, &listed).await {
         Ok(facts) => facts,
         Err(error) => return Ok(Err(refusal(&error))),
@@ -49,5 +50,15 @@ pub(crate) async fn collect(
         // Others have their turn too.
         tokio::task::yield_now().await;
     }
-    Ok(Ok(rows.into_iter().zip(facts).filter_map(|((place, _), facts)| Some((place, facts?))).collect()))
+    let all = places.into_iter().zip(listed).zip(facts);
+    Ok(Ok(all.filter_map(|((place, row), facts)| Some((place, row, facts?))).collect()))
+}
+
+/// The rows at these places, ascending; those that follow each other are had in one go.
+fn rows_at(view: &View, places: &[usize]) -> Vec<MessageRow> {
+    let mut rows = Vec::with_capacity(places.len());
+    for run in places.chunk_by(|one, next| one + 1 == *next) {
+        rows.extend(run.first().into_iter().flat_map(|first| view.told.range(*first..*first + run.len())));
+    }
+    rows
 }

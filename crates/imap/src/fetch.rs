@@ -23,6 +23,7 @@ use crate::refusal::refusal;
 use crate::session::Service;
 use crate::structure;
 use crate::view::View;
+use reading::ahead::Ahead;
 use reading::body::{Message, looked_at};
 use reading::preview::preview;
 
@@ -87,14 +88,8 @@ pub(crate) async fn fetch(
             }
             continue;
         }
-        let mut at = range.start;
-        while at < range.end {
-            let end = range.end.min(at + limits::IMAP_FETCH_BATCH);
-            let batch = at..end;
-            if let Err(error) = messages(service, io, view, &items, batch, sets_seen, &is_wanted).await? {
-                lost = Some(error);
-            }
-            at = end;
+        if let Err(error) = messages(service, io, view, &items, range, sets_seen, &is_wanted).await? {
+            lost = Some(error);
         }
     }
     Ok(match lost {
@@ -207,42 +202,48 @@ fn date(out: &mut Vec<u8>, word: &str, timestamp: Timestamp) {
     out.push(b'"');
 }
 
-/// A batch of messages whose bytes are needed. The inner error is that of a message that could not be read.
+/// Messages whose bytes are needed. The inner error is that of a message that could not be read.
 pub(crate) async fn messages(
     service: &Service,
     io: &mut Io<'_>,
     view: &mut View,
     items: &[Prepared<'_>],
-    batch: Range<usize>,
+    places: Range<usize>,
     sets_seen: bool,
-    is_wanted: &impl Fn(&MessageRow) -> bool,
+    is_wanted: &(impl Fn(&MessageRow) -> bool + Sync),
 ) -> Result<Result<(), Unread>, End> {
-    let rows: Vec<(usize, MessageRow)> =
-        (batch.start + 1..).zip(view.told.range(batch)).filter(|(_, row)| is_wanted(row)).collect();
-    let uids: Vec<mail::Uid> = rows.iter().map(|(_, row)| row.uid).collect();
-    if uids.is_empty() {
-        return Ok(Ok(()));
-    }
-    let mut bodies = match service.store.bodies(view.mailbox, &uids).await {
-        Ok(bodies) => bodies.into_iter().peekable(),
-        Err(error) => return Ok(Err(error.into())),
-    };
-    let seen = if sets_seen { set_seen(service, io, view, &rows).await } else { Vec::new() };
+    let (told, mailbox) = (view.told.clone(), view.mailbox);
+    let batches = places.clone().step_by(limits::IMAP_FETCH_BATCH).map(|from| {
+        let batch = from..places.end.min(from + limits::IMAP_FETCH_BATCH);
+        let rows = (from + 1..).zip(told.range(batch)).filter(|(_, row)| is_wanted(row));
+        rows.collect::<Vec<_>>()
+    });
+    let mut ahead = Ahead::new(batches.filter(|rows| !rows.is_empty()), |rows: &Vec<(usize, MessageRow)>| {
+        let uids: Vec<mail::Uid> = rows.iter().map(|(_, row)| row.uid).collect();
+        async move { service.store.bodies(mailbox, &uids).await }
+    });
     let mut outcome = Ok(());
-    for (n, row) in rows {
-        let Some((_, body)) = bodies.next_if(|(uid, _)| *uid == row.uid) else {
-            outcome = Err(StoreError::MailboxGone(view.mailbox).into());
-            continue;
+    while let Some((rows, bodies)) = ahead.next().await {
+        let mut bodies = match bodies {
+            Ok(bodies) => bodies.into_iter().peekable(),
+            Err(error) => return Ok(Err(error.into())),
         };
-        let seen = seen.iter().find(|changed| changed.uid == row.uid);
-        let mut message = Message::new(&service.structures, body);
-        if let Err(error) = one(io, view, items, n, seen.unwrap_or(&row), seen.is_some(), &mut message).await? {
-            if let Unread::Store(error) = &error {
-                tracing::error!(%error, uid = row.uid.get(), "a message can't be read");
+        let seen = if sets_seen { set_seen(service, io, view, &rows).await } else { Vec::new() };
+        for (n, row) in rows {
+            let Some((_, body)) = bodies.next_if(|(uid, _)| *uid == row.uid) else {
+                outcome = Err(StoreError::MailboxGone(mailbox).into());
+                continue;
+            };
+            let seen = seen.iter().find(|changed| changed.uid == row.uid);
+            let mut message = Message::new(&service.structures, body);
+            if let Err(error) = one(io, view, items, n, seen.unwrap_or(&row), seen.is_some(), &mut message).await? {
+                if let Unread::Store(error) = &error {
+                    tracing::error!(%error, uid = row.uid.get(), "a message can't be read");
+                }
+                outcome = Err(error);
             }
-            outcome = Err(error);
+            io.relieve().await?;
         }
-        io.relieve().await?;
     }
     Ok(outcome)
 }

@@ -15,6 +15,7 @@ use crate::io::Io;
 use crate::refusal::Unread;
 use crate::session::Service;
 use crate::view::View;
+use reading::ahead::Ahead;
 use reading::marks::has_field;
 
 /// Which parts of digests are needed.
@@ -63,20 +64,27 @@ pub(crate) async fn fetch(
     is_wanted: &(impl Fn(&MessageRow) -> bool + Sync),
 ) -> Result<Result<(), Unread>, End> {
     let mut outcome = Ok(());
-    let mut at = range.start;
-    while at < range.end {
-        let batch = at..range.end.min(at + limits::IMAP_DIGESTS_AT_ONCE);
-        at = batch.end;
-        let rows: Vec<_> = batch.clone().zip(view.told.range(batch)).filter(|(_, row)| is_wanted(row)).collect();
+    let (told, mailbox) = (view.told.clone(), view.mailbox);
+    let batches = range.clone().step_by(limits::IMAP_DIGESTS_AT_ONCE);
+    let batches = batches.map(|from| from..range.end.min(from + limits::IMAP_DIGESTS_AT_ONCE));
+    let batches = batches.map(|batch| {
+        let rows = batch.clone().zip(told.range(batch));
+        rows.filter(|(_, row)| is_wanted(row)).collect::<Vec<_>>()
+    });
+    let mut ahead = Ahead::new(batches, |rows: &Vec<(usize, MessageRow)>| {
         let uids: Vec<Uid> = rows.iter().map(|(_, row)| row.uid).collect();
-        let digests = match Digests::read(service, view.mailbox, glance, &uids).await {
+        async move { Digests::read(service, mailbox, glance, &uids).await }
+    });
+    while let Some((rows, digests)) = ahead.next().await {
+        let digests = match digests {
             Ok(digests) => digests,
             Err(error) => return Ok(Err(error.into())),
         };
         let mut lacking = 0..0;
         for ((place, row), digest) in rows.iter().zip(&digests.0) {
             if let Some(digest) = digest {
-                if let Err(error) = read(service, io, view, items, std::mem::take(&mut lacking), is_wanted).await? {
+                let places = std::mem::take(&mut lacking);
+                if let Err(error) = messages(service, io, view, items, places, false, is_wanted).await? {
                     outcome = Err(error);
                 }
                 one(io, view, items, *place + 1, row, digest);
@@ -85,26 +93,7 @@ pub(crate) async fn fetch(
                 lacking = if lacking.is_empty() { *place..*place + 1 } else { lacking.start..*place + 1 };
             }
         }
-        if let Err(error) = read(service, io, view, items, lacking, is_wanted).await? {
-            outcome = Err(error);
-        }
-    }
-    Ok(outcome)
-}
-
-/// Messages that have no digest.
-async fn read(
-    service: &Service,
-    io: &mut Io<'_>,
-    view: &mut View,
-    items: &[Prepared<'_>],
-    places: Range<usize>,
-    is_wanted: &(impl Fn(&MessageRow) -> bool + Sync),
-) -> Result<Result<(), Unread>, End> {
-    let mut outcome = Ok(());
-    for from in places.clone().step_by(limits::IMAP_FETCH_BATCH) {
-        let batch = from..places.end.min(from + limits::IMAP_FETCH_BATCH);
-        if let Err(error) = messages(service, io, view, items, batch, false, is_wanted).await? {
+        if let Err(error) = messages(service, io, view, items, lacking, false, is_wanted).await? {
             outcome = Err(error);
         }
     }
@@ -161,7 +150,7 @@ fn one(io: &mut Io<'_>, view: &View, items: &[Prepared<'_>], n: usize, row: &Mes
             Item::Section(section) => {
                 out.extend_from_slice(&prepared.label);
                 out.push(b' ');
-                let picked = Header::of(&digest.header).select(fields(section).unwrap_or_default());
+                let picked = Header::alone(&digest.header).select(fields(section).unwrap_or_default());
                 let wanted = partial(section.partial, 0..picked.len() as u64);
                 let at = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(picked.len());
                 literal(out, &picked[at(wanted.start)..at(wanted.end)]);

@@ -7,6 +7,7 @@ use store::{DigestPart, MessageRow, StoreResult};
 use crate::search::Test;
 use crate::session::Service;
 use crate::view::View;
+use reading::ahead::Ahead;
 use reading::marks::{has_field, marks_of};
 
 /// Marks of a string that are looked for; more would rule out hardly more.
@@ -32,20 +33,27 @@ pub(crate) async fn narrow(
     rule_out(service, view, test, &narrowed.undecided).await?;
     let mut reads_header = false;
     test.each(&mut |test| reads_header |= test.field().is_some_and(|name| has_field(name.as_bytes())));
-    for batch in std::mem::take(&mut narrowed.undecided).chunks(limits::IMAP_DIGESTS_AT_ONCE) {
+    let undecided = std::mem::take(&mut narrowed.undecided);
+    let test = &*test;
+    let mut ahead = Ahead::new(undecided.chunks(limits::IMAP_DIGESTS_AT_ONCE), |batch: &&[(u32, MessageRow)]| {
         // Those that the marks decide need no header.
         let is_open = |(n, row): &&(u32, MessageRow)| test.by_index(view, *n, row, None).is_none();
-        let open: Vec<Uid> = batch.iter().filter(is_open).map(|(_, row)| row.uid).collect();
-        let headers = if reads_header && !open.is_empty() {
-            service.store.digests(view.mailbox, DigestPart::Header, &open).await?
-        } else {
-            Vec::new()
-        };
+        let open = batch.iter().filter(is_open).map(|(_, row)| row.uid).filter(|_| reads_header);
+        let open: Vec<Uid> = open.collect();
+        async move {
+            if open.is_empty() {
+                return Ok(Vec::new());
+            }
+            service.store.digests(view.mailbox, DigestPart::Header, &open).await
+        }
+    });
+    while let Some((batch, headers)) = ahead.next().await {
+        let headers = headers?;
         let mut headers = headers.into_iter().filter(|(_, octets)| !octets.is_empty()).peekable();
         for (n, row) in batch {
             while headers.next_if(|(uid, _)| *uid < row.uid).is_some() {}
             let octets = headers.next_if(|(uid, _)| *uid == row.uid);
-            let header = octets.as_ref().map(|(_, octets)| Header::of(octets));
+            let header = octets.as_ref().map(|(_, octets)| Header::alone(octets));
             match test.by_index(view, *n, row, header.as_ref()) {
                 Some(true) => narrowed.found.push((*n, *row)),
                 Some(false) => {}

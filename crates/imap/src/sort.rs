@@ -67,7 +67,7 @@ pub(crate) async fn known(
         return Ok(Ok(Some((row, None))));
     }
     let facts = collect(service, io, view, &[at]).await?;
-    Ok(facts.map(|facts| facts.into_iter().next().map(|(_, facts)| (row, Some(facts)))))
+    Ok(facts.map(|facts| facts.into_iter().next().map(|(_, row, facts)| (row, Some(facts)))))
 }
 
 /// The same messages in the order asked for; ties are in order of number (RFC 5256 §3). The inner error is the reply.
@@ -76,65 +76,109 @@ pub(crate) async fn sorted(
     io: &mut Io<'_>,
     view: &View,
     criteria: &[(Criterion, bool)],
-    mut found: Vec<Hit>,
+    found: Vec<Hit>,
 ) -> Result<Result<Vec<Hit>, Reply>, End> {
+    let Some((first, others)) = criteria.split_first() else { return Ok(Ok(found)) };
     let place = |hit: &Hit| hit.n as usize - 1;
-    let rows = view.told.clone();
-    let facts = if need_messages(criteria) {
+    let mut facts = Vec::new();
+    if need_messages(criteria) {
         let places: Vec<usize> = found.iter().map(place).collect();
-        match collect(service, io, view, &places).await? {
+        facts = match collect(service, io, view, &places).await? {
             Ok(facts) => facts,
             Err(reply) => return Ok(Err(reply)),
+        };
+    }
+    let mut order = Order::new(*first, others, found.len());
+    if need_messages(criteria) {
+        // Both ascend. What went since has no place in an order by what it says.
+        let mut hits = found.iter();
+        for (at, row, facts) in &facts {
+            if let Some(hit) = hits.find(|hit| place(hit) >= *at).filter(|hit| place(hit) == *at) {
+                order.add(hit, row, Some(facts));
+            }
         }
     } else {
-        Vec::new()
-    };
-    let facts_of = |hit: &Hit| {
-        let at = facts.binary_search_by_key(&place(hit), |(place, _)| *place).ok()?;
-        facts.get(at).map(|(_, facts)| facts)
-    };
-    let mut keyed: Vec<(Hit, Known<'_>)> =
-        found.drain(..).map(|hit| (hit, (rows.get(place(&hit)), facts_of(&hit)))).collect();
-    // What went since has no place in an order by what it says.
-    keyed.retain(|(_, (row, known))| row.is_some() && (known.is_some() || facts.is_empty()));
-    keyed.sort_by(|(a, known_a), (b, known_b)| {
-        in_order(criteria, (a.relevancy, *known_a), (b.relevancy, *known_b)).then(a.n.cmp(&b.n))
-    });
-    Ok(Ok(keyed.into_iter().map(|(hit, _)| hit).collect()))
+        for hit in &found {
+            if let Some(row) = view.told.get(place(hit)) {
+                order.add(hit, &row, None);
+            }
+        }
+    }
+    Ok(Ok(order.sorted()))
 }
 
-/// What a message is sorted by.
-pub(crate) type Known<'k> = (Option<MessageRow>, Option<&'k Facts>);
+/// Messages with what they are sorted by, which is found out once for each. The first key stands beside its message, where
+/// nearly every comparison ends.
+struct Order<'k> {
+    first: (Criterion, bool),
+    others: &'k [(Criterion, bool)],
+    hits: Vec<(Key<'k>, u32)>,
+    found: Vec<Hit>,
+    /// For each message those by the other criteria.
+    keys: Vec<Key<'k>>,
+}
 
-/// The order of two messages, each with its relevancy; those that are equal by it are in order of number.
-pub(crate) fn in_order(criteria: &[(Criterion, bool)], a: (u32, Known<'_>), b: (u32, Known<'_>)) -> Ordering {
-    let by = |(criterion, reverse): &(Criterion, bool)| {
-        let order = match criterion {
-            // RFC 6203 §5: the best first.
-            Criterion::Relevancy => b.0.cmp(&a.0),
-            criterion => compare(*criterion, a.1, b.1),
+impl<'k> Order<'k> {
+    fn new(first: (Criterion, bool), others: &'k [(Criterion, bool)], count: usize) -> Self {
+        let keys = Vec::with_capacity(count * others.len());
+        Self { first, others, hits: Vec::with_capacity(count), found: Vec::with_capacity(count), keys }
+    }
+
+    /// Messages come in order of number.
+    fn add(&mut self, hit: &Hit, row: &MessageRow, facts: Option<&'k Facts>) {
+        let known = (hit.relevancy, row, facts);
+        self.hits.push((key(self.first.0, known), u32::try_from(self.found.len()).unwrap_or(u32::MAX)));
+        self.found.push(*hit);
+        self.keys.extend(self.others.iter().map(|(criterion, _)| key(*criterion, known)));
+    }
+
+    fn sorted(mut self) -> Vec<Hit> {
+        let turned = |order: Ordering, reverse: bool| if reverse { order.reverse() } else { order };
+        let keys = |at: u32| self.keys.iter().skip(at as usize * self.others.len());
+        let by_others = |a: u32, b: u32| {
+            let pairs = self.others.iter().zip(keys(a).zip(keys(b)));
+            pairs.map(|((_, reverse), (a, b))| turned(a.cmp(b), *reverse)).find(|order| order.is_ne())
         };
+        self.hits.sort_unstable_by(|(key_a, a), (key_b, b)| {
+            let first = turned(key_a.cmp(key_b), self.first.1);
+            first.then_with(|| by_others(*a, *b).unwrap_or(Ordering::Equal)).then(a.cmp(b))
+        });
+        self.hits.iter().filter_map(|(_, at)| self.found.get(*at as usize)).copied().collect()
+    }
+}
+
+/// What a message is sorted by: its relevancy, its row, and its facts where they are needed.
+pub(crate) type Known<'k> = (u32, &'k MessageRow, Option<&'k Facts>);
+
+/// The order of two messages; those that are equal by it are in order of number.
+pub(crate) fn in_order(criteria: &[(Criterion, bool)], a: Known<'_>, b: Known<'_>) -> Ordering {
+    let by = |(criterion, reverse): &(Criterion, bool)| {
+        let order = key(*criterion, a).cmp(&key(*criterion, b));
         if *reverse { order.reverse() } else { order }
     };
     criteria.iter().map(by).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
-fn compare(criterion: Criterion, a: Known<'_>, b: Known<'_>) -> Ordering {
-    let (Some(row_a), Some(row_b)) = (a.0, b.0) else { return Ordering::Equal };
+/// By what messages stand in an order; of one criterion all are of one kind.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'k> {
+    Number(i64),
+    Text(&'k str),
+}
+
+fn key<'k>(criterion: Criterion, (relevancy, row, facts): (u32, &MessageRow, Option<&'k Facts>)) -> Key<'k> {
+    let text = |of: fn(&Facts) -> &str| Key::Text(facts.map_or("", of));
     match criterion {
-        Criterion::Arrival => return row_a.internal_date.cmp(&row_b.internal_date),
-        Criterion::Size => return row_a.size.cmp(&row_b.size),
-        _ => {}
-    }
-    let (Some(a), Some(b)) = (a.1, b.1) else { return Ordering::Equal };
-    match criterion {
-        Criterion::Date => a.date(&row_a).cmp(&b.date(&row_b)),
-        Criterion::From => a.from().cmp(b.from()),
-        Criterion::To => a.to().cmp(b.to()),
-        Criterion::Cc => a.cc().cmp(b.cc()),
-        Criterion::Subject => a.subject().cmp(b.subject()),
-        Criterion::DisplayFrom => a.display_from().cmp(b.display_from()),
-        Criterion::DisplayTo => a.display_to().cmp(b.display_to()),
-        Criterion::Arrival | Criterion::Size | Criterion::Relevancy => Ordering::Equal,
+        Criterion::Arrival => Key::Number(row.internal_date.millis()),
+        Criterion::Size => Key::Number(row.size.into()),
+        // RFC 6203 §5: the best first.
+        Criterion::Relevancy => Key::Number(-i64::from(relevancy)),
+        Criterion::Date => Key::Number(facts.map_or(0, |facts| facts.date(row))),
+        Criterion::From => text(Facts::from),
+        Criterion::To => text(Facts::to),
+        Criterion::Cc => text(Facts::cc),
+        Criterion::Subject => text(Facts::subject),
+        Criterion::DisplayFrom => text(Facts::display_from),
+        Criterion::DisplayTo => text(Facts::display_to),
     }
 }

@@ -9,6 +9,7 @@ use message::header::Header;
 use message::text::{decode_words, fold};
 use store::{DigestPart, MessageRow, Store, StoreResult};
 
+use crate::ahead::Ahead;
 use crate::body::{Message, looked_at};
 use crate::cache::{Cache, Key, Weighed};
 
@@ -186,9 +187,12 @@ pub async fn known(
     rows: &[MessageRow],
 ) -> StoreResult<Vec<Option<Facts>>> {
     let mut facts = Vec::with_capacity(rows.len());
-    for rows in rows.chunks(limits::IMAP_DIGESTS_AT_ONCE) {
+    let mut ahead = Ahead::new(rows.chunks(limits::IMAP_DIGESTS_AT_ONCE), |rows: &&[MessageRow]| {
         let uids: Vec<_> = rows.iter().map(|row| row.uid).collect();
-        let mut digests = store.digests(mailbox, DigestPart::Facts, &uids).await?.into_iter().peekable();
+        async move { store.digests(mailbox, DigestPart::Facts, &uids).await }
+    });
+    while let Some((rows, digests)) = ahead.next().await {
+        let mut digests = digests?.into_iter().peekable();
         for row in rows {
             let digest = digests.next_if(|(uid, _)| *uid == row.uid).map(|(_, octets)| octets);
             let digest = digest.filter(|octets| !octets.is_empty()).map(Facts::new);

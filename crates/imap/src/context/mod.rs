@@ -407,8 +407,8 @@ async fn place(
             match known(service, io, view, criteria, uid).await? {
                 Ok(None) => {}
                 Ok(Some((other_row, other_facts))) => {
-                    let other = (other.relevancy, (Some(other_row), other_facts.as_ref()));
-                    let new = (new.relevancy, (Some(row), facts.as_ref()));
+                    let other = (other.relevancy, &other_row, other_facts.as_ref());
+                    let new = (new.relevancy, &row, facts.as_ref());
                     order = Some((at, in_order(criteria, other, new).then(uid.cmp(&row.uid))));
                     break;
                 }

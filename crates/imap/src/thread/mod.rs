@@ -27,19 +27,15 @@ pub(crate) async fn thread(service: &Service, io: &mut Io<'_>, view: &View, comm
         Ok(facts) => facts,
         Err(reply) => return Ok(reply),
     };
-    let rows = view.told.clone();
     let letters: Vec<Letter<'_>> = facts
         .iter()
-        .filter_map(|(place, facts)| {
-            let row = rows.get(*place)?;
-            Some(Letter {
-                number: if command.uid { row.uid.get() } else { u32::try_from(*place + 1).unwrap_or(u32::MAX) },
-                id: facts.id(),
-                references: facts.references().collect(),
-                date: facts.date(&row),
-                subject: facts.subject(),
-                is_reply: facts.is_reply(),
-            })
+        .map(|(place, row, facts)| Letter {
+            number: if command.uid { row.uid.get() } else { u32::try_from(*place + 1).unwrap_or(u32::MAX) },
+            id: facts.id(),
+            references: facts.references().collect(),
+            date: facts.date(row),
+            subject: facts.subject(),
+            is_reply: facts.is_reply(),
         })
         .collect();
     let forest = match command.algorithm {
