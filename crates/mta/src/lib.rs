@@ -13,6 +13,7 @@ pub mod accept;
 mod away;
 pub mod bounce;
 pub mod directory;
+pub mod header;
 pub mod misbehave;
 pub mod queue;
 pub mod relay;

@@ -18,7 +18,7 @@ use mta::world::{Clock, World};
 use outside::{Outside, Say, TestClock, good};
 use serde_json::{Value, json};
 use store::conformance::{address, domain};
-use store::{AccountState, AppendMessage, NewAccount, PasswordHash, Store};
+use store::{AccountState, AppendMessage, AwayNotice, JourneyQuery, NewAccount, PasswordHash, Store, What};
 use store_local::{LocalStore, Options};
 use tokio::sync::oneshot;
 
@@ -141,6 +141,18 @@ impl House {
         panic!("there are {}", self.store.status(inbox).await.unwrap().messages);
     }
 
+    /// What became of the answers to what Alice sent, the newest first.
+    async fn answers(&self) -> Vec<String> {
+        let query = JourneyQuery::Address("alice@red.example".into());
+        let journeys = self.store.journeys(&query, 99).await.unwrap();
+        let of = |what: What| match what {
+            What::Answered { .. } => Some("answered".to_owned()),
+            What::NotAnswered { rule, .. } => Some(rule),
+            _ => None,
+        };
+        journeys.into_iter().flat_map(|journey| journey.events).filter_map(|event| of(event.what)).collect()
+    }
+
     /// Stops, and checks the invariants.
     async fn end(self) {
         let _ = self.stop.send(());
@@ -232,6 +244,51 @@ fn copy(from: &Path, to: &Path) {
             _ => {}
         }
     }
+}
+
+/// Whoever is away when a message comes that was held back says so then, once; it is no report about the submission. What
+/// was answered is so after a crash too.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_away_when_it_comes_says_so() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), blue(good));
+    let world = outside.world();
+    let house = House::open(folder.path(), world.clone()).await;
+    let (first, second) = (house.send(10).await, house.send(20).await);
+    let notice = AwayNotice { enabled: true, text: Some("Back on Monday.".into()), ..AwayNotice::default() };
+    house.store.set_away_notice(AccountId(2), notice).await.unwrap().into_inner();
+    let alices = house.store.mailbox(AccountId(1), "INBOX").await.unwrap().unwrap();
+    assert_eq!(house.store.status(alices).await.unwrap().messages, 0);
+
+    house.clock.advance(Duration::from_secs(10));
+    let last = house.until(&first, is_over).await;
+    // The report of success that was asked for, and the reply.
+    house.inbox(1, 2).await;
+    assert_eq!(last["dsnBlobIds"].as_array().unwrap().len(), 1, "{last}");
+    assert_eq!(house.answers().await, ["answered"]);
+    let uids = [2].map(|uid| mail::Uid::new(uid).unwrap());
+    let (_, body) = house.store.bodies(alices, &uids).await.unwrap().remove(0);
+    let text = String::from_utf8(body.read(0..body.size()).await.unwrap().to_vec()).unwrap();
+    for line in ["From: bob@red.example\r\n", "Auto-Submitted: auto-replied\r\n", "\r\n\r\nBack on Monday.\r\n"] {
+        assert!(text.contains(line), "{line} {text}");
+    }
+
+    let after = tempfile::tempdir().unwrap();
+    copy(folder.path(), after.path());
+    house.end().await;
+    let house = House::open(after.path(), world).await;
+    house.inbox(1, 2).await;
+    house.clock.advance(Duration::from_secs(10));
+    house.until(&second, is_over).await;
+    // Only the report of success.
+    house.inbox(1, 3).await;
+    assert_eq!(house.answers().await, ["told", "answered"]);
+    // What is not held is answered in its acceptance, and that is no report about the submission either.
+    let notice = AwayNotice { enabled: true, text: Some("Back on Tuesday.".into()), ..AwayNotice::default() };
+    house.store.set_away_notice(AccountId(2), notice).await.unwrap().into_inner();
+    let third = house.send(0).await;
+    house.inbox(1, 5).await;
+    assert_eq!(house.submission(&third).await["dsnBlobIds"].as_array().unwrap().len(), 1);
+    house.end().await;
 }
 
 /// Who takes back in the very moment in which it leaves gets one answer, and it is the truth.

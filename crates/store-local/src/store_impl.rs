@@ -147,6 +147,8 @@ async fn plan(body: Box<dyn Stage>, mut acceptance: Acceptance, bodies: &mut Vec
     let (body, thread) = pending(body).await?;
     bodies.push(body);
     let mut reports = Vec::with_capacity(acceptance.dsns.len());
+    // Those that may be left out come last: so it is known under which ids the others will be.
+    acceptance.dsns.sort_by_key(|dsn| dsn.once.is_some());
     for dsn in std::mem::take(&mut acceptance.dsns) {
         reports.push((Box::pin(plan(dsn.body, dsn.acceptance, bodies)).await?, dsn.once));
     }
@@ -678,7 +680,7 @@ impl Store for LocalStore {
         for dsn in settlement.dsns {
             let before = bodies.len();
             let plan = plan(dsn.body, dsn.acceptance, &mut bodies).await?;
-            reports.push((plan, bodies.len() - before));
+            reports.push((plan, dsn.once, bodies.len() - before));
         }
         let events = codec::events_text(&settlement.events);
         let words = settlement.events.iter().filter_map(Event::last_words).collect();

@@ -26,7 +26,9 @@ fn options() -> Options {
     Options { segment_len: 40_000, wal_len: 100_000, arrivals: 5, ..support::options() }
 }
 
-async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::AccountId]) {
+/// Makes one; whether it put a message that had waited into a mailbox, with a reply.
+async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::AccountId]) -> bool {
+    let mut came = false;
     let pick = random.below(accounts.len() as u64) as usize;
     let (account, who) = (accounts[pick], format!("u{pick}@x.example"));
     let inbox = suite::inbox(&**store, account).await;
@@ -42,14 +44,7 @@ async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::
                 suite::relay_to(&mut message, "c@far.example");
             }
             if random.below(2) == 0 {
-                // Its recipient is away: the reply and the memory of who was told are there with it, or not at all.
-                let mut reply = suite::acceptance(store.next_queue_id(NOW), "", "<r@x.example>");
-                suite::relay_to(&mut reply, "s@far.example");
-                let to = suite::address(&format!("s{}@far.example", random.below(3)));
-                let (address, recipient) = (suite::address(&who), suite::address(&who));
-                let body = suite::staged(&**store, b"away").await;
-                let once = Some(Once { account, address, to, recipient });
-                message.dsns.push(NewDsn { body, acceptance: reply, once });
+                message.dsns.push(reply(store, random, account, &who).await);
             }
             store.accept(suite::staged(&**store, &bytes).await, message).await.unwrap().into_inner();
         }
@@ -70,12 +65,29 @@ async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::
         }
         _ => {
             if let Some(item) = store.queue_items(None, 1).await.unwrap().first() {
-                let outcomes = vec![(item.recipient, Outcome::Relayed)];
-                let end = Settlement { id: item.id, outcomes, events: Vec::new(), dsns: Vec::new() };
+                // Of two, one waited for a mailbox here.
+                came = random.below(2) == 0;
+                let (outcome, dsns) = match came {
+                    false => (Outcome::Relayed, Vec::new()),
+                    true => (Outcome::Delivered { account, at: NOW }, vec![reply(store, random, account, &who).await]),
+                };
+                let outcomes = vec![(item.recipient, outcome)];
+                let end = Settlement { id: item.id, outcomes, events: Vec::new(), dsns };
                 store.settle(end).await.unwrap().into_inner();
             }
         }
     }
+    came
+}
+
+/// The recipient is away: this and the memory of who was told are there with the message, or not at all.
+async fn reply(store: &Arc<LocalStore>, random: &mut Random, account: mail::AccountId, who: &str) -> NewDsn {
+    let mut reply = suite::acceptance(store.next_queue_id(NOW), "", "<r@x.example>");
+    suite::relay_to(&mut reply, "s@far.example");
+    let to = suite::address(&format!("s{}@far.example", random.below(3)));
+    let (address, recipient) = (suite::address(who), suite::address(who));
+    let body = suite::staged(&**store, b"away").await;
+    NewDsn { body, acceptance: reply, once: Some(Once { account, address, to, recipient }) }
 }
 
 /// All that a store has, and who was told that somebody is away.
@@ -179,12 +191,15 @@ fn image_in_checkpoint(before: &Path, after: &Path, image: &Path, random: &mut R
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_at_any_moment() {
+    let mut came = 0;
     for seed in [1, 2] {
-        run(seed, 18).await;
+        came += run(seed, 18).await;
     }
+    assert!(came > 0, "nothing that had waited came into a mailbox");
 }
 
-async fn run(seed: u64, steps: usize) {
+/// How many messages that had waited came into a mailbox.
+async fn run(seed: u64, steps: usize) -> usize {
     let mut random = Random(0x1234_5678_9abc_def1 ^ seed << 32);
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("live");
@@ -196,7 +211,7 @@ async fn run(seed: u64, steps: usize) {
     let mut before = root.path().join("0");
     copy_dir(&dir, &before);
     let mut known = whole(&store, &dir).await;
-    let mut checkpoints = 0;
+    let (mut checkpoints, mut came) = (0, 0);
     for step in 1..=steps {
         if step % 10 == 0 {
             store.reclaim().await.unwrap();
@@ -204,7 +219,7 @@ async fn run(seed: u64, steps: usize) {
             copy_dir(&dir, &before);
             known = whole(&store, &dir).await;
         }
-        change(&store, &mut random, &accounts).await;
+        came += usize::from(change(&store, &mut random, &accounts).await);
         // A checkpoint comes after the answer: what is asked next is answered after it.
         store.record(mail::QueueId::from_u64(1), Vec::new()).await.unwrap_err();
         let after = root.path().join(step.to_string());
@@ -240,6 +255,7 @@ async fn run(seed: u64, steps: usize) {
     }
     assert!(checkpoints > 0, "no checkpoint happened");
     assert!(!known.ends_with("[]"), "nobody was told that somebody is away");
+    came
 }
 
 /// After a sync that failed the kernel believes its pages clean: whoever starts anew reads a change that is not on

@@ -64,7 +64,7 @@ pub struct NewDsn {
     pub body: Box<dyn Stage>,
     /// Where it goes; its reverse-path is null.
     pub acceptance: Acceptance,
-    /// Whether the commit may leave it out; only beside a message that is accepted.
+    /// Whether the commit may leave it out; only beside a message that comes into a mailbox with it.
     pub once: Option<Once>,
 }
 

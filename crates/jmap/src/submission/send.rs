@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mail::{AccountId, BodyId, BodyType, IdentityId, SubmissionId, limits};
+use mail::{AccountId, BodyId, BodyType, IdentityId, SubmissionId};
 use message::header::Header;
 use mta::accept::{Outgoing, Unsent};
 use serde_json::Value;
@@ -45,7 +45,7 @@ pub(super) async fn send(
     if size > outbox.message_size {
         return Err(SetError::new("tooLarge").and("maxSize", outbox.message_size));
     }
-    let octets = header_of(wanted.body.as_ref()).await?;
+    let octets = mta::header::read(wanted.body.as_ref()).await?;
     let header = Header::of(&octets);
     check_from(&outbox, account.id, &header).await?;
     let envelope = match wanted.envelope {
@@ -102,24 +102,6 @@ async fn read(
     let content = context.server.blob(context.user, account, &blob::of_message(email.id())).await?;
     let body = content.and_then(|content| content.as_body()).ok_or_else(none)?;
     Ok(Wanted { identity, email: email.id(), thread: email.thread(), body, envelope })
-}
-
-/// The beginning of a message, with its header.
-async fn header_of(body: &dyn Body) -> Result<Vec<u8>, SetError> {
-    let mut octets: Vec<u8> = Vec::new();
-    let mut end = message::header::HeaderEnd::default();
-    while (octets.len() as u64) < body.size() && octets.len() < limits::HEADER_LEN {
-        let at = octets.len() as u64;
-        let piece = body.read(at..body.size().min(at + limits::READ_CHUNK as u64)).await?;
-        if piece.is_empty() {
-            break;
-        }
-        octets.extend_from_slice(&piece);
-        if end.push(&piece).is_some() {
-            break;
-        }
-    }
-    Ok(octets)
 }
 
 /// RFC 8621 §7.5: who it says that it is from must be somebody whom the account may send as.

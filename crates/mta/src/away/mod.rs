@@ -1,14 +1,14 @@
 //! The reply in the name of who is away (RFC 3834, RFC 5230).
 //!
 //! **Does:** judges for each account whose notice is due whether who wrote is told ([`letter`]: what the message says of
-//! itself; here: who sent it, and to whom), composes the reply, and puts it beside the message that is accepted: both, and the
-//! memory of who was told, are one commit.
+//! itself; here: who sent it, and to whom), and composes the reply. It goes beside the message into the commit that puts that
+//! into the mailbox, the acceptance or, where it was held back, the end of its wait: both, and the memory of who was told, are one.
 //!
 //! **Does not:** cost anything where no recipient has a notice: those come with the accounts that RCPT looked up anyway. Nor
 //! does it ever answer a report or a reply of another's, so that no two programs write to each other.
 //!
-//! **Data** comes in as the header's facts and the acceptance so far; it leaves as a report of the acceptance, and as an
-//! event of the journey that says what was done, or why nothing.
+//! **Data** comes in as the header's facts and the acceptance so far, or the message that waited; it leaves as a report beside it,
+//! and as an event of the journey that says what was done, or why nothing.
 
 mod compose;
 mod letter;
@@ -17,8 +17,10 @@ mod tests;
 
 use std::sync::Arc;
 
-use mail::{AccountId, Address, BodyType, Envelope, Recipient, ReversePath};
-use store::{Acceptance, AwayNotice, LocalDelivery, NewDsn, Once, SpecialUse, Store, StoreError, StoreResult, WhyNot};
+use mail::{AccountId, Address, BodyType, Envelope, QueueId, Recipient, ReversePath, Timestamp};
+use store::{
+    Acceptance, AwayNotice, Event, LocalDelivery, NewDsn, Once, SpecialUse, Store, StoreError, StoreResult, WhyNot,
+};
 
 use crate::bounce::Placed;
 use crate::directory::{Expansion, Step, Walk};
@@ -33,6 +35,16 @@ pub(crate) struct Away<'a> {
     /// The recipient of the envelope that led to it.
     pub(crate) recipient: &'a Address,
     pub(crate) notice: &'a Arc<AwayNotice>,
+}
+
+/// The message that is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Answered<'a> {
+    pub(crate) id: QueueId,
+    pub(crate) sender: &'a ReversePath,
+    pub(crate) letter: &'a Letter,
+    /// When it comes into the mailbox.
+    pub(crate) now: Timestamp,
 }
 
 /// Whether what stands for another address is a name of who has that: a role and a catch-all are nobody's, a group is of several.
@@ -55,40 +67,48 @@ impl Clerk<'_> {
             let is_again = away[..at].iter().any(|before| before.account == one.account);
             let delivery = acceptance.deliveries.iter().find(|delivery| delivery.account == one.account);
             let Some(delivery) = delivery.filter(|_| !is_again) else { continue };
-            let address = delivery.address.clone();
-            let why = match self.reply_for(acceptance, letter, one, delivery).await {
-                Ok(Ok(reply)) => {
-                    acceptance.dsns.push(reply);
-                    continue;
-                }
-                Ok(Err(why)) => why,
-                // The message counts more than the reply to it.
-                Err(error) => {
-                    tracing::warn!(id = %acceptance.id, %error, "an automatic reply can't be made");
-                    WhyNot::Failed
-                }
-            };
-            acceptance.events.push(why.event(now, one.recipient, &address));
+            let answered = Answered { id: acceptance.id, sender: &acceptance.envelope.reverse_path, letter, now };
+            match self.reply(answered, one, delivery).await {
+                Ok(reply) => acceptance.dsns.push(reply),
+                Err(why_not) => acceptance.events.push(why_not),
+            }
         }
+    }
+
+    /// What goes to the sender in the name of who is away, for the commit of the delivery; or why nothing does.
+    pub(crate) async fn reply(
+        &self,
+        answered: Answered<'_>,
+        away: &Away<'_>,
+        delivery: &LocalDelivery,
+    ) -> Result<NewDsn, Event> {
+        let why = match self.reply_for(answered, away, delivery).await {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(why)) => why,
+            // The message counts more than the reply to it.
+            Err(error) => {
+                tracing::warn!(id = %answered.id, %error, "an automatic reply can't be made");
+                WhyNot::Failed
+            }
+        };
+        Err(why.event(answered.now, away.recipient, &delivery.address))
     }
 
     async fn reply_for(
         &self,
-        acceptance: &Acceptance,
-        letter: &Letter,
+        Answered { sender, letter, now, .. }: Answered<'_>,
         away: &Away<'_>,
         delivery: &LocalDelivery,
     ) -> StoreResult<Result<NewDsn, WhyNot>> {
-        let (to, from) = match self.judge(&acceptance.envelope.reverse_path, letter, delivery).await? {
+        let (to, from) = match self.judge(sender, letter, delivery).await? {
             Ok(ends) => ends,
             Err(why) => return Ok(Err(why)),
         };
-        let placed = Placed::at(self.store, self.routing, &to, acceptance.received_at).await?;
+        let placed = Placed::at(self.store, self.routing, &to, now).await?;
         if placed.deliveries.is_empty() && placed.relays.is_empty() {
             return Ok(Err(WhyNot::NotTaken));
         }
         let message_id = format!("<{}@{}>", self.random.token(), self.routing.hostname);
-        let now = acceptance.received_at;
         let reply = compose::Reply { notice: away.notice, letter, from: &from, to: &to, message_id: &message_id, now };
         let bytes = reply.write();
         let once = Once {

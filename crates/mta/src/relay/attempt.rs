@@ -1,23 +1,23 @@
-//! One try of one message at one destination, from the hosts to the commit.
+//! One try of one message at one destination, from the hosts to the commit. Who has a mailbox here and had to wait is [`here`].
+
+mod here;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use mail::{AccountId, Address, Envelope, ReversePath, Timestamp, limits};
-use store::{
-    Attempt, Body, DirectoryEntry, Event, Outcome, QueueMessage, QueueRecipient, QueueWork, Settlement, StoreResult,
-    What,
-};
+use mail::{Envelope, ReversePath, Timestamp, limits};
+use store::{Attempt, Body, Event, Outcome, QueueMessage, QueueRecipient, QueueWork, Settlement, StoreResult, What};
 use wire::smtp::client::{Cause, Failure, Stage, Transaction, Verdict as Word};
 
 use super::Relay;
 use super::connection::{Connection, Content, Greeting};
 use super::worker::{Hands, Settling};
-use crate::accept::resolve::{self, Refusal};
 use crate::bounce::{Kind, Line};
+use crate::header;
 use crate::queue::{Job, Settled};
 use crate::route::{self, Host, Route, Routing, Verdict};
+use here::Here;
 
 /// What became of a recipient in this try.
 struct Reached {
@@ -25,7 +25,7 @@ struct Reached {
     host: Option<(String, SocketAddr)>,
     word: Word,
     /// It is in a mailbox here, or would be.
-    here: Option<(AccountId, Address)>,
+    here: Option<Here>,
     tls: Option<store::Tls>,
     /// The server sends reports itself (RFC 3461).
     dsn: bool,
@@ -159,24 +159,6 @@ impl Try {
         if let Some(domain) = last {
             self.deliver_group(&domain, hands).await;
         }
-    }
-
-    /// A recipient with a mailbox here who had to wait (RFC 4865): he is delivered to with the settlement.
-    async fn here(&self, recipient: &QueueRecipient) -> Option<Reached> {
-        let judged = match self.relay.store.entry(&recipient.address.folded()).await {
-            Ok(Some(DirectoryEntry::Account(account))) => {
-                let size = self.message.size + recipient.prefix.len() as u64;
-                let judged = resolve::check(&account, &recipient.address, size);
-                judged.map(|()| (account.id, account.address.clone())).map_err(|why| why.reply)
-            }
-            Ok(_) => return None,
-            Err(why) => Err(Refusal::from(why).reply),
-        };
-        let (word, here) = match judged {
-            Ok(here) => (Ok(mail::Reply::new(250, (2, 1, 5), "delivered")), Some(here)),
-            Err(reply) => (Err(Failure { stage: Stage::Rcpt, cause: Cause::Reply(reply) }), None),
-        };
-        Some(Reached { host: None, word, here, tls: None, dsn: false, took: 0 })
     }
 
     /// The route, as known or as DNS says now.
@@ -403,7 +385,7 @@ impl Try {
         let mut outcomes = Vec::new();
         let mut settled = Vec::new();
         let (mut relayed, mut failed, mut expired, mut late) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let mut delivered = Vec::new();
+        let (mut delivered, mut arrived) = (Vec::new(), Vec::new());
         let now = self.now();
         let schedule = self.relay.schedule();
         let too_old = schedule.is_expired(self.message.lives_from(), now);
@@ -411,11 +393,12 @@ impl Try {
         for (index, result) in &results {
             let Some(recipient) = self.recipient(*index) else { continue };
             match &result.word {
-                Ok(_) if let Some((account, address)) = &result.here => {
-                    let what = What::Delivered { account: address.to_string(), mailbox: "INBOX".to_owned() };
+                Ok(_) if let Some(here) = &result.here => {
+                    let what = What::Delivered { account: here.address.to_string(), mailbox: "INBOX".to_owned() };
                     let event = Event::about(now, recipient.address.to_string(), what);
                     self.events.push(event);
-                    outcomes.push((*index, Outcome::Delivered { account: *account, at: now }));
+                    outcomes.push((*index, Outcome::Delivered { account: here.account, at: now }));
+                    arrived.push((*index, here));
                     settled.push((*index, Settled::Gone));
                     delivered.push((*index, (2, 1, 5), String::new(), None, false));
                 }
@@ -521,6 +504,12 @@ impl Try {
                 events.push(Event::new(now, what));
             }
         }
+        for answer in self.answers(&arrived, now).await {
+            match answer {
+                Ok(reply) => dsns.push(reply),
+                Err(why_not) => events.push(why_not),
+            }
+        }
         if !outcomes.is_empty() {
             let lines = log_lines(&events);
             let settlement = Settlement { id: self.job.id, outcomes, events, dsns };
@@ -588,18 +577,7 @@ fn bounded(mut words: String) -> String {
 
 /// Whether the header has bytes that are not ASCII (RFC 6532). One that can't be read counts as having some.
 async fn header_is_utf8(content: &Content<'_>) -> bool {
-    let mut header = Vec::new();
-    while (header.len() as u64) < content.size() && header.len() < limits::HEADER_LEN {
-        match content.read(header.len() as u64).await {
-            Ok(piece) if !piece.is_empty() => header.extend_from_slice(&piece),
-            _ => return true,
-        }
-        if let Some(end) = header.windows(4).position(|w| w == b"\r\n\r\n") {
-            header.truncate(end);
-            break;
-        }
-    }
-    !header.is_ascii()
+    !content.prefix.is_ascii() || !header::read(content.body).await.is_ok_and(|header| header.is_ascii())
 }
 
 impl Relay {

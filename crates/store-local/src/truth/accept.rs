@@ -51,9 +51,9 @@ impl Plan {
         &self.acceptance
     }
 
-    /// The reports that go with it.
+    /// The reports that go with it, whatever else: what became of the message. They come before the others.
     pub(super) fn reports(&self) -> impl Iterator<Item = &Self> {
-        self.reports.iter().map(|(report, _)| report)
+        self.reports.iter().take_while(|(_, once)| once.is_none()).map(|(report, _)| report)
     }
 
     /// When it was accepted.

@@ -2,7 +2,7 @@
 
 use mail::{AccountId, BodyId, Flags, QueueId, ThreadId, Timestamp, limits};
 use rusqlite::params;
-use store::{LocalDelivery, Outcome, QueueItem, QueueNews, QueueState, StoreError, StoreResult};
+use store::{LocalDelivery, Once, Outcome, QueueItem, QueueNews, QueueState, StoreError, StoreResult};
 
 use super::{Effect, Plan, Truth};
 use crate::codec;
@@ -14,7 +14,8 @@ pub(crate) struct SettlePlan {
     pub(crate) outcomes: Vec<(u32, Outcome)>,
     /// Encoded; empty: none.
     pub(crate) events: String,
-    pub(crate) reports: Vec<(Plan, usize)>,
+    /// Each with how many places it takes.
+    pub(crate) reports: Vec<(Plan, Option<Once>, usize)>,
     /// What is last said of recipients, for who submitted the message.
     pub(crate) words: Vec<(String, String)>,
 }
@@ -41,13 +42,25 @@ impl Truth {
         let sent = self.sent(plan)?;
         // Reports first: what can fail (an account that is gone) fails before anything is written.
         let mut places = places;
-        let mut reports = Vec::new();
-        for (report, count) in &plan.reports {
+        let (mut reports, mut judged) = (Vec::new(), Vec::new());
+        for (report, once, count) in &plan.reports {
             let (mine, rest) = places.split_at((*count).min(places.len()));
-            let body = BodyId(self.counters.body);
-            self.accept(report, mine)?;
-            reports.push((report, body));
             places = rest;
+            let Some(once) = once else {
+                let body = BodyId(self.counters.body);
+                self.accept(report, mine)?;
+                reports.push((report, body));
+                continue;
+            };
+            // It is about a message that came into this account just now.
+            let came = |(_, outcome): &(_, &Outcome)| matches!(outcome, Outcome::Delivered { account, .. } if *account == once.account);
+            if queued.iter().any(came) {
+                let why_not = self.may_report(once, report, mine.iter())?;
+                if why_not.is_none() {
+                    self.accept(report, mine)?;
+                }
+                judged.push((report, once, why_not));
+            }
         }
         for (item, outcome) in queued {
             self.settle_one(item, outcome)?;
@@ -56,6 +69,9 @@ impl Truth {
             self.note_progress(sent, &plan.outcomes, &reports)?;
         }
         self.add_events(plan.id, &plan.events)?;
+        for (report, once, why_not) in judged {
+            self.note_report(plan.id, report.acceptance(), once, why_not)?;
+        }
         self.drop_if_done(plan.id)
     }
 

@@ -6,7 +6,8 @@ use mail::{AccountId, ModSeq, Timestamp, limits};
 
 use super::{NOW, acceptance, account, address, deliver_to, inbox, relay_to, staged};
 use crate::{
-    Acceptance, AccountNews, AwayNotice, DirectoryEntry, Interest, JourneyQuery, NewDsn, Once, Store, StoreError, What,
+    Acceptance, AccountNews, AwayNotice, DirectoryEntry, Interest, JourneyQuery, NewDsn, Once, Outcome, Settlement,
+    Store, StoreError, What,
 };
 
 fn notice(text: &str) -> AwayNotice {
@@ -129,6 +130,46 @@ pub async fn a_report_goes_once_in_a_while(store: Arc<impl Store>) {
     assert_eq!((messages(a).await, messages(b).await), (10, 1));
     let balance = store.balance().await.unwrap();
     assert_eq!((balance.accepted, balance.delivered, balance.queued), (15, 11, 4));
+}
+
+/// Where the message had to wait, the commit that puts it into the mailbox is that of the reply, by the same rules.
+pub async fn a_report_goes_with_what_waited(store: Arc<impl Store>) {
+    let store = &*store;
+    let a = account(store, "a@x.example").await;
+    let wait = async || {
+        let mut message = acceptance(store.next_queue_id(NOW), "s@far.example", "<1@far.example>");
+        relay_to(&mut message, "a@x.example");
+        store.accept(staged(store, b"message").await, message).await.unwrap().into_inner().id
+    };
+    let come = async |id, to: &str| {
+        let mut reply = acceptance(store.next_queue_id(NOW), "", "<reply@x.example>");
+        relay_to(&mut reply, to);
+        let who = address("a@x.example");
+        let once = Once { account: a, address: who.clone(), to: address(to), recipient: who };
+        let dsns = vec![NewDsn { body: staged(store, b"reply").await, acceptance: reply, once: Some(once) }];
+        let outcomes = vec![(0, Outcome::Delivered { account: a, at: NOW })];
+        store.settle(Settlement { id, outcomes, events: Vec::new(), dsns }).await?.into_inner();
+        let journey = store.journeys(&JourneyQuery::Id(id), 1).await.unwrap().remove(0);
+        Ok::<_, StoreError>(journey.events.last().map(|event| rule(&event.what).to_owned()).unwrap())
+    };
+    let first = wait().await;
+    assert_eq!(come(first, "s@far.example").await.unwrap(), "answered");
+    let queued = async || store.queue_messages(None, 9).await.unwrap().len();
+    assert_eq!(queued().await, 1);
+    // What is there already does not come once more, and nobody is told again.
+    assert_eq!(come(first, "t@far.example").await.unwrap(), "answered");
+    assert_eq!(queued().await, 1);
+    assert_eq!(come(wait().await, "s@far.example").await.unwrap(), "told");
+    // What can't come in leaves no reply and no memory of one.
+    let last = wait().await;
+    store.set_quota(a, Some(3)).await.unwrap().into_inner();
+    assert!(matches!(come(last, "t@far.example").await, Err(StoreError::OverQuota(_))));
+    assert_eq!(queued().await, 2);
+    store.set_quota(a, None).await.unwrap().into_inner();
+    assert_eq!(come(last, "t@far.example").await.unwrap(), "answered");
+    assert_eq!(queued().await, 2);
+    let balance = store.balance().await.unwrap();
+    assert_eq!((balance.accepted, balance.delivered, balance.queued), (5, 3, 2));
 }
 
 /// `AWAY_TOLD`: so many are told, and no more until the first are a week ago.
