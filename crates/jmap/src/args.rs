@@ -76,6 +76,14 @@ impl Args {
         }
     }
 
+    /// An id, or `#` before the id of something made in the same request (RFC 8620 §5.3).
+    pub(crate) fn reference(&mut self, name: &str) -> Answer<Option<String>> {
+        match self.string(name)? {
+            Some(text) if !ids::is_id(text.strip_prefix('#').unwrap_or(&text)) => Err(wrong(name, "an id")),
+            text => Ok(text),
+        }
+    }
+
     pub(crate) fn strings(&mut self, name: &str) -> Answer<Option<Vec<String>>> {
         let Some(value) = self.value(name) else { return Ok(None) };
         let Value::Array(items) = value else { return Err(wrong(name, "an array of strings")) };

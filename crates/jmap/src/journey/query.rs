@@ -28,10 +28,10 @@ impl Condition {
         if members.has("operator") {
             return Err(MethodError::with("unsupportedFilter", "journeys are looked for by one condition"));
         }
-        let email = members.id("emailId")?.map(Self::Email);
+        let email = members.reference("emailId")?.map(Self::Email);
         let message_id = members.string("messageId")?.map(Self::MessageId);
         let queue_id = members.id("queueId")?.map(Self::QueueId);
-        let submission = members.id("submissionId")?.map(Self::Submission);
+        let submission = members.reference("submissionId")?.map(Self::Submission);
         members.finish()?;
         let mut given = [email, message_id, queue_id, submission].into_iter().flatten();
         match (given.next(), given.next()) {
