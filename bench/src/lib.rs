@@ -146,6 +146,7 @@ fn acceptance(store: &LocalStore, now: Timestamp, account: AccountId, n: usize, 
             smtputf8: false,
             dsn_return: None,
             envelope_id: None,
+            hold: None,
         },
         message_id: Some(format!("<{id}@far.example>")),
         deliveries: vec![LocalDelivery {

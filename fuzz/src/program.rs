@@ -141,6 +141,7 @@ pub fn report(data: &[u8]) {
             smtputf8: data.len() % 2 == 0,
             dsn_return: None,
             envelope_id: Some(envelope_id),
+            hold: None,
         },
         message_id: Some(message_id),
         size: 9,

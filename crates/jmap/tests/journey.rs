@@ -39,6 +39,7 @@ fn acceptance(world: &World, id: QueueId, sender: &str, named: &[Named]) -> Acce
             smtputf8: false,
             dsn_return: None,
             envelope_id: None,
+            hold: None,
         },
         message_id: Some("<1@x.example>".into()),
         deliveries: Vec::new(),

@@ -1,6 +1,8 @@
 //! The envelope: who sends, who receives, and what was asked for on the way.
 
-use crate::{Address, ReversePath};
+use std::time::Duration;
+
+use crate::{Address, ReversePath, Timestamp};
 
 /// What MAIL and RCPT said, for a whole message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,29 @@ pub struct Envelope {
     pub dsn_return: Option<DsnReturn>,
     /// ENVID=, xtext decoded (RFC 3461 §4.4).
     pub envelope_id: Option<String>,
+    /// HOLDFOR= or HOLDUNTIL= (RFC 4865 §3), of a submission.
+    pub hold: Option<Hold>,
+}
+
+impl Envelope {
+    /// Before this nothing of a message that was accepted at `received_at` leaves; `None`: it need not wait.
+    pub fn release_at(&self, received_at: Timestamp) -> Option<Timestamp> {
+        let at = match self.hold? {
+            Hold::For(seconds) => received_at.plus(Duration::from_secs(seconds.into())),
+            Hold::Until(at) => at,
+        };
+        // What has come already is not waited for.
+        (at > received_at).then_some(at)
+    }
+}
+
+/// How long its sender wants a message to be held back (RFC 4865 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// For so many seconds from its acceptance.
+    For(u32),
+    /// Until then.
+    Until(Timestamp),
 }
 
 /// One RCPT TO.

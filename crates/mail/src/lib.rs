@@ -22,7 +22,7 @@ mod time;
 
 pub use address::{Address, Domain, InvalidAddress, ReversePath};
 pub use durable::Durable;
-pub use envelope::{BodyType, DsnReturn, Envelope, Notify, Recipient};
+pub use envelope::{BodyType, DsnReturn, Envelope, Hold, Notify, Recipient};
 pub use flags::{Flags, Keyword};
 pub use id::{
     AccountId, BodyId, IdentityId, InvalidId, MailboxId, ModSeq, QueueId, SubmissionId, ThreadId, TokenId, Uid,

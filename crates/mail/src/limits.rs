@@ -401,7 +401,8 @@ limits! {
     SUBMISSION_KEPT: Duration = Duration::from_secs(30 * 86_400);
     /// What went of them, and of identities, is told to clients that were away for so many of each account.
     SENDING_GONE: usize = 500;
-    /// A message waits no longer than this for the time at which its sender lets it leave (RFC 8621 §1.3.2: maxDelayedSend).
+    /// A message waits no longer than this for the time at which its sender lets it leave (RFC 8621 §1.3.2: maxDelayedSend; over
+    /// SMTP RFC 4865 §3: FUTURERELEASE).
     HOLD_LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
     // Queue and relay.

@@ -77,6 +77,7 @@ impl House {
             smtputf8: false,
             dsn_return: None,
             envelope_id: None,
+            hold: None,
         };
         let routing = self.relay.routing();
         let relays = envelope.recipients.iter().map(|recipient| QueueRelay {

@@ -87,6 +87,7 @@ impl House {
             smtputf8: false,
             dsn_return: None,
             envelope_id: None,
+            hold: None,
         };
         change(&mut envelope);
         let routing = self.relay.routing();

@@ -90,6 +90,7 @@ impl System {
                 smtputf8: false,
                 dsn_return: None,
                 envelope_id: None,
+                hold: None,
             },
             message_id: Some("<1@red.example>".into()),
             deliveries: Vec::new(),

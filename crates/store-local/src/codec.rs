@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use mail::{AccountId, Address, BodyType, Domain, DsnReturn, Envelope, Notify, Recipient, ReversePath, Timestamp};
+use mail::{
+    AccountId, Address, BodyType, Domain, DsnReturn, Envelope, Hold, Notify, Recipient, ReversePath, Timestamp,
+};
 use serde_json::{Value, json};
 use store::{
     Account, AccountState, Addressed, Attempt, AwayNotice, Event, Named, PasswordHash, Profile, Progress, QueueState,
@@ -123,6 +125,10 @@ pub(crate) fn envelope_text(envelope: &Envelope) -> String {
         "utf8": envelope.smtputf8,
         "ret": envelope.dsn_return.map(|ret| match ret { DsnReturn::Full => "full", DsnReturn::Headers => "hdrs" }),
         "envid": envelope.envelope_id,
+        "hold": envelope.hold.map(|hold| match hold {
+            Hold::For(seconds) => json!(["for", seconds]),
+            Hold::Until(at) => json!(["until", at.millis()]),
+        }),
     })
     .to_string()
 }
@@ -150,6 +156,11 @@ pub(crate) fn envelope(text: &str) -> StoreResult<Envelope> {
             _ => None,
         },
         envelope_id: value["envid"].as_str().map(str::to_owned),
+        hold: match (value["hold"][0].as_str(), value["hold"][1].as_i64()) {
+            (Some("for"), Some(seconds)) => u32::try_from(seconds).ok().map(Hold::For),
+            (Some("until"), Some(at)) => Some(Hold::Until(Timestamp::from_millis(at))),
+            _ => None,
+        },
     })
 }
 
@@ -332,6 +343,7 @@ mod tests {
             smtputf8: true,
             dsn_return: Some(DsnReturn::Headers),
             envelope_id: Some("id=1".into()),
+            hold: Some(Hold::For(60)),
         };
         assert_eq!(envelope(&envelope_text(&envelope_in)).unwrap(), envelope_in);
         let tried = Attempt { at: Timestamp::from_millis(5), host: None, words: "no".into(), status: (4, 4, 1) };

@@ -14,7 +14,8 @@ pub struct Acceptance {
     pub id: QueueId,
     /// When it was accepted.
     pub received_at: Timestamp,
-    /// The envelope as it was given to us, for reports.
+    /// The envelope as it was given to us, for reports. Where it says that the message is held back, nothing leaves before
+    /// its time, and all recipients are in the queue, whoever they are; a submission may be taken back until then.
     pub envelope: Envelope,
     /// The Message-ID field's value with its brackets, where there is one: `trace` finds it by that.
     pub message_id: Option<String>,

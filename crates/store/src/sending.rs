@@ -102,8 +102,6 @@ pub struct NewSubmission {
     pub thread: ThreadId,
     /// The envelope as it was given or found.
     pub envelope: SubmittedEnvelope,
-    /// Until then nothing leaves, and it may be taken back: all recipients are in the queue, whoever they are.
-    pub hold: Option<Timestamp>,
     /// What is known of each way that the message takes.
     pub ways: Vec<Way>,
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
-use mail::{Address, DsnReturn, Recipient, ReversePath, Timestamp, limits};
-use message::date::parse_rfc3339;
+use mail::{Address, DsnReturn, Hold, Recipient, ReversePath, Timestamp};
 use message::envelope::EnvelopeAddress;
 use message::header::Header;
+use mta::accept::{self, NotHeld};
 use serde_json::{Map, Value};
 use store::{Addressed, SubmittedEnvelope};
-use wire::smtp::server::{ENVID_LEN, ORCPT_LEN, read_notify};
+use wire::smtp::server::{ENVID_LEN, ORCPT_LEN, read_future_release, read_notify};
 
 use crate::args::Args;
 use crate::error::SetError;
@@ -20,8 +20,8 @@ pub(super) struct Understood {
     pub(super) recipients: Vec<Recipient>,
     pub(super) dsn_return: Option<DsnReturn>,
     pub(super) envelope_id: Option<String>,
-    /// Nothing leaves before.
-    pub(super) hold: Option<Timestamp>,
+    /// How long it is held back.
+    pub(super) hold: Option<Hold>,
 }
 
 fn invalid(why: impl Into<String>) -> SetError {
@@ -133,20 +133,12 @@ impl Understood {
                 ("HOLDFOR" | "HOLDUNTIL", _) if self.hold.is_some() => {
                     return Err(invalid("HOLDFOR and HOLDUNTIL are both given"));
                 }
-                ("HOLDFOR", Some(value)) => {
-                    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-                    let seconds: u64 = value.parse().ok().filter(|_| is_number).ok_or_else(wrong)?;
-                    if seconds > limits::HOLD_LONGEST.as_secs() {
-                        return Err(invalid("HOLDFOR is longer than maxDelayedSend"));
-                    }
-                    self.hold = Some(now.plus(std::time::Duration::from_secs(seconds)));
-                }
-                ("HOLDUNTIL", Some(value)) => {
-                    let until = parse_rfc3339(value).ok_or_else(wrong)?;
-                    if until > now.plus(limits::HOLD_LONGEST) {
-                        return Err(invalid("HOLDUNTIL is later than maxDelayedSend allows"));
-                    }
-                    self.hold = Some(until);
+                (keyword @ ("HOLDFOR" | "HOLDUNTIL"), Some(value)) => {
+                    let said = read_future_release(keyword, value.as_bytes()).ok_or_else(wrong)?;
+                    self.hold = Some(accept::hold(&said, now).map_err(|why| match why {
+                        NotHeld::NoDate => wrong(),
+                        NotHeld::TooLong => invalid(format!("{keyword} is longer than maxDelayedSend")),
+                    })?);
                 }
                 // RFC 3461 §4.3, §4.4
                 ("RET", Some(value)) if value.eq_ignore_ascii_case("FULL") => self.dsn_return = Some(DsnReturn::Full),
@@ -162,8 +154,6 @@ impl Understood {
                 _ => return Err(invalid(format!("mailFrom has no parameter {name} here"))),
             }
         }
-        // What has come already is not waited for.
-        self.hold = self.hold.filter(|until| *until > now);
         Ok(())
     }
 }
@@ -197,8 +187,6 @@ fn recipient_with(address: Address, given: &Addressed) -> Result<Recipient, SetE
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
@@ -213,18 +201,14 @@ mod tests {
         understood(&given(value)?, NOW, 1)
     }
 
-    /// `HOLD_LONGEST`: so long, and a second more.
     #[test]
     fn holding_is_bounded() {
-        let longest = limits::HOLD_LONGEST.as_secs();
-        let until = |seconds| Some(NOW.plus(Duration::from_secs(seconds)));
+        let longest = mail::limits::HOLD_LONGEST.as_secs();
         let hold = |seconds: u64| of(json!({ "HOLDFOR": seconds.to_string() }), Value::Null).map(|one| one.hold);
-        assert_eq!(hold(longest), Ok(until(longest)));
+        assert_eq!(hold(longest), Ok(Some(Hold::For(u32::try_from(longest).unwrap()))));
         assert!(hold(longest + 1).is_err());
-        assert_eq!(hold(0), Ok(None));
         let hold = |date: &str| of(json!({ "holdUntil": date }), Value::Null).map(|one| one.hold);
-        assert_eq!(hold("2026-11-18T12:00:00Z").unwrap(), Some(Timestamp::from_secs(1_795_003_200)));
-        assert_eq!(hold("2026-11-01T12:00:00Z"), Ok(None));
+        assert_eq!(hold("2026-11-18T12:00:00Z").unwrap(), Some(Hold::Until(Timestamp::from_secs(1_795_003_200))));
         assert!(hold("2028-11-01T12:00:00Z").is_err() && hold("tomorrow").is_err());
     }
 

@@ -66,14 +66,15 @@ pub(super) async fn send(
             smtputf8: needs_utf8,
             dsn_return: understood.dsn_return,
             envelope_id: understood.envelope_id,
+            future_release: None,
         },
         recipients: understood.recipients,
         body: wanted.body,
         hold: understood.hold,
     };
     let (identity, email, thread) = (wanted.identity, wanted.email, wanted.thread);
-    let (account, hold) = (account.id, understood.hold);
-    let known = |ways| NewSubmission { account, identity, email, thread, envelope, hold, ways };
+    let account = account.id;
+    let known = |ways| NewSubmission { account, identity, email, thread, envelope, ways };
     let sent = outbox.desk.send(outgoing, known).await.map_err(refused)?;
     (outbox.taken)();
     Ok((sent.into_inner(), email))

@@ -8,6 +8,7 @@
 //! **Data** comes in as values of the engine's questions and the slices of a body; it goes to [`store::Store::accept`],
 //! whole or not at all, and back as replies.
 
+mod hold;
 mod outgoing;
 mod replies;
 pub mod resolve;
@@ -31,6 +32,7 @@ use crate::misbehave::Misbehave;
 use crate::route::Routing;
 use crate::world::{Clock, Random};
 
+pub use hold::{NotHeld, hold, release_limits};
 pub use outgoing::{Outgoing, Unsent};
 pub use transaction::{Ending, Incoming, Transaction};
 

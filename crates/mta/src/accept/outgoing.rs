@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use mail::{AccountId, Address, BodyType, Durable, Envelope, Recipient, Reply, SubmissionId, Timestamp, limits};
+use mail::{AccountId, Address, BodyType, Durable, Envelope, Hold, Recipient, Reply, SubmissionId, limits};
 use store::{Body, NewSubmission, StoreError, Way};
 use wire::dot::LineEnds;
 use wire::smtp::server::{Hello, Role, Sender};
@@ -20,8 +20,8 @@ pub struct Outgoing {
     pub recipients: Vec<Recipient>,
     /// Its bytes.
     pub body: Arc<dyn Body>,
-    /// Nothing of it leaves before.
-    pub hold: Option<Timestamp>,
+    /// How long it is held back.
+    pub hold: Option<Hold>,
 }
 
 /// Why it does not go.
@@ -72,6 +72,7 @@ impl Desk {
             smtputf8: sender.smtputf8,
             dsn_return: sender.dsn_return,
             envelope_id: sender.envelope_id.clone(),
+            hold,
         };
         let mut transaction = Transaction::begin(self, client, sender).await.map_err(Unsent::Sender)?;
         let mut refused = Vec::new();
@@ -102,7 +103,7 @@ impl Desk {
         if ends.has_bare() {
             return Err(Unsent::Lines);
         }
-        incoming.submit(envelope, hold, known).await
+        incoming.submit(envelope, known).await
     }
 
     /// Whether the account may send as `address` (RFC 6409 §6.1).

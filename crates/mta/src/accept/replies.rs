@@ -3,6 +3,8 @@
 use mail::{Address, Reply};
 use store::StoreError;
 
+use super::NotHeld;
+
 /// RFC 3463 §3.8 X.7.1
 pub(super) fn relaying_denied(address: &Address) -> Reply {
     Reply::new(550, (5, 7, 1), format!("<{address}>: relaying denied"))
@@ -30,6 +32,16 @@ pub(super) fn alias_loop(address: &Address) -> Reply {
 
 pub(super) fn not_yours(address: &Address) -> Reply {
     Reply::new(550, (5, 7, 1), format!("<{address}>: not an address of the account that is logged in"))
+}
+
+/// RFC 4865 §3
+pub(super) fn not_held(why: NotHeld) -> Reply {
+    match why {
+        NotHeld::NoDate => Reply::new(501, (5, 5, 4), "HOLDUNTIL has a date and time like 2026-11-24T08:00:00Z"),
+        NotHeld::TooLong => {
+            Reply::new(501, (5, 5, 4), "The message can't be held that long; EHLO tells how long it can")
+        }
+    }
 }
 
 pub(super) fn mail_loop() -> Reply {

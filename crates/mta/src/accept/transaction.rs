@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{
-    AccountId, Address, Durable, Envelope, Flags, Notify, QueueId, Recipient, Reply, ReversePath, SubmissionId,
+    AccountId, Address, Durable, Envelope, Flags, Hold, Notify, QueueId, Recipient, Reply, ReversePath, SubmissionId,
     Timestamp, limits,
 };
 use message::header::{Header, HeaderEnd};
@@ -15,7 +15,7 @@ use store::{
 use wire::smtp::server::{Hello, Role, Sender};
 
 use super::resolve::{Place, Refusal, Resolved, Target};
-use super::{Client, Desk, Identity, Unsent, replies, submission, success, trace};
+use super::{Client, Desk, Identity, Unsent, hold, replies, submission, success, trace};
 use crate::away::{Away, Clerk, Letter};
 use crate::bounce::Kind;
 use crate::directory::Expansion;
@@ -26,6 +26,8 @@ pub struct Transaction {
     desk: Arc<Desk>,
     client: Client,
     sender: Sender,
+    /// What was asked for with the sender.
+    hold: Option<Hold>,
     recipients: Vec<(Recipient, Resolved)>,
 }
 
@@ -72,11 +74,14 @@ pub enum Ending {
 impl Transaction {
     /// MAIL: whether this client may send as that sender.
     pub async fn begin(desk: Arc<Desk>, client: Client, sender: Sender) -> Result<Self, Reply> {
-        let transaction = Self { desk, client, sender, recipients: Vec::new() };
-        match transaction.may_send().await {
-            Ok(()) => Ok(transaction),
-            Err(refusal) => Err(transaction.refused(refusal)),
+        let mut transaction = Self { desk, client, sender, hold: None, recipients: Vec::new() };
+        if let Err(refusal) = transaction.may_send().await {
+            return Err(transaction.refused(refusal));
         }
+        let said = transaction.sender.future_release.as_ref();
+        let held = said.map(|said| hold(said, transaction.desk.clock.now())).transpose();
+        transaction.hold = held.map_err(|why| transaction.refused(Refusal::new(replies::not_held(why), "hold")))?;
+        Ok(transaction)
     }
 
     async fn may_send(&self) -> Result<(), Refusal> {
@@ -240,6 +245,7 @@ impl Incoming {
 
     /// The end of the message: takes responsibility for it, or says why not.
     pub async fn commit(mut self, envelope: Envelope) -> Ending {
+        let envelope = Envelope { hold: self.transaction.hold, ..envelope };
         let facts = match self.facts().await {
             Ok(facts) => facts,
             Err(reply) => return Ending::Refused(reply),
@@ -290,18 +296,17 @@ impl Incoming {
     }
 
     /// The end of a message that an account sends from its own store: all as in [`Self::commit`], and what is known of it
-    /// from then on. With `hold` it waits until then, for recipients here too.
+    /// from then on.
     pub(super) async fn submit(
         mut self,
         envelope: Envelope,
-        hold: Option<Timestamp>,
         known: impl FnOnce(Vec<Way>) -> NewSubmission + Send,
     ) -> Result<Durable<SubmissionId>, Unsent> {
         let facts = self.facts().await.map_err(Unsent::Message)?;
         let desk = self.transaction.desk.clone();
         let checked = self.check_loop(&facts, desk.policy.hops);
         checked.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
-        let laid = Laid { hold, ways: Some(Vec::new()), ..Laid::default() };
+        let laid = Laid { ways: Some(Vec::new()), ..Laid::default() };
         let (acceptance, ways) = self.accepted(envelope, facts, laid).await;
         let Self { transaction, id, stage, .. } = self;
         let (sender, recipients) = (acceptance.envelope.reverse_path.clone(), acceptance.envelope.recipients.len());
@@ -372,8 +377,9 @@ impl Incoming {
     }
 
     fn acceptance(&self, envelope: Envelope, facts: Facts, size: u64, now: Timestamp, laid: &mut Laid) -> Acceptance {
-        let Transaction { desk, client, recipients, sender } = &self.transaction;
+        let Transaction { desk, client, recipients, sender, .. } = &self.transaction;
         let is_submission = client.role == Role::Submission;
+        laid.hold = envelope.release_at(now);
         let mut out = Acceptance {
             id: self.id,
             received_at: now,
@@ -427,7 +433,7 @@ const TAKEN: &str = "250 2.1.5 OK";
 /// The ways that are laid for a message.
 #[derive(Default)]
 struct Laid {
-    /// Nothing leaves before.
+    /// Nothing leaves before, nor comes into a mailbox here.
     hold: Option<Timestamp>,
     /// Who has a copy already, and its number in the queue.
     here: HashMap<AccountId, Option<u32>>,

@@ -125,6 +125,7 @@ impl Clerk<'_> {
             body: BodyType::SevenBit,
             dsn_return: None,
             envelope_id: None,
+            hold: None,
         };
         let account = Some(delivery.address.to_string());
         let made = placed.take(self.store, now, (bytes, message_id), envelope, account).await?;

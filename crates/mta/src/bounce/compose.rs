@@ -1,7 +1,7 @@
 //! The text of a report: multipart/report with words for people, fields for programs, and what is returned
 //! (RFC 6522, RFC 3464 §2; RFC 6533 where addresses are UTF-8).
 
-use mail::{Address, BodyType, DsnReturn, Timestamp, limits};
+use mail::{Address, BodyType, DsnReturn, Hold, Timestamp, limits};
 use message::date;
 use store::{Body, QueueMessage};
 
@@ -181,6 +181,15 @@ impl Report<'_> {
             field(&mut out, "Original-Envelope-Id", &ascii(id));
         }
         field(&mut out, "Arrival-Date", &date::rfc5322(self.message.received_at));
+        // RFC 4865, which adds it to RFC 3464 §2.2: what was asked for.
+        match envelope.hold {
+            Some(Hold::For(seconds)) => field(&mut out, "Future-Release-Request", &format!("for;{seconds}")),
+            Some(Hold::Until(timestamp)) => {
+                let until = date::rfc3339(date::DateTime { timestamp, offset: 0 });
+                field(&mut out, "Future-Release-Request", &format!("until;{until}"));
+            }
+            None => {}
+        }
         for line in self.lines {
             let recipient = line.recipient;
             out += "\r\n";

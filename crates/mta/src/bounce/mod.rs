@@ -142,6 +142,7 @@ impl Reporter {
             smtputf8: utf8,
             dsn_return: None,
             envelope_id: None,
+            hold: None,
         };
         placed.take(store, now, (bytes, message_id), envelope, None).await.map(Some)
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use imap::Astray;
 use mail::{Durable, Envelope, QueueId, Reply};
-use mta::accept::{Client, Desk, Ending, Identity, Incoming, Transaction};
+use mta::accept::{Client, Desk, Ending, Identity, Incoming, Transaction, release_limits};
 use store::{Account, Scopes, ScramKeys};
 use wire::dot::LineEnds;
 use wire::sasl::scram::Keys;
@@ -64,6 +64,7 @@ impl Clerk {
             role: self.client.role,
             scram: self.settings.offer_scram,
             burl: self.client.role == Role::Submission,
+            future_release: (self.client.role == Role::Submission).then(|| release_limits(self.shared.clock.now())),
             message_size: limits.message_size,
             recipients: limits.recipients,
             errors: limits.errors,

@@ -197,9 +197,10 @@ impl Truth {
     fn enqueue(&mut self, plan: &Plan, body: BodyId, place: Place) -> StoreResult<()> {
         let acceptance = &plan.acceptance;
         let id = acceptance.id;
+        let release = acceptance.envelope.release_at(acceptance.received_at);
         self.exec(
-            "INSERT INTO queue(id, received_at, envelope, message_id, body, size, thread)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO queue(id, received_at, envelope, message_id, body, size, thread, release_at, held)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             params![
                 id.as_u64(),
                 acceptance.received_at.millis(),
@@ -207,7 +208,9 @@ impl Truth {
                 acceptance.message_id,
                 body.0,
                 place.length,
-                plan.thread.map(|thread| thread.0)
+                plan.thread.map(|thread| thread.0),
+                release.map(Timestamp::millis),
+                release.is_some()
             ],
         )?;
         for (index, (relay, recipient)) in acceptance.relays.iter().zip(&plan.recipients).enumerate() {

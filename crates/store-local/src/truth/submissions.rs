@@ -49,7 +49,8 @@ impl Truth {
         }
         self.accept(plan, places)?;
         let modseq = self.note_account(account)?;
-        let send_at = new.hold.unwrap_or(acceptance.received_at);
+        let release = acceptance.envelope.release_at(acceptance.received_at);
+        let send_at = release.unwrap_or(acceptance.received_at);
         let sql = "INSERT INTO submissions(account, queue, identity, email, thread, envelope, send_at, undo, ways,
                      reports, created, changed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)";
         let values = params![
@@ -60,16 +61,14 @@ impl Truth {
             new.thread.0,
             codec::submitted_text(&new.envelope),
             send_at.millis(),
-            if new.hold.is_some() { PENDING } else { FINAL },
+            if release.is_some() { PENDING } else { FINAL },
             codec::ways_text(&new.ways),
             codec::numbers_text(&reports),
             modseq.0
         ];
         self.exec(sql, values)?;
         let id = self.last_id()?;
-        let sql = "UPDATE queue SET release_at = ?2, held = ?3, submission = ?4 WHERE id = ?1";
-        let release = new.hold.map(Timestamp::millis);
-        self.exec(sql, params![acceptance.id.as_u64(), release, release.is_some(), id])?;
+        self.exec("UPDATE queue SET submission = ?2 WHERE id = ?1", params![acceptance.id.as_u64(), id])?;
         self.tell(account, AccountNews::Submissions);
         Ok(SubmissionId(id))
     }

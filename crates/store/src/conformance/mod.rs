@@ -69,7 +69,7 @@ macro_rules! conformance_suite {
             sending::identities_follow_the_addresses, sending::aliases_are_found_by_target,
             sending::identities_are_bounded,
             sending::what_is_submitted_is_followed, sending::what_is_held_can_be_taken_back,
-            sending::what_waited_comes_into_a_mailbox, sending::old_submissions_make_room,
+            sending::what_is_accepted_can_be_held, sending::what_waited_comes_into_a_mailbox, sending::old_submissions_make_room,
             sending::what_went_is_known_for_a_while,
         }
     };
@@ -143,6 +143,7 @@ pub fn acceptance(id: QueueId, from: &str, message_id: &str) -> Acceptance {
             smtputf8: false,
             dsn_return: None,
             envelope_id: None,
+            hold: None,
         },
         message_id: Some(message_id.to_owned()),
         deliveries: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mail::{AccountId, BodyId, IdentityId, SubmissionId, ThreadId, Timestamp, limits};
+use mail::{AccountId, BodyId, Hold, IdentityId, SubmissionId, ThreadId, Timestamp, limits};
 
 use super::{NOW, acceptance, account, address, check, deliver_to, inbox, relay_to, staged};
 use crate::{
@@ -93,7 +93,7 @@ pub async fn identities_are_bounded(store: Arc<impl Store>) {
     assert!(most <= limits::IDENTITIES_PER_ACCOUNT);
 }
 
-fn submission(account: AccountId, hold: Option<Timestamp>, ways: Vec<Way>) -> NewSubmission {
+fn submission(account: AccountId, ways: Vec<Way>) -> NewSubmission {
     let addressed = |email: &str| Addressed { email: email.into(), parameters: None };
     NewSubmission {
         account,
@@ -101,7 +101,6 @@ fn submission(account: AccountId, hold: Option<Timestamp>, ways: Vec<Way>) -> Ne
         email: BodyId(1),
         thread: ThreadId(1),
         envelope: SubmittedEnvelope { from: addressed("a@x.example"), to: vec![addressed("c@far.example")] },
-        hold,
         ways,
     }
 }
@@ -114,8 +113,9 @@ fn way(recipient: u32, queued: u32) -> Way {
 async fn submit(store: &dyn Store, a: AccountId, hold: Option<Timestamp>, at: Timestamp) -> SubmissionId {
     let mut message = acceptance(store.next_queue_id(NOW), "a@x.example", "<1@x.example>");
     message.received_at = at;
+    message.envelope.hold = hold.map(Hold::Until);
     relay_to(&mut message, "c@far.example");
-    let new = submission(a, hold, vec![way(0, 0)]);
+    let new = submission(a, vec![way(0, 0)]);
     store.submit(staged(store, b"bytes").await, message, new).await.unwrap().into_inner()
 }
 
@@ -203,6 +203,23 @@ pub async fn what_is_held_can_be_taken_back(store: Arc<impl Store>) {
     check(&*store).await;
 }
 
+/// What nobody submitted for an account can be held back as well; nobody can take it back then.
+pub async fn what_is_accepted_can_be_held(store: Arc<impl Store>) {
+    let later = NOW.plus(limits::HOLD_LONGEST);
+    for (hold, release) in [(Hold::Until(later), Some(later)), (Hold::For(0), None), (Hold::Until(NOW), None)] {
+        let mut message = acceptance(store.next_queue_id(NOW), "a@x.example", "<1@x.example>");
+        message.envelope.hold = Some(hold);
+        relay_to(&mut message, "c@far.example");
+        let id = store.accept(staged(&*store, b"bytes").await, message).await.unwrap().into_inner().id;
+        let queued = async || store.queue_message(id).await.unwrap().unwrap();
+        let now = queued().await;
+        assert_eq!((now.held, now.release_at, now.envelope.hold), (release.is_some(), release, Some(hold)));
+        assert!(store.begin_sending(id).await.unwrap().into_inner());
+        let now = queued().await;
+        assert_eq!((now.held, now.release_at, now.lives_from()), (false, release, release.unwrap_or(NOW)));
+    }
+}
+
 /// A recipient here who had to wait gets it from the queue.
 pub async fn what_waited_comes_into_a_mailbox(store: Arc<impl Store>) {
     let a = account(&*store, "a@x.example").await;
@@ -210,7 +227,7 @@ pub async fn what_waited_comes_into_a_mailbox(store: Arc<impl Store>) {
     let mut message = acceptance(store.next_queue_id(NOW), "a@x.example", "<1@x.example>");
     relay_to(&mut message, "b@x.example");
     message.relays[0].prefix = b"Delivered-To: b@x.example\r\n".to_vec();
-    let new = submission(a, Some(NOW), vec![way(0, 0)]);
+    let new = submission(a, vec![way(0, 0)]);
     store.submit(staged(&*store, b"bytes").await, message, new).await.unwrap().into_inner();
     let queue = store.submissions(a).await.unwrap().there[0].queue;
     let what = What::Delivered { account: "b@x.example".into(), mailbox: "INBOX".into() };
@@ -234,7 +251,7 @@ pub async fn what_waited_comes_into_a_mailbox(store: Arc<impl Store>) {
 /// `SUBMISSIONS_PER_ACCOUNT` and `SUBMISSION_KEPT`: one more, or older by a moment, and it goes. What is held stays.
 pub async fn old_submissions_make_room(store: Arc<impl Store>) {
     let a = account(&*store, "a@x.example").await;
-    let held = submit(&*store, a, Some(NOW), NOW).await;
+    let held = submit(&*store, a, Some(NOW.plus(limits::HOLD_LONGEST)), NOW).await;
     for _ in 1..limits::SUBMISSIONS_PER_ACCOUNT {
         submit(&*store, a, None, NOW).await;
     }

@@ -25,6 +25,7 @@ fn message(recipients: &[Address]) -> QueueMessage {
             smtputf8: true,
             dsn_return: None,
             envelope_id: Some("envelope 1".into()),
+            hold: None,
         },
         message_id: Some("<1@red.example>".into()),
         size: 9,
@@ -49,7 +50,10 @@ fn message(recipients: &[Address]) -> QueueMessage {
 }
 
 fn write(recipients: &[Address], words: &str, host: &str, returned: &[u8], whole: bool) -> (Vec<u8>, bool) {
-    let message = message(recipients);
+    write_of(&message(recipients), words, host, returned, whole)
+}
+
+fn write_of(message: &QueueMessage, words: &str, host: &str, returned: &[u8], whole: bool) -> (Vec<u8>, bool) {
     let line = |recipient| Line {
         recipient,
         status: (5, 1, 1),
@@ -63,7 +67,7 @@ fn write(recipients: &[Address], words: &str, host: &str, returned: &[u8], whole
         token: "0123456789abcdef".into(),
         now: Timestamp::from_secs(1_700_000_100),
         sender: &address("alice"),
-        message: &message,
+        message,
         kind: Kind::Failed,
         lines: &lines,
         retry_until: Timestamp::from_secs(1_700_400_000),
@@ -93,6 +97,24 @@ fn a_report_has_its_three_parts() {
     assert!(groups[2].contains("Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"));
     let PartType::Message(inner) = &parsed.parts[3].body else { panic!("no message is returned") };
     assert_eq!(inner.subject(), Some("old"));
+}
+
+/// RFC 4865: what was asked for, once for the whole message.
+#[test]
+fn a_report_says_that_the_message_was_to_be_held() {
+    let until = Timestamp::from_secs(1_700_000_060);
+    for (hold, field) in [
+        (Some(Hold::For(60)), "\r\nFuture-Release-Request: for;60\r\n"),
+        (Some(Hold::Until(until)), "\r\nFuture-Release-Request: until;2023-11-14T22:14:20Z\r\n"),
+        (None, ""),
+    ] {
+        let mut message = message(&[address("bob"), address("eve")]);
+        message.envelope.hold = hold;
+        let (bytes, _) = write_of(&message, "550 no", "mx", b"Subject: x\r\n", false);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.contains(field), "{text}");
+        assert_eq!(text.matches("Future-Release-Request").count(), usize::from(hold.is_some()));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::burl::Burl;
 use super::command::Command;
 use super::engine::Server;
 use super::state::{Chunk, Identity, Session, State, Transaction, Waiting};
-use super::{Hello, Question, Role, Sender, Transport, parameters};
+use super::{Hello, Question, ReleaseLimits, Role, Sender, Transport, parameters};
 use crate::address::ForwardPath;
 use crate::sasl::Mechanism;
 
@@ -98,6 +98,11 @@ impl Server {
         // RFC 4468 §3.3: the URLs that are followed are this server's own. Who has not logged in can't use them.
         if self.config.burl && matches!(identity, Identity::Account(_)) {
             keywords.push(format!("BURL imap imap://{}", self.config.hostname));
+        }
+        // RFC 4865 §3: for submission; a stranger can't submit.
+        if let (Some(ReleaseLimits { longest, latest }), Identity::Account(_)) = (&self.config.future_release, identity)
+        {
+            keywords.push(format!("FUTURERELEASE {} {latest}", longest.as_secs()));
         }
         keywords.push("HELP".into());
         keywords

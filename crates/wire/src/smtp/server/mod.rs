@@ -1,8 +1,8 @@
 //! The server's side of SMTP (RFC 5321, submission RFC 6409), without I/O.
 //!
 //! **Does:** reads commands and message bodies, keeps the state of session and transaction, offers and honours
-//! PIPELINING, 8BITMIME, SMTPUTF8, SIZE, CHUNKING, BINARYMIME, BURL, ENHANCEDSTATUSCODES, DSN, STARTTLS and AUTH, and
-//! says every reply but those that a policy gives.
+//! PIPELINING, 8BITMIME, SMTPUTF8, SIZE, CHUNKING, BINARYMIME, BURL, FUTURERELEASE, ENHANCEDSTATUSCODES, DSN, STARTTLS
+//! and AUTH, and says every reply but those that a policy gives.
 //!
 //! **Does not:** know an address, a password or a disk: it asks ([`Question`]), one question at a time. The
 //! positive reply to a message can only be made from a [`Durable<QueueId>`].
@@ -29,7 +29,7 @@ use crate::dot::LineEnds;
 use crate::sasl::{ChannelBinding, Password, scram::Keys};
 
 pub use engine::Server;
-pub use parameters::{ENVID_LEN, ORCPT_LEN, read_notify, too_big};
+pub use parameters::{ENVID_LEN, ORCPT_LEN, read_future_release, read_notify, too_big};
 
 /// Which door a client came in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct Config {
     pub scram: bool,
     /// Whether who has logged in may name a body that is on the server already (BURL).
     pub burl: bool,
+    /// How long who has logged in may have a message held back; `None`: not at all.
+    pub future_release: Option<ReleaseLimits>,
     /// Octets of a message.
     pub message_size: u64,
     /// Recipients of a message.
@@ -77,6 +79,7 @@ impl Config {
             role,
             scram: false,
             burl: false,
+            future_release: None,
             message_size: limits::MESSAGE_SIZE as u64,
             recipients: limits::SMTP_RECIPIENTS,
             errors: limits::SMTP_ERRORS,
@@ -87,6 +90,24 @@ impl Config {
             message_timeout: limits::SMTP_MESSAGE_TIMEOUT,
         }
     }
+}
+
+/// What EHLO says of FUTURERELEASE (RFC 4865 §3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseLimits {
+    /// For how long; whole seconds, at most nine digits.
+    pub longest: Duration,
+    /// Until when: an RFC 3339 date-time in UTC.
+    pub latest: String,
+}
+
+/// HOLDFOR= or HOLDUNTIL= (RFC 4865 §3), as it was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FutureRelease {
+    /// For so many seconds.
+    For(u32),
+    /// Until a date and time, which is not looked at here.
+    Until(String),
 }
 
 /// What lies under the session.
@@ -125,6 +146,8 @@ pub struct Sender {
     pub dsn_return: Option<DsnReturn>,
     /// ENVID=, decoded.
     pub envelope_id: Option<String>,
+    /// HOLDFOR= or HOLDUNTIL=.
+    pub future_release: Option<FutureRelease>,
 }
 
 /// What the engine can't know.

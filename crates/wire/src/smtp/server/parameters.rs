@@ -2,7 +2,7 @@
 
 use mail::{BodyType, DsnReturn, Notify, Reply, ReversePath};
 
-use super::{Config, Role, Sender};
+use super::{Config, FutureRelease, Role, Sender};
 use crate::smtp::xtext;
 
 /// RFC 3461 §4.4, §4.2: at most so many characters.
@@ -46,6 +46,7 @@ pub(super) fn sender(reverse_path: ReversePath, text: &[u8], config: &Config) ->
         smtputf8: false,
         dsn_return: None,
         envelope_id: None,
+        future_release: None,
     };
     each(text, |keyword, value| {
         match (keyword, value) {
@@ -73,6 +74,14 @@ pub(super) fn sender(reverse_path: ReversePath, text: &[u8], config: &Config) ->
             ("ENVID", Some(value)) if !value.is_empty() && value.len() <= ENVID_LEN => {
                 let decoded = xtext::decode(value).filter(|id| !id.chars().any(char::is_control));
                 sender.envelope_id = Some(decoded.ok_or_else(|| invalid("ENVID"))?);
+            }
+            // RFC 4865 §3: one of them, and only where it was offered.
+            ("HOLDFOR" | "HOLDUNTIL", _) if sender.future_release.is_some() => {
+                return Err(Reply::new(501, (5, 5, 4), "HOLDFOR and HOLDUNTIL exclude each other, and come once"));
+            }
+            ("HOLDFOR" | "HOLDUNTIL", value) if config.future_release.is_some() => {
+                let read = value.and_then(|value| read_future_release(keyword, value));
+                sender.future_release = Some(read.ok_or_else(|| invalid(keyword))?);
             }
             // RFC 4954 §5: who is trusted to say so is nobody here; so it is read and not believed.
             ("AUTH", Some(value)) if config.role == Role::Submission => {
@@ -114,6 +123,18 @@ pub(super) fn recipient(text: &[u8]) -> Result<(Notify, Option<String>), Reply> 
         Ok(())
     })?;
     Ok((notify, original))
+}
+
+/// RFC 4865 §3: `future-release-integer = 1*9DIGIT` behind HOLDFOR, a `date-time` behind HOLDUNTIL. `keyword` is in upper case.
+pub fn read_future_release(keyword: &str, value: &[u8]) -> Option<FutureRelease> {
+    let text = std::str::from_utf8(value).ok().filter(|text| !text.is_empty())?;
+    match keyword {
+        "HOLDFOR" if text.len() <= 9 && text.bytes().all(|b| b.is_ascii_digit()) => {
+            text.parse().ok().map(FutureRelease::For)
+        }
+        "HOLDUNTIL" if text.bytes().all(|b| b.is_ascii_graphic()) => Some(FutureRelease::Until(text.to_owned())),
+        _ => None,
+    }
 }
 
 /// RFC 3461 §4.1: NEVER alone, or a list.

@@ -33,7 +33,8 @@ pub(super) struct Transaction {
 impl Transaction {
     pub(super) fn into_envelope(self) -> Envelope {
         let Sender { reverse_path, body, smtputf8, dsn_return, envelope_id, .. } = self.sender;
-        Envelope { reverse_path, recipients: self.recipients, body, smtputf8, dsn_return, envelope_id }
+        // Until when it is held back is found out by who knows what time it is.
+        Envelope { reverse_path, recipients: self.recipients, body, smtputf8, dsn_return, envelope_id, hold: None }
     }
 }
 
