@@ -1,4 +1,7 @@
-//! What all methods `/set` have (RFC 8620 §5.3): their arguments, patches, and the response.
+//! What all methods `/set` have (RFC 8620 §5.3): their arguments, the way through what is there, patches, and the response. What
+//! is made each type makes in its own way.
+
+use std::collections::HashSet;
 
 use mail::{AccountId, limits};
 use serde_json::{Map, Value, json};
@@ -33,6 +36,49 @@ impl Wanted {
     }
 }
 
+/// What became of one object; the outer error ends the whole method.
+pub(crate) type Each<T> = Answer<Result<T, SetError>>;
+
+/// What changes the objects of a type.
+pub(crate) trait Hand {
+    /// Whether one that is to be destroyed in the same call is changed before.
+    const CHANGES_WHAT_GOES: bool = false;
+
+    /// What the server changed with it; `None`: what becomes of it is told later.
+    async fn update(&mut self, context: &Context<'_>, id: &str, patch: Value) -> Each<Option<Value>>;
+
+    /// `None`: what becomes of it is told later.
+    async fn destroy(&mut self, context: &Context<'_>, id: &str) -> Each<Option<()>>;
+}
+
+/// Changes, then destroys.
+pub(crate) async fn apply<H: Hand>(
+    hand: &mut H,
+    context: &Context<'_>,
+    (update, destroy): (Map<String, Value>, Vec<String>),
+    outcome: &mut Outcome,
+) -> Answer<()> {
+    let going: HashSet<String> = destroy.iter().filter_map(|id| context.real_id(id).map(str::to_owned)).collect();
+    for (id, patch) in update {
+        let goes = context.real_id(&id).is_some_and(|id| going.contains(id));
+        let changed = if goes && !H::CHANGES_WHAT_GOES {
+            // RFC 8620 §5.3
+            Err(SetError::new("willDestroy"))
+        } else {
+            hand.update(context, &id, patch).await?
+        };
+        if let Some(changed) = changed.transpose() {
+            outcome.updated(context, id, changed);
+        }
+    }
+    for id in destroy {
+        if let Some(gone) = hand.destroy(context, &id).await?.transpose() {
+            outcome.destroyed(context, id, gone);
+        }
+    }
+    Ok(())
+}
+
 /// What became of it.
 #[derive(Default)]
 pub(crate) struct Outcome {
@@ -52,16 +98,17 @@ impl Outcome {
         }
     }
 
-    pub(crate) fn updated(&mut self, id: String, changed: Result<Value, SetError>) {
+    /// What was done is told of under its own id, what was not as the client named it.
+    pub(crate) fn updated(&mut self, context: &Context<'_>, id: String, changed: Result<Value, SetError>) {
         match changed {
-            Ok(value) => drop(self.updated.insert(id, value)),
+            Ok(value) => drop(self.updated.insert(context.own_id(id), value)),
             Err(error) => drop(self.not_updated.insert(id, error.value())),
         }
     }
 
-    pub(crate) fn destroyed(&mut self, id: String, gone: Result<(), SetError>) {
+    pub(crate) fn destroyed(&mut self, context: &Context<'_>, id: String, gone: Result<(), SetError>) {
         match gone {
-            Ok(()) => self.destroyed.push(id),
+            Ok(()) => self.destroyed.push(context.own_id(id)),
             Err(error) => drop(self.not_destroyed.insert(id, error.value())),
         }
     }
@@ -162,9 +209,8 @@ impl Context<'_> {
         }
     }
 
-    /// The id under which something is told of: its own where it was done, else as the client gave it.
-    pub(crate) fn told_id(&self, id: String, is_done: bool) -> String {
-        if is_done { self.real_id(&id).unwrap_or(&id).to_owned() } else { id }
+    fn own_id(&self, id: String) -> String {
+        self.real_id(&id).unwrap_or(&id).to_owned()
     }
 }
 

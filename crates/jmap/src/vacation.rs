@@ -73,11 +73,11 @@ pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
             new = state;
             Value::Null
         });
-        outcome.updated(id, changed);
+        outcome.updated(context, id, changed);
     }
     for id in wanted.destroy {
         let why = if id == ID { "singleton" } else { "notFound" };
-        outcome.destroyed(id, Err(SetError::new(why)));
+        outcome.destroyed(context, id, Err(SetError::new(why)));
     }
     Ok(outcome.response(&account, &old, &new))
 }

@@ -1,7 +1,5 @@
 //! Email/set (RFC 8621 §4.6).
 
-use std::collections::HashSet;
-
 use mail::BodyId;
 use serde_json::{Map, Value, json};
 use store::MessageStep;
@@ -14,7 +12,7 @@ use crate::blob;
 use crate::error::{Answer, SetError};
 use crate::ids;
 use crate::request::Context;
-use crate::set::{Outcome, Wanted, check_state, patched};
+use crate::set::{Each, Hand, Outcome, Wanted, apply, check_state, patched};
 
 /// A change that is ready to be made.
 struct Ready {
@@ -46,30 +44,35 @@ pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
     for (key, body, size) in made {
         outcome.created(key, Ok(created(&account, body, size)));
     }
-    let going: HashSet<String> =
-        wanted.destroy.iter().filter_map(|id| context.real_id(id).map(str::to_owned)).collect();
-    let mut ready = Vec::new();
-    for (id, patch) in wanted.update {
-        if context.real_id(&id).is_some_and(|id| going.contains(id)) {
-            // RFC 8620 §5.3
-            outcome.updated(id, Err(SetError::new("willDestroy")));
-            continue;
-        }
-        match update(context, &account, &id, patch) {
-            Ok(steps) => ready.push(Ready { id, steps, is_removal: false }),
-            Err(error) => outcome.updated(id, Err(error)),
-        }
-    }
-    for id in wanted.destroy {
-        let email = context.real_id(&id).and_then(ids::parse_email).and_then(|id| account.index.email(id));
-        match email.ok_or_else(|| SetError::new("notFound")).and_then(|email| removal(&account, &email)) {
-            Ok(steps) => ready.push(Ready { id, steps, is_removal: true }),
-            Err(error) => outcome.destroyed(id, Err(error)),
-        }
-    }
-    make(context, ready, &mut outcome).await;
-    let account = context.open(account.id).await?;
+    let mut emails = Emails { account, ready: Vec::new() };
+    apply(&mut emails, context, (wanted.update, wanted.destroy), &mut outcome).await?;
+    make(context, emails.ready, &mut outcome).await;
+    let account = context.open(id).await?;
     Ok(outcome.response(&account, &old, &account.state()))
+}
+
+/// An account's, as they are once all are made, and what is to become of them.
+struct Emails {
+    account: Account,
+    ready: Vec<Ready>,
+}
+
+impl Hand for Emails {
+    async fn update(&mut self, context: &Context<'_>, id: &str, patch: Value) -> Each<Option<Value>> {
+        Ok(update(context, &self.account, id, patch).map(|steps| {
+            self.ready.push(Ready { id: id.to_owned(), steps, is_removal: false });
+            None
+        }))
+    }
+
+    async fn destroy(&mut self, context: &Context<'_>, id: &str) -> Each<Option<()>> {
+        let email = context.real_id(id).and_then(ids::parse_email).and_then(|id| self.account.index.email(id));
+        let steps = email.ok_or_else(|| SetError::new("notFound")).and_then(|email| removal(&self.account, &email));
+        Ok(steps.map(|steps| {
+            self.ready.push(Ready { id: id.to_owned(), steps, is_removal: true });
+            None
+        }))
+    }
 }
 
 /// What is told of something new (RFC 8621 §4.6).
@@ -89,11 +92,10 @@ async fn make(context: &Context<'_>, ready: Vec<Ready>, outcome: &mut Outcome) {
         } else {
             store.change_messages(steps, now).await.map(drop).map_err(SetError::from)
         };
-        let id = context.told_id(id, changed.is_ok());
         if is_removal {
-            outcome.destroyed(id, changed);
+            outcome.destroyed(context, id, changed);
         } else {
-            outcome.updated(id, changed.map(|()| Value::Null));
+            outcome.updated(context, id, changed.map(|()| Value::Null));
         }
     }
 }

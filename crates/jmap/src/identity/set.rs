@@ -1,7 +1,5 @@
 //! Identity/set (RFC 8621 §6.3).
 
-use std::collections::HashSet;
-
 use mail::{AccountId, IdentityId, limits};
 use serde_json::{Map, Value};
 use store::{Identity, IdentityChange, Kept, Named, Profile};
@@ -12,7 +10,7 @@ use crate::error::{Answer, SetError};
 use crate::ids;
 use crate::request::Context;
 use crate::sending::no_more;
-use crate::set::{Outcome, Wanted, check_state, patched};
+use crate::set::{Each, Hand, Outcome, Wanted, apply, check_state, patched};
 
 type All = Kept<Identity, IdentityId>;
 
@@ -38,26 +36,26 @@ pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
             Err(error) => outcome.created(key, Err(error)),
         }
     }
-    let now = context.server.store.identities(account).await?;
-    let going: HashSet<String> =
-        wanted.destroy.iter().filter_map(|id| context.real_id(id).map(str::to_owned)).collect();
-    for (id, patch) in wanted.update {
-        let changed = if context.real_id(&id).is_some_and(|id| going.contains(id)) {
-            // RFC 8620 §5.3
-            Err(SetError::new("willDestroy"))
-        } else {
-            update(context, account, &now, &id, patch).await
-        };
-        let id = context.told_id(id, changed.is_ok());
-        outcome.updated(id, changed.map(|()| Value::Null));
-    }
-    for id in wanted.destroy {
-        let gone = destroy(context, account, &now, &id).await;
-        let id = context.told_id(id, gone.is_ok());
-        outcome.destroyed(id, gone);
-    }
+    let mut identities = Identities { account, all: context.server.store.identities(account).await? };
+    apply(&mut identities, context, (wanted.update, wanted.destroy), &mut outcome).await?;
     let new = context.server.store.identities(account).await?;
     Ok(outcome.told(account, &ids::state(kept.modseq), &ids::state(new.modseq)))
+}
+
+/// An account's, as they are once all are made.
+struct Identities {
+    account: AccountId,
+    all: All,
+}
+
+impl Hand for Identities {
+    async fn update(&mut self, context: &Context<'_>, id: &str, patch: Value) -> Each<Option<Value>> {
+        Ok(update(context, self.account, &self.all, id, patch).await.map(|()| Some(Value::Null)))
+    }
+
+    async fn destroy(&mut self, context: &Context<'_>, id: &str) -> Each<Option<()>> {
+        Ok(destroy(context, self.account, &self.all, id).await.map(Some))
+    }
 }
 
 fn found<'a>(context: &Context<'_>, all: &'a All, id: &str) -> Result<&'a Identity, SetError> {

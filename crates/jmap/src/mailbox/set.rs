@@ -1,6 +1,6 @@
 //! Mailbox/set (RFC 8621 §2.5).
 
-use mail::{MailboxId, Rights, limits};
+use mail::{AccountId, MailboxId, Rights, limits};
 use serde_json::{Map, Value};
 use store::{AnnotationChange, SORT_ORDER_ENTRY, SPECIAL_USE_ENTRY, SpecialUse};
 use unicode_normalization::UnicodeNormalization as _;
@@ -11,7 +11,7 @@ use crate::account::{Account, Mailbox};
 use crate::args::Args;
 use crate::error::{Answer, SetError};
 use crate::request::Context;
-use crate::set::{Outcome, Wanted, check_state, patched};
+use crate::set::{Each, Hand, Outcome, Wanted, apply, check_state, patched};
 
 /// What can be set of a mailbox.
 const SETTABLE: [&str; 5] = ["name", "parentId", "role", "sortOrder", "isSubscribed"];
@@ -36,16 +36,37 @@ pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
     let old = account.state();
     let mut outcome = Outcome::default();
     create(context, &account, wanted.create, &mut outcome).await?;
-    for (id, patch) in wanted.update {
-        // Each sees what those before it did.
-        let account = context.open(account.id).await?;
-        let changed = update(context, &account, &id, patch).await;
-        let id = context.told_id(id, changed.is_ok());
-        outcome.updated(id, changed);
-    }
-    destroy(context, &account, wanted.destroy, removes_emails, &mut outcome).await?;
-    let account = context.open(account.id).await?;
+    // Those below others first.
+    let depth = |id: &String| {
+        let mailbox = context.real_id(id).and_then(|id| account.mailbox_by_id(id));
+        std::cmp::Reverse(mailbox.map_or(0, |mailbox| mailbox.info.name.matches('/').count()))
+    };
+    let mut destroy = wanted.destroy;
+    destroy.sort_by_key(depth);
+    let mut mailboxes = Mailboxes { account: id, removes_emails };
+    apply(&mut mailboxes, context, (wanted.update, destroy), &mut outcome).await?;
+    let account = context.open(id).await?;
     Ok(outcome.response(&account, &old, &account.state()))
+}
+
+/// An account's; each that is changed sees what those before it did.
+struct Mailboxes {
+    account: AccountId,
+    removes_emails: bool,
+}
+
+impl Hand for Mailboxes {
+    const CHANGES_WHAT_GOES: bool = true;
+
+    async fn update(&mut self, context: &Context<'_>, id: &str, patch: Value) -> Each<Option<Value>> {
+        let account = context.open(self.account).await?;
+        Ok(update(context, &account, id, patch).await.map(Some))
+    }
+
+    async fn destroy(&mut self, context: &Context<'_>, id: &str) -> Each<Option<()>> {
+        let account = context.open(self.account).await?;
+        Ok(destroy(context, &account, id, self.removes_emails).await.map(Some))
+    }
 }
 
 /// Makes mailboxes: those whose parents are made here too after them.
@@ -175,30 +196,7 @@ async fn update(context: &Context<'_>, account: &Account, id: &str, patch: Value
     Ok(Value::Null)
 }
 
-async fn destroy(
-    context: &mut Context<'_>,
-    account: &Account,
-    ids: Vec<String>,
-    removes_emails: bool,
-    outcome: &mut Outcome,
-) -> Answer<()> {
-    // Those below others first.
-    let depth = |id: &String| {
-        let mailbox = context.real_id(id).and_then(|id| account.mailbox_by_id(id));
-        std::cmp::Reverse(mailbox.map_or(0, |mailbox| mailbox.info.name.matches('/').count()))
-    };
-    let mut ids = ids;
-    ids.sort_by_key(depth);
-    for id in ids {
-        let account = context.open(account.id).await?;
-        let gone = destroy_one(context, &account, &id, removes_emails).await;
-        let id = context.told_id(id, gone.is_ok());
-        outcome.destroyed(id, gone);
-    }
-    Ok(())
-}
-
-async fn destroy_one(context: &Context<'_>, account: &Account, id: &str, removes_emails: bool) -> Result<(), SetError> {
+async fn destroy(context: &Context<'_>, account: &Account, id: &str, removes_emails: bool) -> Result<(), SetError> {
     let mailbox =
         context.real_id(id).and_then(|id| account.mailbox_by_id(id)).ok_or_else(|| SetError::new("notFound"))?;
     if !mailbox.rights.contains(Rights::DELETE_MAILBOX) || mailbox.info.name == tree::INBOX {

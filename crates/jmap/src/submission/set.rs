@@ -1,6 +1,6 @@
 //! EmailSubmission/set (RFC 8621 §7.5).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use mail::{AccountId, BodyId, SubmissionId};
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ use crate::error::{Answer, MethodError, SetError};
 use crate::identity::identities;
 use crate::ids;
 use crate::request::Context;
-use crate::set::{Outcome, Wanted, check_state, patched};
+use crate::set::{Each, Hand, Outcome, Wanted, apply, check_state, patched};
 
 type All = Kept<Submission, SubmissionId>;
 
@@ -66,35 +66,38 @@ pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
     if !wanted.create.is_empty() {
         create(context, account, wanted.create, &mut outcome, &mut done).await?;
     }
-    let now = context.server.store.submissions(account).await?;
-    let going: HashSet<String> =
-        wanted.destroy.iter().filter_map(|id| context.real_id(id).map(str::to_owned)).collect();
-    for (id, patch) in wanted.update {
-        let changed = if context.real_id(&id).is_some_and(|id| going.contains(id)) {
-            // RFC 8620 §5.3
-            Err(SetError::new("willDestroy"))
-        } else {
-            update(context, account, &now, &id, patch).await
-        };
-        let id = context.told_id(id, changed.is_ok());
-        outcome.updated(id, note(changed, &mut done).map(|()| Value::Null));
-    }
-    for id in wanted.destroy {
-        let gone = destroy(context, account, &now, &id).await;
-        let id = context.told_id(id, gone.is_ok());
-        outcome.destroyed(id, note(gone, &mut done));
-    }
+    let mut submissions = Submissions { account, all: context.server.store.submissions(account).await?, done };
+    apply(&mut submissions, context, (wanted.update, wanted.destroy), &mut outcome).await?;
     let new = context.server.store.submissions(account).await?;
     let response = outcome.told(account, &ids::state(old.modseq), &ids::state(new.modseq));
-    then.call(context, account, &done).await;
+    then.call(context, account, &submissions.done).await;
     Ok(response)
 }
 
-/// Remembers of which message a submission is that something was done to.
-fn note(one: Result<(SubmissionId, BodyId), SetError>, done: &mut HashMap<String, BodyId>) -> Result<(), SetError> {
-    one.map(|(id, email)| {
-        done.insert(ids::submission(id), email);
-    })
+/// An account's, as they are once all are made.
+struct Submissions {
+    account: AccountId,
+    all: All,
+    /// The messages of those to which something was done.
+    done: HashMap<String, BodyId>,
+}
+
+impl Submissions {
+    fn note(&mut self, (id, email): (SubmissionId, BodyId)) {
+        self.done.insert(ids::submission(id), email);
+    }
+}
+
+impl Hand for Submissions {
+    async fn update(&mut self, context: &Context<'_>, id: &str, patch: Value) -> Each<Option<Value>> {
+        let changed = update(context, self.account, &self.all, id, patch).await;
+        Ok(changed.map(|one| self.note(one)).map(|()| Some(Value::Null)))
+    }
+
+    async fn destroy(&mut self, context: &Context<'_>, id: &str) -> Each<Option<()>> {
+        let gone = destroy(context, self.account, &self.all, id).await;
+        Ok(gone.map(|one| self.note(one)).map(Some))
+    }
 }
 
 async fn create(
