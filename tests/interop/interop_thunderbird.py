@@ -1,6 +1,6 @@
 """Thunderbird (Debian's, without a screen): receives, reads, flags, moves, sends; with IDLE and its own TLS."""
 
-import contextlib, email
+import contextlib, email, re
 
 from letters import BODIES, arrives, find, found, imap, letter, submit
 from postrider import Local, until
@@ -25,11 +25,16 @@ def test_lists_the_folders(net):
 def test_receives_and_reads(net):
     for name, body in BODIES.items():
         subject = f"for Thunderbird: {name}"
-        _, message = letter(ALICE, BOB, body, subject)
+        message_id, message = letter(ALICE, BOB, body, subject)
         submit(net.red, ALICE, BOB, message)
         until(subject, lambda: subject in net.bird.subjects())
-        got = net.bird.source(subject).replace(b"\r\n", b"\n")
-        assert got.rstrip(b"\n").endswith(message.replace(b"\r\n", b"\n").rstrip(b"\n")), got[:1500]
+        with imap(net.blue, BOB) as reader:
+            kept = reader.uid("FETCH", find(reader, message_id), "(BODY.PEEK[])")[1][0][1]
+        assert kept.endswith(message), (name, kept[:1500])
+        got = net.bird.source(subject)
+        assert got.endswith(kept), (name, len(got), len(kept), got[-200:], kept[-200:])
+        # What Thunderbird keeps of its own stands on top.
+        assert re.fullmatch(rb"(X-Mozilla-[\w-]+: \w*\r?\n)*", got.removesuffix(kept)), (name, got[:200])
 
 
 def test_flags_and_moves(net):
@@ -54,5 +59,7 @@ def test_sends_and_keeps_a_copy(net):
     with imap(net.red, ALICE) as reader:
         message = found(reader, "SUBJECT", subject)
     parsed = email.message_from_bytes(message)
-    assert parsed.get_payload(decode=True).decode().replace("\r\n", "\n").strip() == "Zeile eins\n.Punkt\nEnde 世界"
+    got = parsed.get_payload(decode=True)
+    # Its editor ends a text with one more line.
+    assert got == "Zeile eins\r\n.Punkt\r\nEnde 世界\r\n\r\n".encode(), got
     until("the copy in Sent", lambda: subject in net.bird.subjects("Sent"))
