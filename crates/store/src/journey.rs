@@ -97,7 +97,7 @@ pub enum What {
         /// The mailbox.
         mailbox: String,
     },
-    /// Its sender wants it to leave later, and may take it back until then (RFC 4865).
+    /// Its sender wants it to leave later (RFC 4865), and may take it back until then where he sent it by JMAP.
     Held {
         /// When, in milliseconds since 1970.
         until: i64,
