@@ -3,7 +3,7 @@
 // servers said becomes text. Other pages may draw with it, too (`strip`).
 
 import { el, icon } from './dom.js';
-import { clock, soon, t } from './texts.js';
+import { clock, longDate, soon, t } from './texts.js';
 
 const domain = (address) => address?.slice(address.lastIndexOf('@') + 1) ?? '';
 /** A server's words without the codes, which are for programs. */
@@ -35,6 +35,7 @@ function told(event, journey) {
 			return [t(journey.kind === 'sent' ? 'jFromYou' : 'jFrom', { host: event.helo ?? event.from ?? event.sender, tls }), 'good'];
 		case 'expanded': return [t(journey.kind === 'sent' ? 'jAlias' : 'jCameBy', { address })];
 		case 'delivered': return [event.mailbox ? t('jFolder', { folder: folderOf(event) }) : t('jBox', { address }), 'good'];
+		case 'held': return [t('jHeld', { date: longDate(event.until) }), 'wait'];
 		case 'queued': return [t('jQueued', { host: event.destination ?? host })];
 		case 'routed': {
 			const none = { 'null-mx': 'jNullMx', 'no-domain': 'jNoDomain' }[event.rule] ?? (event.hosts?.length ? '' : 'jNoWay');
@@ -121,25 +122,31 @@ function received(journey) {
 	authentication.length && el('section', { class: 'way' }, el('h3', {}, t('jIsIt')), el('ol', { class: 'steps' }, ...authentication.map((one, index) => line(verdict(one), one, `mark-${index}`))))];
 }
 
-/** Draws journeys into an element; what was opened stays open. */
-export function draw(element, journeys) {
+/** Puts a picture into an element; what was opened stays open. */
+function put(element, make) {
 	const open = [...element.querySelectorAll('details[open]')].map((one) => one.dataset.key);
 	const focused = document.activeElement?.closest('.journey details')?.dataset.key;
 	element.className = 'journey';
 	day = new Date().toDateString();
-	element.replaceChildren(...journeys.flatMap((journey) => (journey.kind === 'sent' ? sent(journey) : received(journey))).filter(Boolean));
+	element.replaceChildren(...make().filter(Boolean));
 	for (const one of element.querySelectorAll('details')) {
 		one.open = open.includes(one.dataset.key);
 		if (one.dataset.key === focused) one.firstChild.focus();
 	}
 }
 
+/** Draws journeys into an element. */
+export const draw = (element, journeys) => put(element, () => journeys.flatMap((journey) => (journey.kind === 'sent' ? sent(journey) : received(journey))));
+
 /**
- * Draws one message's stations in a line for each recipient: what its sender's system knows (a journey of kind `sent`) and, where
- * it is there, what the receiver's does (`received`, the same `messageId`). For a page that shows both.
+ * Draws one message's way between two systems: its stations in a line for each recipient, and what happened at each system. What its
+ * sender's system knows is a journey of kind `sent`, what the receiver's does, where that is there, one of kind `received` with the same
+ * `messageId`. For a page that shows both.
  */
 export function strip(element, outgoing, incoming) {
-	const came = (address) => incoming?.messageId === outgoing.messageId && incoming?.events.findLast((event) => event.event === 'delivered' && event.recipient === address);
-	element.className = 'journey';
-	element.replaceChildren(...outgoing.recipients.map((one) => rail(sentStops(outgoing, one, outgoing.sender, came(one.address)))));
+	const told = incoming?.messageId === outgoing.messageId ? incoming.events : [];
+	const came = (address) => told.findLast((event) => event.event === 'delivered' && event.recipient === address);
+	const lines = (events, journey, address) => events.length && el('section', {}, el('h3', { dir: 'ltr' }, domain(address)), steps(events, journey, journey.kind));
+	put(element, () => [...outgoing.recipients.map((one) => rail(sentStops(outgoing, one, outgoing.sender, came(one.address)))),
+		lines(outgoing.events, outgoing, outgoing.sender), lines(told, incoming, told.findLast((event) => event.recipient)?.recipient)]);
 }

@@ -146,7 +146,7 @@ class Page:
     def __init__(self, browser, session, context, target):
         self.browser, self.session, self.context, self.target = browser, session, context, target
         self.blocked, self.requests, self.dialogs, self.errors, self.violations = {}, [], [], [], []
-        self.urls = {}
+        self.urls, self.contexts = {}, {}
 
     def call(self, method, params=None, wait=True):
         return self.browser.call(method, params, self.session, wait)
@@ -155,6 +155,12 @@ class Page:
         if method == "Network.requestWillBeSent":
             self.requests.append(params["request"]["url"])
             self.urls[params["requestId"]] = params["request"]["url"]
+        elif method == "Runtime.executionContextCreated":
+            self.contexts[params["context"]["id"]] = params["context"]["origin"]
+        elif method == "Runtime.executionContextDestroyed":
+            self.contexts.pop(params["executionContextId"], None)
+        elif method == "Runtime.executionContextsCleared":
+            self.contexts.clear()
         elif method == "Input.dragIntercepted":
             self.dragged = params["data"]
         elif method == "Network.loadingFailed" and params.get("blockedReason"):
@@ -184,11 +190,26 @@ class Page:
 
     def run(self, script):
         """The value of an expression; promises are waited for."""
-        answer = self.call("Runtime.evaluate", {"expression": script, "awaitPromise": True, "returnByValue": True, "userGesture": True})
+        return self.evaluate(script)
+
+    def evaluate(self, script, **where):
+        answer = self.call("Runtime.evaluate", {"expression": script, "awaitPromise": True, "returnByValue": True, "userGesture": True, **where})
         if "exceptionDetails" in answer:
             details = answer["exceptionDetails"]
             raise AssertionError(details.get("exception", {}).get("description") or details["text"])
         return answer["result"].get("value")
+
+    def frame(self, origin, holds):
+        """The frame of an origin in which something holds: {run, until} as of a page."""
+        def look():
+            for context in [one for one, of in list(self.contexts.items()) if of == origin]:
+                try:
+                    if self.evaluate(holds, contextId=context):
+                        return Frame(self, context)
+                except (AssertionError, RuntimeError):
+                    pass  # It went meanwhile.
+            return None
+        return until(look, f"a frame of {origin} where {holds}", 30)
 
     def until(self, script, what=None, seconds=15):
         def look():
@@ -252,3 +273,16 @@ class Page:
 
     def close(self):
         self.browser.call("Target.closeTarget", {"targetId": self.target})
+
+
+class Frame:
+    """A frame within a page, of whatever origin. Keys go to where the focus is: `run` puts it here."""
+
+    def __init__(self, page, context):
+        self.page, self.context = page, context
+
+    def run(self, script):
+        return self.page.evaluate(script, contextId=self.context)
+
+    until, press, type = Page.until, Page.press, Page.type
+    call = property(lambda self: self.page.call)

@@ -47,13 +47,14 @@ def letter(subject, text, html=None):
 
 
 class Local:
-    """Both systems, and a tab."""
+    """Both systems, and a tab. `trusting`: they take their own authority's certificates for good in the outside world, too."""
 
-    def __init__(self, letters=(), width=1440, height=900):
+    def __init__(self, letters=(), width=1440, height=900, trusting=False):
         self.folder = tempfile.mkdtemp(prefix="webmail-local-")
         self.base = free_base()
         self.log = open(pathlib.Path(self.folder) / "log", "w+b")
-        self.process = subprocess.Popen([PROGRAM, "local", "--dir", f"{self.folder}/net", "--port-base", str(self.base)], stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen([PROGRAM, "local", "--dir", f"{self.folder}/net", "--port-base", str(self.base)], stdout=self.log, stderr=self.log,
+                                        env={**os.environ, **({"SSL_CERT_FILE": f"{self.folder}/net/ca.pem"} if trusting else {})})
         self.url, self.blue = f"http://127.0.0.1:{self.base + 80}/", f"http://127.0.0.1:{self.base + 1080}/"
         browser.until(lambda: self.answers(self.url) and self.answers(self.blue), "both are up", 60)
         for one in letters:
@@ -263,16 +264,52 @@ def password_second_factor_and_app_passwords():
 
 @real
 def alice_and_bob_side_by_side():
-    with Local(LETTERS, 1600, 900) as local:
+    with Local(width=1600, height=900) as local:
         page = local.page
         page.open(local.url + "local/both")
-        inside = "[...document.querySelectorAll('iframe')].length"
-        page.until(f"{inside} === 2")
-        # Frames of another origin are pages of their own to the browser's tools; what they have loaded is seen by both servers' sessions.
-        targets = lambda: [one for one in chromium().call("Target.getTargets")["targetInfos"] if one["url"].startswith((local.url, local.blue))]
-        browser.until(lambda: any(one["url"].startswith(local.blue) for one in targets()) or page.run("document.querySelectorAll('iframe')[1].contentWindow !== null"), "both are there")
-        browser.until(lambda: page.run("document.querySelectorAll('iframe')[0].contentDocument?.querySelector('.row .subject') !== null"), "alice's inbox")
-        assert page.run("document.querySelectorAll('iframe')[0].contentDocument.querySelector('#login-page').hidden")
-        time.sleep(2)
+        inbox = "location.pathname === '/' && document.getElementById('login-page')?.hidden && document.querySelector('.folder') !== null"
+        alice, bob = (page.frame(url.rstrip("/"), inbox) for url in (local.url, local.blue))
+        for one in (alice, bob):
+            one.run("localStorage.setItem('postrider.undoSeconds', '1')")
+        stops = "[...document.querySelectorAll('#journey .stop')].map((s) => [s.querySelector('strong').textContent, s.className])"
+        left = "[...document.querySelectorAll('#journey .stop')].map((s) => s.getBoundingClientRect().left)"
+        for writer, reader, names, subject in ((alice, bob, ["alice@red.example", "red.example", "mail.blue.example", "bob@blue.example"], "Hello Bob"),
+                                               (bob, alice, ["bob@blue.example", "blue.example", "mail.red.example", "alice@red.example"], "Hello Alice")):
+            writer.run("(window.focus(), document.getElementById('list').focus())")
+            writer.press("c")
+            writer.until(COMPOSED)
+            writer.type(f"{names[-1]},")
+            writer.run("document.getElementById('compose-subject').focus()")
+            writer.type(subject)
+            writer.press("Control+Enter")
+            # It goes station by station, and is not at the end before it is there.
+            page.until(f"{stops}[0]?.[0] === '{names[0]}' && {stops}[1][1] === 'stop good' && {stops}[3][1] === 'stop far'", "it is under way")
+            page.until(f"JSON.stringify({stops}) === JSON.stringify({[[name, 'stop good'] for name in names]})", "it is through", 30)
+            page.until(f"document.getElementById('told').textContent.includes('Put into Inbox.') && document.querySelector('.arrived h1').textContent.startsWith('{names[-1]}')", "the end")
+            reader.until(f"document.querySelector('#row-0 .subject')?.textContent === '{subject}'", "it is in the other inbox", 30)
+            words = page.run("document.getElementById('journey').innerText")
+            for line in ("Taken from you", "Until then you can take it back.", f"Handed to {names[2]}, over an encrypted connection", f"Taken from mail.{names[1]}, over an encrypted connection", "Put into Inbox."):
+                assert line in words, (line, words)
+            # To the other side.
+            places = page.run(left)
+            assert places == sorted(places, reverse=writer is bob), places
+            assert page.run("document.documentElement.scrollWidth <= innerWidth && document.querySelector('aside').scrollWidth <= document.querySelector('aside').clientWidth"), "nothing sticks out"
+            if writer is alice and os.environ.get("WEBMAIL_PICTURES"):
+                page.picture(os.environ["WEBMAIL_PICTURES"] + "/local.png")
+        # Behind a line stands what was said.
+        page.run("document.querySelector('#journey section:last-child summary').click()")
+        assert "ESMTPS" in page.run("document.querySelector('#journey details[open]').innerText")
+        # Who opens the page anew sees the last one as it is; dark, and on a phone.
+        page.media(prefers_color_scheme="dark")
+        page.size(390, 844)
+        page.open(local.url + "local/both?")
+        page.until(f"{stops}[0]?.[0] === 'bob@blue.example' && {stops}[3][1] === 'stop good'", "the last one", 30)
+        assert page.run("document.documentElement.dataset.theme") == "dark"
+        assert page.run("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out"
         if os.environ.get("WEBMAIL_PICTURES"):
-            page.picture(os.environ["WEBMAIL_PICTURES"] + "/local.png")
+            page.run("document.querySelector('aside').scrollIntoView()")
+            page.picture(os.environ["WEBMAIL_PICTURES"] + "/local-phone.png")
+        # A frame that is not looked at draws nothing.
+        page.run("document.querySelector('body > section:last-of-type').scrollIntoView()")
+        page.frame(local.blue.rstrip("/"), inbox)
+        assert not page.run("[...document.querySelectorAll('iframe.half')].some((f) => f.getBoundingClientRect().width)"), "the halves have no face"

@@ -110,8 +110,7 @@ impl Reload {
             new.settings.local.misbehave = old.settings.local.misbehave;
         }
         // Of `local` itself, not of the file.
-        new.settings.http.page.clone_from(&old.settings.http.page);
-        new.settings.http.both.clone_from(&old.settings.http.both);
+        new.settings.http.local.clone_from(&old.settings.http.local);
         new.settings.local.framed_by.clone_from(&old.settings.local.framed_by);
         new.settings.local.visitor.clone_from(&old.settings.local.visitor);
     }

@@ -233,15 +233,9 @@ fn the_page_tells_people_and_machines_what_is_here() {
     };
     for (port, domain) in [(local.port(80), "red.example"), (local.port(1080), "blue.example")] {
         assert!(get(port, "/").contains("<script type=\"module\" src=\"src/main.js\">"));
-        let both = get(port, "/local/both");
-        assert!(
-            both.contains(&format!(
-                "frame-src http://127.0.0.1:{} http://127.0.0.1:{}",
-                local.port(80),
-                local.port(1080)
-            )),
-            "{both}"
-        );
+        let half = get(port, "/local/half");
+        let framed = format!("connect-src 'self'; frame-ancestors http://127.0.0.1:{}\r\n", local.port(80));
+        assert!(half.starts_with("HTTP/1.1 200") && half.contains(&framed), "{half}");
         let inside = get(port, "/local/in");
         assert!(inside.starts_with("HTTP/1.1 303") && inside.contains("set-cookie: postrider-"), "{inside}");
         let page = get(port, "/local");
@@ -250,5 +244,14 @@ fn the_page_tells_people_and_machines_what_is_here() {
         assert!(get(port, "/healthz").starts_with("HTTP/1.1 200"));
         assert!(get(port, "/metrics").starts_with("HTTP/1.1 200"));
         assert!(get(port, "/nothing").starts_with("HTTP/1.1 404"));
+        assert!(get(port, "/local/nothing").starts_with("HTTP/1.1 404"));
     }
+    let both = get(local.port(80), "/local/both");
+    let frames = format!(
+        "frame-src http://127.0.0.1:{} http://127.0.0.1:{}; frame-ancestors 'none'",
+        local.port(80),
+        local.port(1080)
+    );
+    assert!(both.contains(&frames), "{both}");
+    assert!(get(local.port(1080), "/local/both").starts_with("HTTP/1.1 404"));
 }

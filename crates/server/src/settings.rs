@@ -3,6 +3,7 @@
 //! Does: hold values; defaults come from [`mail::limits`]. Does not: read files: the program's configuration does,
 //! and hands over a new value at each reload. A connection keeps the value that it began with.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -153,10 +154,19 @@ impl Default for RelaySettings {
 pub struct HttpSettings {
     /// Networks that may see /metrics, besides loopback.
     pub metrics_from: Vec<IpNetwork>,
-    /// What `/local` shows, as HTML; none: there is no such page.
-    pub page: Option<String>,
-    /// What `/local/both` shows, as HTML, and which origins it may have in frames; none: there is no such page.
-    pub both: Option<(String, String)>,
+    /// What `local` shows at `/local` and below it, by the name there (`/local` itself: empty); none: there are no such pages.
+    pub local: BTreeMap<&'static str, LocalPage>,
+}
+
+/// A page that only `local` has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalPage {
+    /// Its media type.
+    pub kind: &'static str,
+    /// What it is.
+    pub content: String,
+    /// What it may load, and who may have it in a frame: its Content-Security-Policy.
+    pub policy: String,
 }
 
 /// What only `local` sets.

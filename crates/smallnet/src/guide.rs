@@ -141,23 +141,6 @@ impl Guide<'_> {
         notes
     }
 
-    /// The page with both webmails, alice's at red and bob's at blue, logged in; the strip between them is for what goes on between.
-    pub fn both(&self) -> String {
-        let frame = |system: System| {
-            let (who, domain, at) = (system.resident, system.domain, system.http());
-            format!(
-                "<section><h1>{who}@{domain} <small><a href=\"http://{at}/local\">this server</a></small></h1>\n\
-                 <iframe src=\"http://{at}/local/in\" title=\"The webmail of {who}\"></iframe></section>\n"
-            )
-        };
-        let [red, blue] = self.plan.systems;
-        let strip = format!(
-            "<aside id=\"journey\"><p>Write from the left to <b>{}@{}</b>,<br>and watch it arrive on the right.</p></aside>\n",
-            blue.resident, blue.domain
-        );
-        BOTH.replace("{body}", &[frame(red), strip, frame(blue)].concat())
-    }
-
     /// The page at `/local` of a system.
     pub fn page(&self, system: System) -> String {
         let other = self.plan.systems.into_iter().find(|other| *other != system).unwrap_or(system);
@@ -232,30 +215,6 @@ const PORTS: [Port; 7] = [
     ("POP3, TLS", |system| system.pop3s()),
     ("SMTP between servers", |system| system.smtp()),
 ];
-
-/// Both webmails: side by side, below each other on a narrow screen.
-const BOTH: &str = r#"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>alice and bob – Postrider</title>
-<style>
-:root { color-scheme: light dark; }
-* { box-sizing: border-box; }
-body { font: 15px/1.4 system-ui, sans-serif; margin: 0; height: 100vh; display: grid; grid-template-columns: 1fr auto 1fr; gap: 10px; padding: 10px; }
-section { display: flex; flex-direction: column; min-width: 0; }
-h1 { font-size: 1rem; margin: 0 4px 8px; display: flex; justify-content: space-between; }
-small { font-weight: 400; }
-iframe { flex: 1; width: 100%; border: 1px solid #8886; border-radius: 10px; }
-aside { align-self: center; width: 9rem; text-align: center; }
-@media (max-width: 60rem) { body { grid-template: 1fr auto 1fr / 1fr; } aside { width: auto; } }
-</style>
-</head>
-<body>
-{body}</body>
-</html>
-"#;
 
 /// The page's frame: no script, nothing from elsewhere.
 const PAGE: &str = r#"<!doctype html>

@@ -3,8 +3,8 @@
 //!
 //! **Does:** an authoritative DNS server with its zones in memory ([`dns`]), which tests also use with
 //! scripted faults; a throw-away CA and the certificates that it signs ([`ca`]); the recipients that
-//! misbehave on purpose ([`misbehave`]); and the plan that says which system listens where
-//! ([`plan`]).
+//! misbehave on purpose ([`misbehave`]); the plan that says which system listens where ([`plan`]); and what people are told of it all
+//! ([`guide`]) and shown ([`together`]).
 //!
 //! **Does not:** start mail systems (the program's `local` does, with what is here), resolve names of
 //! the real internet (what is in no zone does not exist), or sign zones (no DNSSEC, so TLSA records are
@@ -29,3 +29,4 @@ pub mod guide;
 pub mod home;
 pub mod misbehave;
 pub mod plan;
+pub mod together;

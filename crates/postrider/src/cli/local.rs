@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mail::{Address, Domain};
 use mta::world::Clock as _;
+use server::settings::LocalPage;
 use server::{Shutdown, SystemClock};
 use smallnet::dns::DnsServer;
 use smallnet::guide::{Guide, shell};
 use smallnet::home::Home;
 use smallnet::misbehave;
 use smallnet::plan::{PEOPLE, PORT_BASE, Plan, System};
+use smallnet::together;
 use store::{Alias, NewAccount, Store, StoreError};
 use store_local::{LocalStore, Options};
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,10 +61,11 @@ impl Local {
         for system in plan.systems {
             people(&plan, system).await?;
             let mut config = Config::load(&plan.config_file(system))?;
-            config.settings.http.page = Some(guide.page(system));
-            let origins = plan.systems.map(|system| format!("http://{}", system.http())).join(" ");
-            config.settings.http.both = Some((guide.both(), origins.clone()));
-            config.settings.local.framed_by = Some(origins);
+            let pages = together::pages(&guide, system).into_iter();
+            let served =
+                |page: together::Page| LocalPage { kind: page.kind, content: page.content, policy: page.policy };
+            config.settings.http.local = pages.map(|page| (page.name, served(page))).collect();
+            config.settings.local.framed_by = Some(format!("http://{}", plan.systems[0].http()));
             config.settings.local.visitor = named(system, system.resident).ok();
             configurations.push(config);
         }

@@ -74,8 +74,7 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
     match (page, visitor) {
         (Page::Health, _) => pages::health(request).await,
         (Page::Metrics, _) => pages::metrics(request),
-        (Page::Local, _) => pages::local(request),
-        (Page::LocalBoth, _) => pages::local_both(request),
+        (Page::Local(name), _) => pages::local(request, &name),
         (Page::LocalIn, _) => session::local_in(request).await,
         (Page::Webmail(asset), _) => Ok(webmail::show(request, asset)),
         (Page::LogIn, _) => session::log_in(request).await,

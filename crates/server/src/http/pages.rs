@@ -35,32 +35,24 @@ pub(super) fn change_password() -> Response {
 pub(super) fn front(request: &Request) -> Response {
     // A hostname is made of letters, digits, dots and hyphens, so there is nothing to escape.
     let hostname = &request.settings.hostname;
-    styled(format!(
+    let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>{hostname}</title>\n\
          <style>body{{font:1.1em/1.5 system-ui,sans-serif;max-width:36em;margin:4em auto;padding:0 1em}}</style>\n\
          <h1>{hostname}</h1>\n<p>A mail server, made with Postrider.</p>\n</html>\n"
-    ))
-}
-
-/// `GET /local`: what a system of the small internet tells people; nowhere else.
-pub(super) fn local(request: &Request) -> Result<Response, Problem> {
-    request.settings.http.page.clone().map(styled).ok_or_else(Problem::not_found)
-}
-
-/// `GET /local/both`: both systems' webmails side by side; in the small internet alone.
-pub(super) fn local_both(request: &Request) -> Result<Response, Problem> {
-    let (page, frames) = request.settings.http.both.clone().ok_or_else(Problem::not_found)?;
-    let mut response = styled(page);
-    if let Ok(policy) = HeaderValue::from_str(&format!("{STYLED}; frame-src {frames}")) {
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    Ok(response)
-}
-
-/// A page that has its own styles.
-fn styled(page: String) -> Response {
+    );
     let mut response = reply::of(StatusCode::OK, "text/html; charset=utf-8", page);
     response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(STYLED));
     response
+}
+
+/// `GET /local`, `GET /local/NAME`: what a system of the small internet shows people; nowhere else.
+pub(super) fn local(request: &Request, name: &str) -> Result<Response, Problem> {
+    let page = request.settings.http.local.get(name).ok_or_else(Problem::not_found)?;
+    let mut response = reply::of(StatusCode::OK, page.kind, page.content.clone());
+    // Without its policy it would have that of all answers, which allows nothing.
+    if let Ok(policy) = HeaderValue::from_str(&page.policy) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    Ok(response)
 }

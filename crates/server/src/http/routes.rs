@@ -14,10 +14,8 @@ pub(super) enum Page {
     Health,
     /// `/metrics`
     Metrics,
-    /// `/local`
-    Local,
-    /// `/local/both`
-    LocalBoth,
+    /// `/local`, `/local/NAME`
+    Local(String),
     /// `/local/in`
     LocalIn,
     /// `/` and the files below it
@@ -105,9 +103,9 @@ impl Page {
             ["auth", "totp", "confirm"] => Self::ConfirmTotp,
             ["auth", "totp", "remove"] => Self::RemoveTotp,
             ["proxy"] => Self::Proxy,
-            ["local"] => Self::Local,
-            ["local", "both"] => Self::LocalBoth,
+            ["local"] => Self::Local(String::new()),
             ["local", "in"] => Self::LocalIn,
+            ["local", name] => Self::Local(name.to_owned()),
             _ => Self::Webmail(Asset::find(&path[1..])?),
         })
     }
@@ -117,8 +115,7 @@ impl Page {
         match self {
             Self::Health
             | Self::Metrics
-            | Self::Local
-            | Self::LocalBoth
+            | Self::Local(_)
             | Self::LocalIn
             | Self::Webmail(_)
             | Self::Session
@@ -153,8 +150,7 @@ impl Page {
         match self {
             Self::Health
             | Self::Metrics
-            | Self::Local
-            | Self::LocalBoth
+            | Self::Local(_)
             | Self::LocalIn
             | Self::Webmail(_)
             | Self::Thunderbird
