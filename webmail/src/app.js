@@ -191,9 +191,9 @@ export class App {
 		const place = search !== undefined ? ['search', search] : ['folder', folder];
 		if (thread) place.push(thread);
 		const hash = `#/${place.map(encodeURIComponent).join('/')}`;
-		if (replace) history.replaceState(null, '', hash);
-		else if (location.hash !== hash) location.hash = hash;
-		if (replace) this.route();
+		if (!replace && location.hash === hash) return;
+		history[replace ? 'replaceState' : 'pushState'](null, '', hash);
+		this.route();
 	}
 
 	route() {

@@ -4,7 +4,7 @@
 //    `allow-same-origin` is there so that this page can put the tree in, measure it and listen to its keys; without
 //    `allow-scripts` nothing inside can use it.
 //  - the content security policy, inherited from the page and narrowed here: pictures from memory only, and from the
-//    server's proxy where the reader asked for them; one style sheet, ours. Styles of the message are set through the
+//    server's proxy where the reader asked for them; no style sheets. Ours and the styles of the message are set through the
 //    object model, which the policy lets pass: what it refuses is styles that the parser meets.
 
 import { el } from './dom.js';
@@ -14,14 +14,15 @@ const SANDBOX = 'allow-same-origin allow-popups allow-popups-to-escape-sandbox';
 const SMALLEST = 0.6; // of its size
 const HIGHEST = 30_000; // px; more than that scrolls inside
 
+/** Asked for once: a sheet that each frame names would hold each message up until the server has said that it is current. */
+const look = fetch('frame.css').then((answer) => answer.text()).catch(() => '');
+
 /** The empty document; nothing of a message is in this text. */
 function shell(remote) {
 	const images = remote ? `blob: data: ${location.origin}/proxy` : 'blob: data:';
-	// Not 'self': a sheet, or a prefetch, of another path on this server is somebody else's idea.
-	const sheet = new URL('frame.css', document.baseURI).href;
-	const policy = `default-src 'none'; img-src ${images}; style-src ${sheet}; form-action 'none'; base-uri 'none'`;
+	const policy = `default-src 'none'; img-src ${images}; form-action 'none'; base-uri 'none'`;
 	return `<!doctype html><html><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}">`
-		+ `<meta name="referrer" content="no-referrer"><link rel="stylesheet" href="${sheet}"></head><body></body></html>`;
+		+ '<meta name="referrer" content="no-referrer"></head><body></body></html>';
 }
 
 export class Frame {
@@ -41,20 +42,16 @@ export class Frame {
 
 	/** Puts nodes in and gives the frame the height that they need. */
 	async fill(nodes, { css = '', className = '', dark = false } = {}) {
-		const inside = await this.ready;
+		const [inside, ours] = await Promise.all([this.ready, look]);
 		if (!inside) return;
 		inside.documentElement.className = `${this.kind} ${className} ${dark ? 'dark' : ''}`;
 		inside.body.dir = 'auto';
 		inside.body.replaceChildren(nodes);
-		if (css) {
-			try {
-				const sheet = new this.element.contentWindow.CSSStyleSheet();
-				sheet.replaceSync(css);
-				inside.adoptedStyleSheets = [sheet];
-			} catch {
-				// A browser that can't: the message is shown without its sheet.
-			}
-		}
+		inside.adoptedStyleSheets = [ours, css].map((text) => {
+			const sheet = new this.element.contentWindow.CSSStyleSheet();
+			sheet.replaceSync(text);
+			return sheet;
+		});
 		if (this.kind === 'reading') this.follow(inside);
 	}
 

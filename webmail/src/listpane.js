@@ -8,6 +8,7 @@ import { fillRow, makeRow } from './rows.js';
 import { t } from './texts.js';
 
 const ROW_HEIGHT = 76;
+const AIM = 60; // ms
 
 export class ListPane {
 	constructor(app) {
@@ -24,6 +25,7 @@ export class ListPane {
 			seen: (from, to) => this.seen(from, to),
 		});
 		this.box.addEventListener('click', (event) => this.clicked(event));
+		for (const type of ['pointerdown', 'pointerover']) this.box.addEventListener(type, (event) => this.aimed(event));
 		this.box.addEventListener('focus', () => this.markCursor());
 		this.box.addEventListener('dragstart', (event) => this.dragged(event));
 		app.store.addEventListener('emails', () => this.later());
@@ -219,6 +221,13 @@ export class ListPane {
 	}
 
 	// -- the pointer
+
+	/** What is pointed at for a moment, or pressed, will be opened: it is fetched meanwhile. */
+	aimed({ type, target }) {
+		clearTimeout(this.aiming);
+		const email = this.view?.at(target.closest('.row')?.index);
+		this.aiming = setTimeout(() => this.app.reader.ahead(email), type === 'pointerdown' ? 0 : AIM);
+	}
 
 	clicked(event) {
 		const row = event.target.closest('.row');

@@ -14,6 +14,7 @@ export class Reader {
 		this.pane = byId('reader');
 		this.threadId = null;
 		this.messages = new Map();
+		this.fetching = new Map(); // thread → promise
 		app.store.addEventListener('emails', ({ detail }) => this.changed(detail));
 		app.store.addEventListener('threads', ({ detail }) => this.threadId && detail.includes(this.threadId) && this.draw());
 	}
@@ -43,20 +44,35 @@ export class Reader {
 			this.app.store.takeThreads([{ id: threadId, emailIds: kept.map((email) => email.id) }]);
 			this.app.store.takeEmails(kept);
 		}
-		if (this.threadId === threadId) this.draw(true);
+		if (this.threadId !== threadId) return;
+		this.draw(true);
+		const { list, offline, store } = this.app;
+		offline?.keepThread(threadId, store.thread(threadId));
+		// Who reads on finds the next one here.
+		this.ahead(list.view?.at(list.cursor.index + 1));
+	}
+
+	/** Fetches what will be opened soon. */
+	ahead(email) {
+		if (email && !this.app.isOffline) this.load(email.threadId).catch(() => {});
 	}
 
 	async load(threadId) {
 		const { store } = this.app;
 		const known = store.thread(threadId);
 		if (known.length && known.length === store.threads.get(threadId).length && known.every((email) => email.bodyValues)) return;
+		if (!this.fetching.has(threadId)) this.fetching.set(threadId, this.fetch(threadId).finally(() => this.fetching.delete(threadId)));
+		await this.fetching.get(threadId);
+	}
+
+	async fetch(threadId) {
+		const { store } = this.app;
 		const [threads, got] = await store.jmap.all([
 			['Thread/get', { ids: [threadId] }],
 			['Email/get', { '#ids': ref(0, '/list/*/emailIds'), ...WHOLE }],
 		]);
 		store.takeThreads(threads.list, threads.state);
 		store.takeEmails(got.list, got.state);
-		this.app.offline?.keepThread(threadId, store.thread(threadId));
 	}
 
 	/** The messages of the thread that belong here: not those in the trash, unless one looks there. */

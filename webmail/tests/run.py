@@ -18,6 +18,7 @@ import mail_cases  # noqa: E402,F401
 import look_cases  # noqa: E402,F401
 import journey_cases  # noqa: E402,F401
 import real_cases  # noqa: E402,F401
+import real_sending_cases  # noqa: E402,F401
 
 wanted = sys.argv[1:]
 passed = failed = 0
