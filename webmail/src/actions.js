@@ -1,6 +1,7 @@
 // What happens to messages: flags, moving, deleting. Each is presumed here at once, then asked of the server, taken back
 // where the server refuses, and can be undone for a while. It draws nothing but the word about it (`notice`).
 
+import { JmapError } from './jmap.js';
 import { t } from './texts.js';
 import { folderName } from './folders.js';
 
@@ -30,7 +31,7 @@ export class Actions {
 				throw error;
 			}
 		}
-		if (refused) throw Object.assign(new Error(refused.description ?? refused.type), { kind: refused.type });
+		if (refused) throw new JmapError(refused.type, refused.description);
 	}
 
 	flag(ids, keyword, on) {

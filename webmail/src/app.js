@@ -187,6 +187,10 @@ export class App {
 
 	// -- where we are: `#/folder/ID`, `#/folder/ID/THREAD`, `#/search/WORDS`, `#/search/WORDS/THREAD`
 
+	get here() {
+		return { folder: this.folder, search: this.place === 'search' ? this.words : undefined };
+	}
+
 	go({ folder, search, thread }, replace = false) {
 		const place = search !== undefined ? ['search', search] : ['folder', folder];
 		if (thread) place.push(thread);
@@ -230,7 +234,7 @@ export class App {
 			return;
 		}
 		this.reader.takesFocus = enter;
-		this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined, thread: email.threadId });
+		this.go({ ...this.here, thread: email.threadId });
 	}
 
 	showThread(thread) {
@@ -250,7 +254,7 @@ export class App {
 	}
 
 	back() {
-		if (this.reader.threadId) this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined });
+		if (this.reader.threadId) this.go(this.here);
 		else if (this.place === 'search') this.go({ folder: this.store.byRole('inbox')?.id });
 	}
 
@@ -274,7 +278,7 @@ export class App {
 		return [
 			iconButton('archive', t('doArchive'), () => this.archive(rows()), { 'data-key': 'e' }),
 			iconButton('trash', role === 'trash' ? t('doDestroy') : t('doDelete'), () => this.trash(rows()), { 'data-key': '#' }),
-			role === 'junk' ? iconButton('inbox', t('doNotJunk'), () => this.notJunk(rows())) : iconButton('junk', t('doJunk'), () => this.junk(rows()), { 'data-key': '!' }),
+			role === 'junk' ? iconButton('inbox', t('doNotJunk'), () => this.notJunk(rows())) : iconButton('junk', t('junk'), () => this.junk(rows()), { 'data-key': '!' }),
 			iconButton('unread', t('doUnread'), () => this.toggleRead(rows())),
 			iconButton('star', t('doFlag'), () => this.toggleFlag(rows())),
 			iconButton('move', t('doMove'), (event) => this.chooseFolder(rows(), event.currentTarget), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }),
@@ -310,7 +314,7 @@ export class App {
 		const open = this.list.openThread;
 		if (open && rows.some((id) => this.store.emails.get(id)?.threadId === open)) {
 			this.list.openThread = null;
-			this.go({ folder: this.folder, search: this.place === 'search' ? this.words : undefined });
+			this.go(this.here);
 		}
 	}
 

@@ -1,6 +1,8 @@
 // A message being written, as JMAP stores it: made from what the composer holds, kept in the folder of drafts, one version
 // at a time. It knows no elements.
 
+import { JmapError } from './jmap.js';
+
 /** RFC 8621 §4.6: the object for Email/set's create. */
 export function toEmail(content, mailboxId) {
 	const { identity, attachments, text, html } = content;
@@ -65,7 +67,7 @@ export class Draft {
 		try {
 			const answer = await this.store.jmap.call('Email/set', { create: { draft: toEmail(this.content(), drafts.id) }, ...(this.id ? { destroy: [this.id] } : {}) });
 			const made = answer.created?.draft;
-			if (!made) throw Object.assign(new Error(answer.notCreated?.draft?.description ?? answer.notCreated?.draft?.type), { kind: answer.notCreated?.draft?.type });
+			if (!made) throw new JmapError(answer.notCreated?.draft?.type, answer.notCreated?.draft?.description);
 			this.id = made.id;
 			this.threadId = made.threadId;
 			this.told('saved');

@@ -140,7 +140,8 @@ export class List {
 	}
 
 	place() {
-		const shift = Math.round(this.box.scrollTop - this.offset);
+		// Not `scrollTop`, which has the browser lay out first what was just drawn.
+		const shift = Math.round(this.last - this.offset);
 		for (const [index, row] of this.rows) {
 			row.style.transform = `translateY(${index * this.rowHeight + shift}px)`;
 			row.hidden = false;

@@ -142,7 +142,7 @@ export class Message {
 			const people = event.attendees.map((one) => `${one.name || one.email}${one.status === 'ACCEPTED' ? ' ✓' : one.status === 'DECLINED' ? ' ✗' : ''}`).join(', ');
 			box.append(el('section', { class: 'invitation', 'aria-label': t('invitation') },
 				el('h3', { dir: 'auto' }, event.method === 'CANCEL' || event.status === 'CANCELLED' ? `${t('cancelled')}: ` : '', event.summary || t('invitation')),
-				el('dl', {}, ...row('when', when), ...row('repeats', event.repeats), ...row('where', event.location), ...row('organizer', event.organizer && (event.organizer.name || event.organizer.email)), ...row('attendees', people)),
+				el('dl', {}, ...row('when', when), ...row('repeats', event.repeats), ...row('where', event.location), ...row('from', event.organizer && (event.organizer.name || event.organizer.email)), ...row('attendees', people)),
 				event.description ? el('p', { class: 'plain', dir: 'auto' }, ...linked(event.description)) : ''));
 		}
 	}

@@ -3,6 +3,7 @@
 // Without a connection nothing can be changed.
 
 import { trustedAddress } from './sanitise.js';
+import { ROW } from './store.js';
 
 const MOST_THREADS = 500;
 const MOST_ROWS = 150;
@@ -51,7 +52,7 @@ export class Offline {
 	keepList(folder, view) {
 		const ids = view.places.runs[0]?.start === 0 ? view.places.runs[0].ids.slice(0, MOST_ROWS) : [];
 		const rows = ids.map((id) => view.store.emails.get(id)).filter(Boolean);
-		const bare = ({ id, threadId, mailboxIds, keywords: flags, from, to, subject, receivedAt, preview, hasAttachment }) => ({ id, threadId, mailboxIds, keywords: flags, from, to, subject, receivedAt, preview, hasAttachment });
+		const bare = (email) => Object.fromEntries(ROW.map((name) => [name, email[name]]));
 		const all = new Map(rows.flatMap((email) => [email, ...view.store.thread(email.threadId)]).map((email) => [email.id, bare(email)]));
 		const threads = rows.map((email) => [email.threadId, view.store.threads.get(email.threadId)]);
 		if (rows.length) this.put('kept', { ids: rows.map((email) => email.id), emails: [...all.values()], threads }, `list ${folder}`);

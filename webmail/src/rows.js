@@ -24,10 +24,15 @@ export function makeRow() {
 	return row;
 }
 
-/** Fills a row with a message (and what else is in its thread); without one it shows that it is coming. */
+/**
+ * Fills a row with a message (and what else is in its thread); without one it shows that it is coming. What is shown already stays: drawn again,
+ * all rows would be laid out again.
+ */
 export function fillRow(row, index, total, email, { thread = [], selected, active, open, snippet, outgoing }) {
 	const { parts } = row;
-	row.index = index;
+	const shown = [index, total, email, selected, active, open, snippet, outgoing, new Date().getDate(), ...thread];
+	if (row.id && shown.length === row.shown.length && shown.every((one, at) => one === row.shown[at])) return;
+	Object.assign(row, { index, shown });
 	row.id = `row-${index}`;
 	row.setAttribute('aria-posinset', index + 1);
 	row.setAttribute('aria-setsize', total);

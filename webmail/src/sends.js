@@ -3,7 +3,7 @@
 // sends from the folder of drafts when the time has come, which it can only while it is open.
 
 import { el } from './dom.js';
-import { SUBMISSION, ref } from './jmap.js';
+import { JmapError, SUBMISSION, ref } from './jmap.js';
 import { notice } from './notice.js';
 import { longDate, t } from './texts.js';
 import { choose, chosen } from './choices.js';
@@ -54,7 +54,7 @@ export class Sends {
 			onSuccessUpdateEmail: { '#sub': patch },
 		});
 		const refused = answer.notCreated?.sub;
-		if (refused) throw Object.assign(new Error(refused.description ?? refused.type), { kind: refused.type });
+		if (refused) throw new JmapError(refused.type, refused.description);
 		return answer.created.sub.id;
 	}
 

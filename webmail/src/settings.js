@@ -85,6 +85,6 @@ async function vacation(app) {
 		if (refused) throw new Error(refused.description ?? refused.type);
 		notice(t('saved'));
 	};
-	return group(t('vacation'), labelled(t('vacationOn'), on), labelled(t('vacationFrom'), from), labelled(t('vacationTo'), to), labelled(t('subject'), subject), labelled(t('text'), text),
+	return group(t('vacation'), labelled(t('vacationOn'), on), labelled(t('from'), from), labelled(t('vacationTo'), to), labelled(t('subject'), subject), labelled(t('text'), text),
 		el('button', { type: 'button', class: 'save-vacation', onclick: () => app.attempt(save()) }, t('save')));
 }

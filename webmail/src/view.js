@@ -1,7 +1,7 @@
 // One query's result as the list sees it: asks for the windows that are looked at, keeps the places of what it knows, and
 // takes changes. One view is one filter; another filter is another view. It draws nothing.
 
-import { ref } from './jmap.js';
+import { JmapError, ref } from './jmap.js';
 import { ROW } from './store.js';
 import { Segments } from './segments.js';
 
@@ -79,24 +79,27 @@ export class View extends EventTarget {
 
 	/** What the server says of one window: {query, snippets}; messages and threads are the store's. */
 	async fetch(position) {
-		// RFC 8621 §4.10 shows this very request: rows, their threads, and the flags of all in them, in one turn.
-		const calls = [
-			['Email/query', { ...this.query(), position, limit: WINDOW, calculateTotal: true }],
-			['Email/get', { '#ids': ref(0, '/ids'), properties: ROW }],
-		];
-		if (this.collapse) {
-			calls.push(['Thread/get', { '#ids': ref(1, '/list/*/threadId') }], ['Email/get', { '#ids': ref(2, '/list/*/emailIds'), properties: ROW }]);
-		}
-		if (this.wantsSnippets) calls.push(['SearchSnippet/get', { filter: this.filter, '#emailIds': ref(0, '/ids') }]);
-		const answers = await this.store.jmap.all(calls, { tolerant: true });
-		const [query, rows, threads, members] = answers;
-		if (query.error) throw Object.assign(new Error(query.description ?? query.error), { kind: query.error });
-		if (this.closed) return query;
-		if (this.collapse && !threads.error) this.store.takeThreads(threads.list, threads.state);
-		if (this.collapse && !members.error) this.store.takeEmails(members.list);
-		if (!rows.error) this.store.takeEmails(rows.list, rows.state);
-		if (this.wantsSnippets && !answers.at(-1).error) for (const snippet of answers.at(-1).list) this.snippets.set(snippet.emailId, snippet);
+		const found = { '#ids': ref(0, '/ids') };
+		const answers = await this.rows([['Email/query', { ...this.query(), position, limit: WINDOW, calculateTotal: true }]], found,
+			this.wantsSnippets ? [['SearchSnippet/get', { filter: this.filter, '#emailIds': found['#ids'] }]] : []);
+		const query = answers[0];
+		if (query.error) throw new JmapError(query.error, query.description);
+		if (!this.closed && this.wantsSnippets && !answers.at(-1).error) for (const snippet of answers.at(-1).list) this.snippets.set(snippet.emailId, snippet);
 		return query;
+	}
+
+	/** RFC 8621 §4.10 shows this very request: rows, their threads, and the flags of all in them, in one turn. */
+	async rows(before, which, after = []) {
+		const at = before.length;
+		const calls = [...before, ['Email/get', { ...which, properties: ROW }]];
+		if (this.collapse) calls.push(['Thread/get', { '#ids': ref(at, '/list/*/threadId') }], ['Email/get', { '#ids': ref(at + 1, '/list/*/emailIds'), properties: ROW }]);
+		const answers = await this.store.jmap.all([...calls, ...after], { tolerant: true });
+		if (this.closed) return answers;
+		const [rows, threads, members] = answers.slice(at, calls.length);
+		if (threads && !threads.error) this.store.takeThreads(threads.list, threads.state);
+		if (members && !members.error) this.store.takeEmails(members.list);
+		if (!rows.error) this.store.takeEmails(rows.list, rows.state);
+		return answers;
 	}
 
 	take(query, position) {
@@ -190,13 +193,7 @@ export class View extends EventTarget {
 	/** Fetches rows that came by a change and are not known. */
 	async fill(ids) {
 		const missing = ids.filter((id) => !this.store.emails.has(id) || (this.collapse && !this.store.threads.has(this.store.emails.get(id).threadId))).slice(0, 200);
-		if (!missing.length) return;
-		const calls = [['Email/get', { ids: missing, properties: ROW }]];
-		if (this.collapse) calls.push(['Thread/get', { '#ids': ref(0, '/list/*/threadId') }], ['Email/get', { '#ids': ref(1, '/list/*/emailIds'), properties: ROW }]);
-		const [rows, threads, members] = await this.store.jmap.all(calls, { tolerant: true });
-		if (!rows.error) this.store.takeEmails(rows.list, rows.state);
-		if (threads && !threads.error) this.store.takeThreads(threads.list, threads.state);
-		if (members && !members.error) this.store.takeEmails(members.list);
+		if (missing.length) await this.rows([], { ids: missing });
 	}
 
 	/** Takes rows out at once. */
