@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jmap::User;
 use jmap::push::{Ear, States};
 use mail::limits;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::auth::hash;
 use crate::shared::Shared;
@@ -19,31 +19,58 @@ pub(super) struct Now {
     pub(super) access: u64,
 }
 
-/// Begins to listen, as long as anybody has the receiver. `None` in it: it has not looked yet. When it has ended, no more is
-/// told.
-pub(super) fn begin(shared: Arc<Shared>, user: User) -> watch::Receiver<Option<Now>> {
-    let (sender, receiver) = watch::channel(None);
+/// An ear, to those who share it.
+#[derive(Clone)]
+pub(super) struct Hub {
+    /// What it heard. `None`: it has not looked yet. When it has ended, no more is told.
+    pub(super) now: watch::Receiver<Option<Now>>,
+    asks: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+impl Hub {
+    /// Returns once it has looked anew: what was committed before the call is in what it heard. `None`: it has ended.
+    pub(super) async fn look(&self) -> Option<()> {
+        let (answer, looked) = oneshot::channel();
+        self.asks.send(answer).await.ok()?;
+        looked.await.ok()
+    }
+}
+
+/// Begins to listen, as long as anybody has what it heard.
+pub(super) fn begin(shared: Arc<Shared>, user: User) -> Hub {
+    let (sender, now) = watch::channel(None);
+    let (asks, asked) = mpsc::channel(1);
     tokio::spawn(async move {
         tokio::select! {
-            result = listen(&shared, &user, &sender) => if let Err(error) = result {
+            result = listen(&shared, &user, &sender, asked) => if let Err(error) = result {
                 tracing::error!(account = %user.address, %error, "changes can't be told any more");
             },
             () = sender.closed() => {}
             () = shared.shutdown.wait() => {}
         }
     });
-    receiver
+    Hub { now, asks }
 }
 
-async fn listen(shared: &Shared, user: &User, sender: &watch::Sender<Option<Now>>) -> store::StoreResult<()> {
+async fn listen(
+    shared: &Shared,
+    user: &User,
+    sender: &watch::Sender<Option<Now>>,
+    mut asked: mpsc::Receiver<oneshot::Sender<()>>,
+) -> store::StoreResult<()> {
     let mut ear = shared.jmap.listen(user, hash::random()).await?;
     let mut access = 0;
     publish(sender, &ear, access);
     loop {
-        gathered(ear.changed()).await;
+        let asker = tokio::select! {
+            () = gathered(ear.changed()) => None,
+            Some(asker) = asked.recv() => Some(asker),
+        };
         let heard = ear.look(&shared.jmap).await?;
         access += u64::from(heard.access);
         publish(sender, &ear, access);
+        // Who asked may have gone.
+        let _ = asker.map(|asker| asker.send(()));
     }
 }
 

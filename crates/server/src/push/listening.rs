@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use jmap::User;
 use jmap::push::{Changed, States, Types};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Place;
-use super::hub::Now;
+use super::hub::Hub;
 use crate::auth::Proof;
 use crate::shared::Shared;
 
@@ -24,7 +23,7 @@ pub struct Listening {
     types: Types,
     /// What it was told last, before this connection.
     since: Option<String>,
-    now: watch::Receiver<Option<Now>>,
+    hub: Hub,
     told: Option<Arc<States>>,
     /// The log-in was looked at when this was so.
     access: Option<u64>,
@@ -40,15 +39,21 @@ impl Listening {
         proof: Proof,
         types: Types,
         since: Option<String>,
-        (now, place): (watch::Receiver<Option<Now>>, Place),
+        (hub, place): (Hub, Place),
     ) -> Self {
         let (told, access, good_until) = (None, None, None);
-        Self { shared, user, proof, types, since, now, told, access, good_until, _place: place }
+        Self { shared, user, proof, types, since, hub, told, access, good_until, _place: place }
     }
 
-    /// From now on it hears of these types.
-    pub fn set_types(&mut self, types: Types) {
-        self.types = types;
+    /// Begins anew, with these types. Told is what changes after this call, also where the hub has not yet heard what came
+    /// before it; returned is what changed since `since`, the id of what the listener was told last.
+    ///
+    /// # Errors
+    /// There is nothing to listen to any more.
+    pub async fn begin_anew(&mut self, types: Types, since: Option<String>) -> Result<Changed, Over> {
+        (self.types, self.since) = (types, since);
+        self.hub.look().await.ok_or(Over)?;
+        self.ready().await
     }
 
     /// By which the listener says what it was told up to now. Empty before [`Listening::ready`].
@@ -62,10 +67,10 @@ impl Listening {
     /// There is nothing to listen to any more.
     pub async fn ready(&mut self) -> Result<Changed, Over> {
         tokio::select! {
-            ready = self.now.wait_for(Option::is_some) => drop(ready.map_err(|_| Over)?),
+            ready = self.hub.now.wait_for(Option::is_some) => drop(ready.map_err(|_| Over)?),
             () = self.shared.shutdown.wait() => return Err(Over),
         }
-        let now = self.now.borrow_and_update().clone().ok_or(Over)?;
+        let now = self.hub.now.borrow_and_update().clone().ok_or(Over)?;
         let missed = match self.since.take() {
             Some(since) => self.shared.jmap.missed(&self.user, &now.states, &since, self.types).await,
             None => Changed::default(),
@@ -80,21 +85,46 @@ impl Listening {
     /// The listener is to end.
     pub async fn next(&mut self) -> Result<Changed, Over> {
         loop {
-            let now = self.now.borrow_and_update().clone().ok_or(Over)?;
-            if self.access != Some(now.access) {
-                self.look_at_log_in().await?;
-                self.access = Some(now.access);
-            }
-            let changed = self.told.as_ref().map(|told| now.states.since(told, self.types)).unwrap_or_default();
-            self.told = Some(now.states);
+            let changed = self.look(true).await?;
             if !changed.is_empty() {
                 return Ok(changed);
             }
-            tokio::select! {
-                more = self.now.changed() => more.map_err(|_| Over)?,
-                () = over(self.good_until) => self.access = None,
-                () = self.shared.shutdown.wait() => return Err(Over),
+            self.stirs().await?;
+        }
+    }
+
+    /// Looks at the log-in where it is to be looked at, and, where changes are to be told, at what changed since those that were
+    /// told; else they are told later.
+    ///
+    /// # Errors
+    /// The listener is to end.
+    pub async fn look(&mut self, tells: bool) -> Result<Changed, Over> {
+        let now = self.hub.now.borrow_and_update().clone().ok_or(Over)?;
+        if self.access != Some(now.access) {
+            self.look_at_log_in().await?;
+            self.access = Some(now.access);
+        }
+        let is_told = self.told.as_ref().is_none_or(|told| Arc::ptr_eq(told, &now.states));
+        if !tells || is_told {
+            return Ok(Changed::default());
+        }
+        let told = self.told.replace(now.states.clone());
+        Ok(told.map(|told| now.states.since(&told, self.types)).unwrap_or_default())
+    }
+
+    /// Waits until there is something to look at. May be dropped at any time; [`Listening::look`] may not where it is called
+    /// again and again, or it never ends.
+    ///
+    /// # Errors
+    /// The listener is to end.
+    pub async fn stirs(&mut self) -> Result<(), Over> {
+        tokio::select! {
+            more = self.hub.now.changed() => more.map_err(|_| Over),
+            () = over(self.good_until) => {
+                self.access = None;
+                Ok(())
             }
+            () = self.shared.shutdown.wait() => Err(Over),
         }
     }
 

@@ -16,11 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jmap::User;
 use jmap::push::Types;
 use mail::{AccountId, limits};
-use tokio::sync::watch;
 
 use crate::auth::Proof;
 use crate::shared::Shared;
-use hub::Now;
+use hub::Hub;
 pub use listening::{Listening, Over};
 
 /// Why there is no further listener.
@@ -38,7 +37,7 @@ pub struct Push(Arc<Mutex<Registry>>);
 
 #[derive(Default)]
 struct Registry {
-    hubs: HashMap<AccountId, watch::Receiver<Option<Now>>>,
+    hubs: HashMap<AccountId, Hub>,
     /// Listeners by account.
     counts: HashMap<AccountId, usize>,
     total: usize,
