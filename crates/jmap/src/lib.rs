@@ -1,7 +1,8 @@
 //! What the methods of JMAP (RFC 8620, RFC 8621) mean, on the store.
 //!
 //! **Does:** answers the octets of an API request with those of its response ([`Server::request`]); makes the session object,
-//! takes uploads in, gives blobs out, and says what changed for those who listen ([`push`]). A folder per data type, a file
+//! takes uploads in, gives blobs out, says what changed for those who listen ([`push`]), and reads and writes the messages of a
+//! WebSocket ([`socket`]). A folder per data type, a file
 //! per family of methods; what is offered stands in one table (`method`).
 //!
 //! **Does not:** know HTTP, cookies or passwords: who asks was authenticated by the caller ([`User`]), and so is the time and
@@ -41,6 +42,7 @@ mod server;
 mod session;
 mod set;
 mod snippet;
+pub mod socket;
 mod submission;
 mod thread;
 mod vacation;

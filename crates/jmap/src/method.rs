@@ -21,15 +21,17 @@ pub(crate) const JOURNEY: &str = "urn:postrider:jmap:journey";
 pub(crate) const VACATION: &str = "urn:ietf:params:jmap:vacationresponse";
 /// RFC 8621 §1.3.2
 pub(crate) const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
+/// RFC 8887: of the session alone, and it brings no method.
+pub(crate) const WEBSOCKET: &str = "urn:ietf:params:jmap:websocket";
 
 /// What a request may use.
 pub(crate) const CAPABILITIES: &[&str] = &[CORE, MAIL, BLOB, QUOTA, JOURNEY, VACATION, SUBMISSION];
-/// Quirk `AsksForEverything`: jmap-client (Rust, up to 0.4.3) names these in each request, whatever the session object says. They
-/// bring nothing here, and their methods are unknown.
+/// What a request may use though it brings nothing to it. Quirk `AsksForEverything`: jmap-client (Rust, up to 0.4.3) names all of
+/// these in each request, whatever the session object says; all but the first are unknown here.
 pub(crate) const PASSED_OVER: &[&str] = &[
+    WEBSOCKET,
     "urn:ietf:params:jmap:contacts",
     "urn:ietf:params:jmap:calendars",
-    "urn:ietf:params:jmap:websocket",
     "urn:ietf:params:jmap:sieve",
     "urn:ietf:params:jmap:principals",
 ];

@@ -1,6 +1,6 @@
 //! A request that is none: the problem document that answers it as a whole (RFC 8620 §3.6.1, RFC 7807).
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::server::Reply;
 
@@ -18,7 +18,8 @@ pub(crate) enum Problem {
 }
 
 impl Problem {
-    pub(crate) fn reply(self) -> Reply {
+    /// The problem document.
+    pub(crate) fn document(self) -> Value {
         let (kind, detail) = match self {
             Self::UnknownCapability => {
                 ("unknownCapability", "The request uses a capability that this server does not have.")
@@ -35,6 +36,11 @@ impl Problem {
         if let Self::Limit(name) = self {
             document["limit"] = name.into();
         }
+        document
+    }
+
+    pub(crate) fn reply(self) -> Reply {
+        let document = self.document();
         Reply { status: 400, content_type: "application/problem+json", body: document.to_string().into_bytes() }
     }
 }

@@ -82,7 +82,11 @@ impl Server {
         if octets.len() > limits::JMAP_REQUEST_LEN {
             return Err(Problem::Limit("maxSizeRequest"));
         }
-        let value = json::parse(octets)?;
+        self.respond(user, json::parse(octets)?, moment).await
+    }
+
+    /// The Response to a Request (RFC 8620 §3.3, §3.4), whatever brought it.
+    pub(crate) async fn respond(&self, user: &User, value: Value, moment: Moment) -> Result<Value, Problem> {
         let request = Request::read(value).ok_or(Problem::NotRequest)?;
         // RFC 8620 §3.6.1: nothing is done where something is used that is not here.
         let is_known = |name: &String| CAPABILITIES.contains(&name.as_str()) || PASSED_OVER.contains(&name.as_str());

@@ -1,6 +1,7 @@
 //! What all requests share, and how one is led.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mail::{AccountId, Address, Timestamp, limits};
@@ -9,6 +10,7 @@ use mta::accept::Desk;
 use reading::cache::Cache;
 use reading::facts::Facts;
 use store::Store;
+use tokio::sync::Notify;
 
 use crate::account::Kept;
 use crate::journey::Following;
@@ -23,6 +25,7 @@ pub struct Server {
     pub(crate) following: Following,
     pub(crate) requests: AtOnce,
     pub(crate) uploads: AtOnce,
+    pub(crate) sockets: AtOnce,
     outbox: OnceLock<MakeOutbox>,
 }
 
@@ -102,6 +105,7 @@ impl Server {
             following: Following::default(),
             requests: AtOnce::default(),
             uploads: AtOnce::default(),
+            sockets: AtOnce::default(),
             outbox: OnceLock::new(),
         }
     }
@@ -125,6 +129,16 @@ impl Server {
         turn.ok_or_else(|| Problem::Limit("maxConcurrentRequests").reply())
     }
 
+    /// Begins a request as soon as the user has few enough under way.
+    pub async fn wait_for_turn(&self, user: &User) -> Turn {
+        self.requests.wait(user.account, limits::JMAP_REQUESTS_AT_ONCE).await
+    }
+
+    /// Begins a WebSocket connection; none: the user has as many as there may be.
+    pub fn begin_socket(&self, user: &User) -> Option<Turn> {
+        self.sockets.begin(user.account, limits::JMAP_SOCKETS_PER_ACCOUNT)
+    }
+
     /// Begins an upload; else likewise.
     ///
     /// # Errors
@@ -139,7 +153,12 @@ impl Server {
 #[derive(Default)]
 pub(crate) struct AtOnce(Arc<Counts>);
 
-type Counts = Mutex<HashMap<AccountId, usize>>;
+#[derive(Default)]
+struct Counts {
+    of: Mutex<HashMap<AccountId, usize>>,
+    /// Told when one ends, for those who wait.
+    ended: Notify,
+}
 
 /// One of what a user may have so many of at once; dropping it ends it. Held from before the first octet of a body is read: what
 /// is half there takes memory, too.
@@ -151,7 +170,7 @@ pub struct Turn {
 impl AtOnce {
     /// One more, unless there are `most` already.
     fn begin(&self, user: AccountId, most: usize) -> Option<Turn> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.of.lock().unwrap_or_else(PoisonError::into_inner);
         let count = all.entry(user).or_default();
         if *count >= most {
             return None;
@@ -159,17 +178,32 @@ impl AtOnce {
         *count += 1;
         Some(Turn { all: self.0.clone(), user })
     }
+
+    /// The same, once there are fewer.
+    async fn wait(&self, user: AccountId, most: usize) -> Turn {
+        loop {
+            let mut ended = pin!(self.0.ended.notified());
+            // Heard from here on: none ends between the look and the wait.
+            ended.as_mut().enable();
+            if let Some(turn) = self.begin(user, most) {
+                return turn;
+            }
+            ended.await;
+        }
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = all.get_mut(&self.user) {
             *count -= 1;
             if *count == 0 {
                 all.remove(&self.user);
             }
         }
+        drop(all);
+        self.all.ended.notify_waiters();
     }
 }
 
@@ -177,17 +211,33 @@ impl Drop for Turn {
 mod tests {
     use super::*;
 
-    /// `JMAP_REQUESTS_AT_ONCE`, `JMAP_UPLOADS_AT_ONCE`: so many of one user, and one more; others are not concerned.
+    /// `JMAP_REQUESTS_AT_ONCE`, `JMAP_UPLOADS_AT_ONCE`, `JMAP_SOCKETS_PER_ACCOUNT`: so many of one user, and one more; others are not concerned.
     #[test]
     fn turns_are_bounded() {
-        for most in [limits::JMAP_REQUESTS_AT_ONCE, limits::JMAP_UPLOADS_AT_ONCE] {
+        for most in [limits::JMAP_REQUESTS_AT_ONCE, limits::JMAP_UPLOADS_AT_ONCE, limits::JMAP_SOCKETS_PER_ACCOUNT] {
             let all = AtOnce::default();
             let mut turns: Vec<_> = (0..most).map(|_| all.begin(AccountId(1), most).unwrap()).collect();
             assert!(all.begin(AccountId(1), most).is_none() && all.begin(AccountId(2), most).is_some());
             turns.pop();
             assert!(all.begin(AccountId(1), most).is_some());
             turns.clear();
-            assert!(all.0.lock().unwrap().is_empty());
+            assert!(all.0.of.lock().unwrap().is_empty());
         }
+    }
+
+    /// Who waits gets the place of one that ends, and of no other user's.
+    #[tokio::test]
+    async fn turns_are_waited_for() {
+        let all = Arc::new(AtOnce::default());
+        let (first, other) = (all.wait(AccountId(1), 1).await, all.wait(AccountId(2), 1).await);
+        let waiting = tokio::spawn({
+            let all = all.clone();
+            async move { drop(all.wait(AccountId(1), 1).await) }
+        });
+        drop(other);
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(first);
+        waiting.await.unwrap();
     }
 }

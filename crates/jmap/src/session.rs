@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use store::StoreResult;
 
-use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN, SUBMISSION};
+use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN, SUBMISSION, WEBSOCKET};
 use crate::server::{Server, User};
 use crate::{blob, ids};
 
@@ -22,6 +22,8 @@ pub struct Urls {
     pub upload: String,
     /// With `{types}`, `{closeafter}` and `{ping}`.
     pub event_source: String,
+    /// Of the WebSocket.
+    pub socket: String,
 }
 
 /// An account that somebody has part in.
@@ -50,6 +52,8 @@ impl Server {
         for (name, url) in more {
             session[name] = url.as_str().into();
         }
+        // RFC 8887 §3.1
+        session["capabilities"][WEBSOCKET] = json!({ "url": urls.socket, "supportsPush": true });
         session["state"] = state.into();
         Ok(session.to_string().into_bytes())
     }

@@ -15,6 +15,7 @@ fn session(world: &World, user: &str) -> Value {
         download: "/jmap/download/{accountId}/{blobId}/{name}?type={type}".into(),
         upload: "/jmap/upload/{accountId}/".into(),
         event_source: "/jmap/events?types={types}&closeafter={closeafter}&ping={ping}".into(),
+        socket: "wss://mail.red.example/jmap/ws".into(),
     };
     let octets = world.runtime.block_on(world.server.session_object(world.user(user), &urls)).unwrap();
     serde_json::from_slice(&octets).unwrap()
@@ -35,6 +36,10 @@ fn what_a_client_must_know() {
         assert!(alice["accounts"]["A1"]["accountCapabilities"][name].is_object(), "{name}");
         assert!(alice["capabilities"][name].is_object(), "{name}");
     }
+    // RFC 8887 §3.1: of the session, and of no account.
+    let socket = json!({ "url": "wss://mail.red.example/jmap/ws", "supportsPush": true });
+    assert_eq!(alice["capabilities"]["urn:ietf:params:jmap:websocket"], socket);
+    assert!(alice["primaryAccounts"].get("urn:ietf:params:jmap:websocket").is_none());
     assert_eq!(alice["accounts"].as_object().unwrap().len(), 1);
     assert_eq!(alice["accounts"]["A1"]["isPersonal"], true);
     // The state that each response tells.

@@ -23,7 +23,7 @@ static AS_JSON: AtomicBool = AtomicBool::new(false);
 /// Logs to standard error from now on.
 pub(crate) fn start(log: &Log) {
     AS_JSON.store(log.format == LogFormat::Json, Ordering::Relaxed);
-    let (level, handle) = reload::Layer::new(EnvFilter::new(log.level.0));
+    let (level, handle) = reload::Layer::new(EnvFilter::new(filter(log)));
     // No colours: then nothing that a terminal obeys is ours, and all of it can be made visible.
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).event_format(TextOrJson::new());
     let lines = lines.with_writer(Lines::start());
@@ -33,11 +33,19 @@ pub(crate) fn start(log: &Log) {
     }
 }
 
+/// What is logged. Where everything is, the library for frames would write what people send and are sent.
+fn filter(log: &Log) -> String {
+    match log.level.0 {
+        "trace" => "trace,tungstenite=debug,tokio_tungstenite=debug".to_owned(),
+        level => level.to_owned(),
+    }
+}
+
 /// Another level and format, from the next line on.
 pub(crate) fn change(log: &Log) {
     AS_JSON.store(log.format == LogFormat::Json, Ordering::Relaxed);
     // It fails only where nothing is logged any more.
-    let _ = LEVEL.get().map(|handle| handle.reload(EnvFilter::new(log.level.0)));
+    let _ = LEVEL.get().map(|handle| handle.reload(EnvFilter::new(filter(log))));
 }
 
 /// Either format, as is configured at the moment. There are no spans here, whose fields would be kept in one of them.

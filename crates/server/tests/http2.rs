@@ -1,7 +1,8 @@
 //! HTTP/2 over TLS: chosen by ALPN, many requests at once, what the server tells of its bounds.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod scene;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -99,5 +100,48 @@ fn bounds_are_told() {
             u32::from_be_bytes(found[2..].try_into().unwrap())
         };
         assert_eq!((value(3), value(6) as usize), (limits::HTTP_STREAMS, 2 * limits::HTTP_HEADER_LEN));
+    });
+}
+
+/// RFC 8441: a WebSocket on a stream, beside others on the same connection; RFC 8887 speaks over it.
+#[test]
+fn a_websocket_on_a_stream() {
+    let mut world = World::new();
+    let (at, trusted) = (serve(&mut world), world.trusted.clone());
+    world.runtime.block_on(async {
+        let stream = TokioIo::new(connect(&trusted, at).await);
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        let ask = |protocol: &'static str, origin: &str| {
+            hyper::Request::connect("https://mail.red.example/jmap/ws")
+                .extension(hyper::ext::Protocol::from_static(protocol))
+                .header("authorization", websocket::ALICE)
+                .header("origin", origin)
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-protocol", "jmap")
+                .body(Full::new(Bytes::new()))
+                .unwrap()
+        };
+        let ours = "https://mail.red.example";
+        for (protocol, origin, status) in [("webtransport", ours, 426), ("websocket", "https://red.example", 403)] {
+            let refused = sender.send_request(ask(protocol, origin)).await.unwrap();
+            assert_eq!(refused.status().as_u16(), status, "{protocol}");
+        }
+        let answer = sender.send_request(ask("websocket", ours)).await.unwrap();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["sec-websocket-protocol"]),
+            (200, &"jmap".parse().unwrap())
+        );
+        let stream = TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+        let mut socket = websocket::Socket { stream, head: String::new() };
+        socket.echo().await;
+        let health = hyper::Request::get("https://mail.red.example/healthz").body(Full::new(Bytes::new())).unwrap();
+        assert_eq!(sender.send_request(health).await.unwrap().status().as_u16(), 200);
+        socket.echo().await;
+        // The stream ends, the connection goes on.
+        socket.send(&websocket::frame(websocket::BINARY, b"")).await;
+        assert_eq!(socket.closed().await, 1003);
+        let health = hyper::Request::get("https://mail.red.example/healthz").body(Full::new(Bytes::new())).unwrap();
+        assert_eq!(sender.send_request(health).await.unwrap().status().as_u16(), 200);
     });
 }

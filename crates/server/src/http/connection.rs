@@ -14,6 +14,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use mail::limits;
+use tokio::sync::mpsc;
 
 use super::patience::Patience;
 use super::request::{Peer, Request};
@@ -30,11 +31,12 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>) {
     let tls = connection.tls();
     let peer = Peer { ip: connection.peer().ip(), tls: tls.is_some() };
     let http2 = tls.is_some_and(|tls| tls.alpn.as_deref() == Some(b"h2"));
-    let (shutdown, asked) = (shared.shutdown.clone(), Asked::default());
+    let shutdown = shared.shutdown.clone();
+    let (asked, mut ended) = Asked::new();
     let asking = asked.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let request = Request::new(request, peer, shared.clone());
         let under_way = asking.one_more();
+        let request = Request::new(request, peer, shared.clone(), under_way.clone());
         async move {
             let response = respond(request).await;
             // It is under way until its answer is out.
@@ -50,7 +52,9 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>) {
             // What is over it is refused by the library; what is a little under it, by us.
             .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX))
             .keep_alive_interval(limits::HTTP_TIMEOUT)
-            .keep_alive_timeout(limits::HTTP_TIMEOUT);
+            .keep_alive_timeout(limits::HTTP_TIMEOUT)
+            // RFC 8441 §3: for WebSockets.
+            .enable_connect_protocol();
         drive(builder.serve_connection(io, service), &shutdown, &asked, true).await
     } else {
         let mut builder = http1::Builder::new();
@@ -59,24 +63,26 @@ pub async fn serve(connection: Connection, shared: Arc<Shared>) {
             .header_read_timeout(limits::HTTP_TIMEOUT)
             .max_buf_size(BUFFER)
             .max_headers(limits::HTTP_HEADERS);
-        drive(builder.serve_connection(io, service), &shutdown, &asked, false).await
+        drive(builder.serve_connection(io, service).with_upgrades(), &shutdown, &asked, false).await
     };
     if let Err(error) = result {
         tracing::debug!(peer = %peer.ip, %error, "HTTP connection ended early");
     }
+    // A WebSocket goes on where HTTP has ended.
+    drop(asked);
+    let _ = ended.recv().await;
 }
 
 /// Requests of a connection: those that there were, and those under way.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Asked {
-    /// Each one that is under way holds it.
-    under_way: Arc<()>,
+    under_way: UnderWay,
     all: Arc<AtomicU64>,
 }
 
-/// A request that is under way.
+/// Held by a request that is under way. Nothing is sent by it: its end is waited for.
 #[derive(Clone)]
-struct UnderWay(#[allow(dead_code, reason = "counted by being there")] Arc<()>);
+pub(super) struct UnderWay(mpsc::Sender<Infallible>);
 
 impl UnderWay {
     /// For a closure that is to hold it.
@@ -86,13 +92,24 @@ impl UnderWay {
 }
 
 impl Asked {
+    /// None yet; and what receives nothing until all have ended.
+    fn new() -> (Self, mpsc::Receiver<Infallible>) {
+        let (under_way, ended) = mpsc::channel(1);
+        (Self { under_way: UnderWay(under_way), all: Arc::default() }, ended)
+    }
+
     fn one_more(&self) -> UnderWay {
         self.all.fetch_add(1, Ordering::Relaxed);
-        UnderWay(self.under_way.clone())
+        self.under_way.clone()
     }
 
     fn all(&self) -> u64 {
         self.all.load(Ordering::Relaxed)
+    }
+
+    /// Whether none is under way; `ours`: who holds it without being one.
+    fn is_idle(&self, ours: usize) -> bool {
+        self.under_way.0.strong_count() <= ours
     }
 }
 
@@ -102,12 +119,12 @@ trait Serving: Future<Output = hyper::Result<()>> {
     fn end(self: Pin<&mut Self>);
 }
 
-impl<I, S, B> Serving for http1::Connection<I, S>
+impl<I, S, B> Serving for http1::UpgradeableConnection<I, S>
 where
     Self: Future<Output = hyper::Result<()>>,
     S: hyper::service::HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    I: hyper::rt::Read + hyper::rt::Write + Unpin,
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
     B: hyper::body::Body + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
@@ -139,8 +156,8 @@ async fn drive(serving: impl Serving, shutdown: &Shutdown, asked: &Asked, idle_e
         loop {
             let before = asked.all();
             tokio::time::sleep(limits::HTTP_TIMEOUT).await;
-            // One is ours.
-            if idle_ends && asked.all() == before && Arc::strong_count(&asked.under_way) <= 2 {
+            // One is ours, one the service's.
+            if idle_ends && asked.all() == before && asked.is_idle(2) {
                 return;
             }
         }
@@ -188,7 +205,7 @@ mod tests {
     async fn who_asks_nothing_is_let_go() {
         let (switch, shutdown) = Shutdown::new();
         let silent = || Silent { told: false, waker: None };
-        let asked = Asked::default();
+        let (asked, _ended) = Asked::new();
         let serving = asked.clone();
         let since = Instant::now();
         drive(silent(), &shutdown, &serving, true).await.unwrap();

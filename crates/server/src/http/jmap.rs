@@ -16,14 +16,15 @@ use super::problem::Problem;
 use super::reply::{self, Response};
 use super::request::{Request, decode, is_json};
 use crate::auth::hash;
+use crate::shared::Shared;
 
 /// Who a visitor is to the engine.
 pub(super) fn user(visitor: &Visitor) -> User {
     User { account: visitor.account.id, address: visitor.account.address.clone() }
 }
 
-pub(super) fn moment(request: &Request) -> Moment {
-    Moment { now: request.shared.clock.now(), random: hash::random() }
+pub(super) fn moment(shared: &Shared) -> Moment {
+    Moment { now: shared.clock.now(), random: hash::random() }
 }
 
 /// JSON on a line that is ended, as all of ours.
@@ -41,14 +42,15 @@ fn respond(reply: Reply) -> Response {
 
 /// `GET /.well-known/jmap`, `GET /jmap/session` (RFC 8620 §2.2)
 pub(super) async fn session(request: &Request, visitor: &Visitor) -> Result<Response, Problem> {
-    let scheme = if request.peer.tls { "https" } else { "http" };
+    let (http, socket) = if request.peer.tls { ("https", "wss") } else { ("http", "ws") };
     let host = request.authority().unwrap_or(request.settings.hostname.as_str());
-    let place = |path: &str| format!("{scheme}://{host}/jmap/{path}");
+    let place = |path: &str| format!("{http}://{host}/jmap/{path}");
     let urls = Urls {
         api: place("api"),
         download: place("download/{accountId}/{blobId}/{name}?type={type}"),
         upload: place("upload/{accountId}/"),
         event_source: place("events?types={types}&closeafter={closeafter}&ping={ping}"),
+        socket: format!("{socket}://{host}/jmap/ws"),
     };
     let octets = request.shared.jmap.session_object(&user(visitor), &urls).await?;
     Ok(reply::of(StatusCode::OK, "application/json", on_a_line(octets)))
@@ -69,7 +71,7 @@ pub(super) async fn api(request: &mut Request, visitor: &Visitor) -> Result<Resp
         Err(problem) if problem.is_too_long() => return Ok(respond(Reply::too_large("maxSizeRequest"))),
         octets => octets?,
     };
-    let moment = moment(request);
+    let moment = moment(&request.shared);
     Ok(respond(request.shared.jmap.request_in(&turn, &user, &octets, moment).await))
 }
 
@@ -89,7 +91,7 @@ pub(super) async fn upload(request: &mut Request, visitor: &Visitor, account: &s
         Err(problem) if problem.is_too_long() => return Ok(respond(Reply::too_large("maxSizeUpload"))),
         stage => stage?,
     };
-    let moment = moment(request);
+    let moment = moment(&request.shared);
     Ok(respond(request.shared.jmap.upload(&turn, &user, account, &kind, stage, moment).await))
 }
 
@@ -114,7 +116,7 @@ pub(super) async fn download(
     visitor: &Visitor,
     (account, blob, name): (&str, &str, &str),
 ) -> Result<Response, Problem> {
-    let found = request.shared.jmap.download(&user(visitor), account, blob, moment(request)).await?;
+    let found = request.shared.jmap.download(&user(visitor), account, blob, moment(&request.shared)).await?;
     let download = found.ok_or_else(Problem::not_found)?;
     let size = download.size();
     let octets = stream::try_unfold(download, |mut download| async move {

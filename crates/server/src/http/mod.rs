@@ -29,6 +29,7 @@ mod request;
 mod routes;
 mod second_factor;
 mod session;
+mod socket;
 mod webmail;
 
 use hyper::header::{CONNECTION, HeaderValue};
@@ -90,6 +91,7 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
         }
         (Page::Proxy, Some(visitor)) => proxy::pass(request, &visitor).await,
         (Page::JmapEvents, Some(visitor)) => events::events(request, &visitor).await,
+        (Page::JmapSocket, Some(visitor)) => socket::open(request, &visitor).await,
         (Page::LogOut, Some(visitor)) => session::log_out(request, &visitor).await,
         (Page::Session, Some(visitor)) => Ok(session::show(&visitor)),
         (Page::Sessions, Some(visitor)) => session::all(request, &visitor).await,

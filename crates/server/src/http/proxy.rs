@@ -151,7 +151,7 @@ async fn says(request: &Request, visitor: &Visitor, email: &str, url: &str) -> R
         "using": ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"],
         "methodCalls": [["Email/get", { "accountId": account, "ids": [email], "properties": [PLACES, POST] }, "0"]],
     });
-    let reply = request.shared.jmap.request(&user(visitor), ask.to_string().as_bytes(), moment(request)).await;
+    let reply = request.shared.jmap.request(&user(visitor), ask.to_string().as_bytes(), moment(&request.shared)).await;
     let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let found = &answer["methodResponses"][0][1]["list"][0];
     let one_click = found[POST].as_str().is_some_and(|said| {

@@ -9,12 +9,15 @@ use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Body as _, Incoming};
+use hyper::ext::Protocol;
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderName};
+use hyper::upgrade::OnUpgrade;
 use hyper::{Method, StatusCode, Version};
 use mail::limits;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
+use super::connection::UnderWay;
 use super::door::is_this_machine;
 use super::problem::Problem;
 use crate::settings::Settings;
@@ -40,19 +43,41 @@ pub(super) struct Request {
     pub(super) settings: Arc<Settings>,
     head: hyper::Request<()>,
     body: Arriving,
+    /// For what goes on when the answer is out.
+    pub(super) under_way: UnderWay,
 }
 
 impl Request {
     /// As it came.
-    pub(super) fn new(request: hyper::Request<Incoming>, peer: Peer, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(request: hyper::Request<Incoming>, peer: Peer, shared: Arc<Shared>, under_way: UnderWay) -> Self {
         let (head, body) = request.into_parts();
         let (head, body) = (hyper::Request::from_parts(head, ()), body.map_err(io::Error::other).boxed());
-        Self { peer, settings: shared.settings(), shared, head, body }
+        Self { peer, settings: shared.settings(), shared, head, body, under_way }
     }
 
     /// What is to be done.
     pub(super) fn method(&self) -> &Method {
         self.head.method()
+    }
+
+    /// Of HTTP.
+    pub(super) fn version(&self) -> Version {
+        self.head.version()
+    }
+
+    /// What an extended CONNECT wants to speak (RFC 8441 §4).
+    pub(super) fn protocol(&self) -> Option<&str> {
+        self.head.extensions().get::<Protocol>().map(Protocol::as_str)
+    }
+
+    /// The connection, or of HTTP/2 the stream, once the answer has said that something else is spoken on it.
+    pub(super) fn upgrade(&mut self) -> OnUpgrade {
+        hyper::upgrade::on(&mut self.head)
+    }
+
+    /// Whether it has content.
+    pub(super) fn has_body(&self) -> bool {
+        !self.body.is_end_stream()
     }
 
     /// With what.

@@ -40,6 +40,8 @@ pub(super) enum Page {
     Proxy,
     /// `/jmap/events`
     JmapEvents,
+    /// `/jmap/ws`
+    JmapSocket,
     /// `/auth/login`
     LogIn,
     /// `/auth/logout`
@@ -91,6 +93,7 @@ impl Page {
                 Self::JmapDownload(account.to_owned(), blob.to_owned(), name.to_owned())
             }
             ["jmap", "events"] => Self::JmapEvents,
+            ["jmap", "ws"] => Self::JmapSocket,
             ["auth", "login"] => Self::LogIn,
             ["auth", "logout"] => Self::LogOut,
             ["auth", "session"] => Self::Session,
@@ -126,6 +129,8 @@ impl Page {
             | Self::ChangePassword => READ,
             // Without an end it has no head alone.
             Self::JmapEvents => GET,
+            // RFC 6455 §4.1, RFC 8441 §4.
+            Self::JmapSocket => &[Method::GET, Method::CONNECT],
             Self::Outlook
             | Self::LogIn
             | Self::LogOut
@@ -163,7 +168,8 @@ impl Page {
             | Self::JmapApi
             | Self::JmapUpload(_)
             | Self::JmapDownload(..)
-            | Self::JmapEvents => Access::Account(Scopes::JMAP),
+            | Self::JmapEvents
+            | Self::JmapSocket => Access::Account(Scopes::JMAP),
             Self::LogOut
             | Self::Proxy
             | Self::Sessions

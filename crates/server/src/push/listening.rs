@@ -53,7 +53,10 @@ impl Listening {
     pub async fn begin_anew(&mut self, types: Types, since: Option<String>) -> Result<Changed, Over> {
         (self.types, self.since) = (types, since);
         self.hub.look().await.ok_or(Over)?;
-        self.ready().await
+        let missed = self.ready().await?;
+        // What was heard of the log-in counts as seen now.
+        self.look(false).await?;
+        Ok(missed)
     }
 
     /// By which the listener says what it was told up to now. Empty before [`Listening::ready`].
