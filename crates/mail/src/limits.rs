@@ -382,7 +382,7 @@ limits! {
     JMAP_SOCKETS_PER_ACCOUNT: usize = 16;
     /// Octets of a frame that a WebSocket sends; a longer message goes in several, so that no other copy of all of it is made.
     JMAP_SOCKET_FRAME: usize = 64 * KIB;
-    /// A WebSocket is asked so often whether the client is still there; it ends where nothing came since the question before.
+    /// A WebSocket is asked so often whether the client is still there; it ends where no frame came since the question before.
     JMAP_SOCKET_PING: Duration = Duration::from_secs(60);
     /// Accounts of which one user's listeners hear: his own, and the first of those that share something with him.
     PUSH_ACCOUNTS: usize = 100;

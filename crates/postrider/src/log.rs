@@ -23,7 +23,7 @@ static AS_JSON: AtomicBool = AtomicBool::new(false);
 /// Logs to standard error from now on.
 pub(crate) fn start(log: &Log) {
     AS_JSON.store(log.format == LogFormat::Json, Ordering::Relaxed);
-    let (level, handle) = reload::Layer::new(EnvFilter::new(filter(log)));
+    let (level, handle) = reload::Layer::new(EnvFilter::new(filter(log.level.0)));
     // No colours: then nothing that a terminal obeys is ours, and all of it can be made visible.
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).event_format(TextOrJson::new());
     let lines = lines.with_writer(Lines::start());
@@ -34,8 +34,8 @@ pub(crate) fn start(log: &Log) {
 }
 
 /// What is logged. Where everything is, the library for frames would write what people send and are sent.
-fn filter(log: &Log) -> String {
-    match log.level.0 {
+fn filter(level: &str) -> String {
+    match level {
         "trace" => "trace,tungstenite=debug,tokio_tungstenite=debug".to_owned(),
         level => level.to_owned(),
     }
@@ -45,7 +45,7 @@ fn filter(log: &Log) -> String {
 pub(crate) fn change(log: &Log) {
     AS_JSON.store(log.format == LogFormat::Json, Ordering::Relaxed);
     // It fails only where nothing is logged any more.
-    let _ = LEVEL.get().map(|handle| handle.reload(EnvFilter::new(filter(log))));
+    let _ = LEVEL.get().map(|handle| handle.reload(EnvFilter::new(filter(log.level.0))));
 }
 
 /// Either format, as is configured at the moment. There are no spans here, whose fields would be kept in one of them.
@@ -72,5 +72,45 @@ where
         } else {
             self.text.format_event(context, writer, event)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(octets);
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Where everything is logged, too, nothing is of what is sent over WebSockets.
+    #[test]
+    fn messages_are_not_logged() {
+        let written = Written::default();
+        let lines = tracing_subscriber::fmt::layer().with_writer({
+            let written = written.clone();
+            move || written.clone()
+        });
+        let subscriber = Registry::default().with(EnvFilter::new(filter("trace"))).with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "tungstenite::protocol", "a message");
+            tracing::trace!(target: "tokio_tungstenite", "a message");
+            tracing::trace!("ours");
+        });
+        let written = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(written.contains("ours") && !written.contains("a message"), "{written}");
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct Conversation {
     missed: Changed,
     /// A message without its turn.
     waiting: Option<Utf8Bytes>,
-    answers: JoinSet<(Turn, Vec<u8>)>,
+    answers: JoinSet<(Option<Turn>, Vec<u8>)>,
     _place: Turn,
 }
 
@@ -133,7 +133,7 @@ impl Conversation {
                     }
                 }
                 Some(answer) = self.answers.join_next(), if is_free => match answer {
-                    Ok((turn, octets)) => outgoing.put(octets, Some(turn)),
+                    Ok((turn, octets)) => outgoing.put(octets, turn),
                     Err(_) => return End::Close(CloseCode::Error, "a request failed"),
                 },
                 stirred = self.listening.stirs() => {
@@ -175,7 +175,7 @@ impl Conversation {
                 self.pushes = true;
             }
             Ok(Message::PushDisable) => self.pushes = false,
-            Err(error) => drop(self.answers.spawn(async move { (turn, error) })),
+            Err(error) => drop(self.answers.spawn(async move { (None, error) })),
         }
         Ok(())
     }
@@ -184,7 +184,9 @@ impl Conversation {
         let (shared, user) = (self.shared.clone(), self.user.clone());
         self.answers.spawn(async move {
             let octets = shared.jmap.socket_response(&turn, &user, request, moment(&shared)).await;
-            (turn, octets)
+            // A long answer takes memory until it is sent; for a short one, no other client of the account is to wait.
+            let is_long = octets.len() > limits::JMAP_SOCKET_FRAME;
+            (is_long.then_some(turn), octets)
         });
     }
 
