@@ -40,6 +40,11 @@ numeric_id!(
 );
 
 numeric_id!(
+    /// Where a client is told of changes (RFC 8620 §7.2).
+    PushSubscriptionId
+);
+
+numeric_id!(
     /// A message that was submitted (RFC 8621 §7).
     SubmissionId
 );

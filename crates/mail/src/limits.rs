@@ -396,6 +396,39 @@ limits! {
     PUSH_PING_LEAST: Duration = Duration::from_secs(5);
     /// ... and no less often (RFC 8620 §7.3: at least 300 s), whatever it asks for.
     PUSH_PING_MOST: Duration = Duration::from_secs(300);
+    /// Push subscriptions of one account.
+    PUSH_SUBSCRIPTIONS_PER_ACCOUNT: usize = 50;
+    /// Push subscriptions that one account may make within an hour: each makes us send something to where it says
+    /// (RFC 8620 §8.6).
+    PUSH_SUBSCRIPTIONS_PER_HOUR: usize = 100;
+    /// A push subscription without an end of its own, whose credential has none, ends after this time; it can't be put off
+    /// further (RFC 8620 §7.2: at least 48 hours, better 7 days).
+    PUSH_LIFETIME: Duration = Duration::from_secs(30 * 86_400);
+    /// A push subscription whose client did not say the code within this time is over.
+    PUSH_UNVERIFIED: Duration = Duration::from_secs(86_400);
+    /// Octets of a push subscription's URL.
+    PUSH_URL_LEN: usize = 2 * KIB;
+    /// Octets of the name that a client gives itself, and of a type's name, in a push subscription.
+    PUSH_NAME_LEN: usize = 255;
+    /// Types that one push subscription names.
+    PUSH_TYPES: usize = 64;
+    /// Octets of a push message before it is encrypted: push services take that much (RFC 8291 §4). What is more goes in
+    /// several messages.
+    PUSH_MESSAGE_LEN: usize = 3_993;
+    /// A push service that takes less than this is told nothing more of that change.
+    PUSH_MESSAGE_LEAST: usize = 500;
+    /// A push service keeps a message so long for a device that is off (RFC 8030 §5.2).
+    PUSH_KEPT: Duration = Duration::from_secs(7 * 86_400);
+    /// Push messages under way at once; the next one waits.
+    PUSH_AT_ONCE: usize = 64;
+    /// Of these, to one host: one that is slow holds up nobody else.
+    PUSH_PER_HOST: usize = 16;
+    /// What could not be pushed is tried again after this time, then after twice that, ...
+    PUSH_RETRY_LEAST: Duration = Duration::from_secs(30);
+    /// ... and no less often than so, whatever the push service asks for.
+    PUSH_RETRY_MOST: Duration = Duration::from_secs(4 * 3600);
+    /// What is signed for a push service is good so long (RFC 8292 §2: at most 24 hours).
+    PUSH_SIGNED: Duration = Duration::from_secs(12 * 3600);
 
     /// Names and addresses that one account sends under.
     IDENTITIES_PER_ACCOUNT: usize = 200;

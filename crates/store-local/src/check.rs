@@ -118,6 +118,11 @@ const RULES: &[(&str, &str)] = &[
            SELECT account FROM recovery_codes) WHERE account NOT IN (SELECT id FROM accounts)",
     ),
     (
+        "a push subscription is of account {}, which does not exist, or of a session or app password that does not",
+        "SELECT account FROM push_subscriptions WHERE account NOT IN (SELECT id FROM accounts)
+           OR token <> 0 AND token NOT IN (SELECT id FROM tokens)",
+    ),
+    (
         "an away notice, or who was told it, is of account {}, which does not exist",
         "SELECT account FROM (SELECT account FROM away UNION SELECT account FROM away_told)
          WHERE account NOT IN (SELECT id FROM accounts)",

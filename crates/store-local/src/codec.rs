@@ -266,6 +266,16 @@ pub(crate) fn numbers(text: &str) -> StoreResult<Vec<u64>> {
     serde_json::from_str(text).map_err(|_| bad("list of numbers"))
 }
 
+pub(crate) fn names_text(names: &[String]) -> String {
+    Value::from(names).to_string()
+}
+
+/// Names that our own program wrote.
+pub(crate) fn names(text: &str) -> rusqlite::Result<Vec<String>> {
+    serde_json::from_str(text)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, Box::new(error)))
+}
+
 pub(crate) const fn queue_state(state: i64) -> QueueState {
     if state == 0 { QueueState::Waiting } else { QueueState::Held }
 }

@@ -1,5 +1,6 @@
 //! The engine's face: each transaction of [`store::Store`], handed to the thread that does it.
 
+mod changing;
 mod history;
 pub(crate) mod read;
 mod sending;
@@ -7,134 +8,34 @@ mod sending;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use mail::{
-    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, QueueId, Rights, SubmissionId,
-    ThreadId, Timestamp, TokenId, Uid, limits,
+    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, PushSubscriptionId, QueueId, Rights,
+    SubmissionId, ThreadId, Timestamp, TokenId, Uid, limits,
 };
 use rusqlite::Connection;
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed, DigestPart, Digested,
     DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey,
-    JourneyQuery, Kept, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount, NewSubmission,
-    NewToken, PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement,
-    SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Submission, Survey, Token,
-    TokenHash, TokenKind, Undigested, UrlKey,
+    JourneyQuery, Kept, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount,
+    NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueFeed, QueueItem,
+    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError,
+    StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, Undigested, UrlKey,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::codec;
-use crate::log::{Pending, Place, Submission as ToAppend};
+use crate::log::Pending;
 use crate::open::{LocalStore, foreign_stage, join};
 use crate::stage::LocalStage;
-use crate::submit::Work;
-use crate::truth::{FORGET_AT_ONCE, Placed, Plan, SUBMISSIONS_AT_ONCE, SettlePlan, Truth, checked_name};
+use crate::truth::{FORGET_AT_ONCE, Plan, SUBMISSIONS_AT_ONCE, SettlePlan, checked_name};
 use crate::{check, finder, views};
-
-/// How long an answer about free space is believed.
-const SPACE_BELIEVED: Duration = Duration::from_millis(200);
 
 /// Refusals that wait to be written; more are dropped.
 const REFUSALS_WAITING: usize = 1000;
-
-impl LocalStore {
-    /// Makes a change without bytes.
-    pub(crate) async fn change<T: Send + 'static>(
-        &self,
-        change: impl FnMut(&mut Truth, &[Place]) -> StoreResult<T> + Send + 'static,
-    ) -> StoreResult<Durable<T>> {
-        self.change_with(Vec::new(), change).await
-    }
-
-    /// Hands a change to the writer; what it gives back comes once it is on stable storage.
-    fn begin<T: Send + 'static>(
-        &self,
-        bodies: Vec<Pending>,
-        change: impl FnMut(&mut Truth, &[Place]) -> StoreResult<T> + Send + 'static,
-    ) -> StoreResult<oneshot::Receiver<StoreResult<T>>> {
-        let (answer, committed) = oneshot::channel();
-        let job = Box::new(Work { change, done: None, answer });
-        let pushed = if bodies.is_empty() {
-            self.to_commit.push(Placed { places: Vec::new(), job }).map_err(|(_, why)| why)
-        } else {
-            self.to_append.push(ToAppend { bodies, job }).map_err(|(_, why)| why)
-        };
-        match pushed {
-            Ok(()) => Ok(committed),
-            Err(why) => Err(self.published.poison.reason().map_or(why, StoreError::Poisoned)),
-        }
-    }
-
-    /// Makes a change that needs `bodies` on stable storage first.
-    pub(crate) async fn change_with<T: Send + 'static>(
-        &self,
-        bodies: Vec<Pending>,
-        change: impl FnMut(&mut Truth, &[Place]) -> StoreResult<T> + Send + 'static,
-    ) -> StoreResult<Durable<T>> {
-        let committed = self.begin(bodies, change)?;
-        let done = committed.await.unwrap_or_else(|_| {
-            let why = self.published.poison.reason().unwrap_or_else(|| "its writer has stopped".into());
-            Err(StoreError::Poisoned(why))
-        })?;
-        Ok(Durable::attest(done))
-    }
-
-    /// Whether there is room to take mail in.
-    fn has_space(&self) -> bool {
-        let mut space = self.space.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (asked, enough) = *space;
-        if asked.is_some_and(|asked| asked.elapsed() < SPACE_BELIEVED) && enough {
-            return true;
-        }
-        // Where nobody can say how much is free, writing will tell.
-        let enough = self.options.disk.free(&self.dir).map_or(true, |free| free >= self.options.reserve);
-        *space = (Some(Instant::now()), enough);
-        enough
-    }
-
-    /// Reads bodies. Where a file is not there, it may have been given back between reading the row and opening it:
-    /// then the row says something else now.
-    pub(crate) async fn read_bodies<T: Send + 'static>(
-        &self,
-        read: impl Fn(&Connection) -> StoreResult<Vec<(T, read::Found)>> + Clone + Send + 'static,
-    ) -> StoreResult<Vec<(T, Arc<dyn Body>)>> {
-        let mut found = self.readers.read_known(read.clone()).await?;
-        for _ in 0..3 {
-            if found.iter().all(|(_, body)| matches!(body, read::Found::Here(_))) {
-                break;
-            }
-            found = self.readers.read_known(read.clone()).await?;
-        }
-        Ok(found.into_iter().map(|(key, body)| (key, body.into_body())).collect())
-    }
-
-    fn directory(&self) -> std::sync::RwLockReadGuard<'_, crate::directory::Directory> {
-        self.published.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Writes when tokens were used last, where that is not written yet.
-    async fn write_uses(&self) -> StoreResult<()> {
-        let waiting = std::mem::take(&mut *self.uses.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let uses: Vec<_> = waiting.into_iter().map(|(id, (at, from))| (id, at, from)).collect();
-        self.change(move |truth, _| truth.note_uses(&uses)).await.map(drop)
-    }
-
-    /// Writes the refusals that wait, where there are any.
-    async fn write_refusals(&self) -> StoreResult<()> {
-        let waiting = std::mem::take(&mut *self.refusals.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        self.change(move |truth, _| truth.add_refusals(&waiting)).await.map(drop)
-    }
-}
 
 /// The body of a stage of ours, and its conversation.
 async fn pending(stage: Box<dyn Stage>) -> StoreResult<(Pending, Option<ThreadId>)> {
@@ -273,6 +174,35 @@ impl Store for LocalStore {
 
     async fn remove_totp(&self, account: AccountId) -> StoreResult<Durable<()>> {
         self.change(move |truth, _| truth.remove_totp(account)).await
+    }
+
+    async fn add_push_subscription(
+        &self,
+        new: NewPushSubscription,
+        now: Timestamp,
+    ) -> StoreResult<Durable<PushSubscriptionId>> {
+        self.change(move |truth, _| truth.add_push_subscription(&new, now)).await
+    }
+
+    async fn push_subscriptions(&self, account: AccountId) -> StoreResult<Vec<PushSubscription>> {
+        self.readers.read(move |conn| read::push_subscriptions(conn, account)).await
+    }
+
+    async fn push_accounts(&self) -> StoreResult<Vec<AccountId>> {
+        self.readers.read(read::push_accounts).await
+    }
+
+    async fn change_push_subscription(
+        &self,
+        account: AccountId,
+        id: PushSubscriptionId,
+        change: PushChange,
+    ) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.change_push_subscription(account, id, &change)).await
+    }
+
+    async fn push_key(&self, fresh: Vec<u8>) -> StoreResult<Vec<u8>> {
+        self.change(move |truth, _| truth.push_key(&fresh)).await.map(Durable::into_inner)
     }
 
     async fn away_notice(&self, account: AccountId) -> StoreResult<AwayNotice> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mail::Timestamp;
 use store::conformance::{self as suite, NOW};
-use store::{NewToken, Scopes, Store, TokenHash, TokenKind};
+use store::{Credential, NewPushSubscription, NewToken, PasswordHash, PushChange, Scopes, Store, TokenHash, TokenKind};
 
 /// What the database says, whatever the store has in memory.
 fn written(dir: &Path) -> (Option<i64>, String) {
@@ -47,4 +47,41 @@ async fn uses_are_written_with_the_care_and_at_the_end() {
     assert_eq!((token.id, token.used), (id, Some((later(3), "192.0.2.3".into()))));
     suite::check(&*store).await;
     store.close().await;
+}
+
+/// RFC 8620 §7.2: where a subscription went is erased with it, and not only forgotten.
+#[tokio::test]
+async fn a_subscription_that_went_is_wiped() {
+    const URL: &str = "https://push.example/a-capability-that-nobody-else-has";
+    let dir = tempfile::tempdir().unwrap();
+    let is_on_disk = || {
+        let files = support::files(dir.path());
+        files.keys().any(|file| contains(&std::fs::read(file).unwrap(), URL.as_bytes()))
+    };
+    let store = support::open(dir.path());
+    let account = suite::account(&*store, "a@x.example").await;
+    let new = NewPushSubscription {
+        account,
+        credential: Credential::Password(PasswordHash("$x".into())),
+        device: "phone".into(),
+        url: URL.into(),
+        keys: None,
+        code: "code".into(),
+        expires: None,
+        types: None,
+        told: String::new(),
+    };
+    let id = store.add_push_subscription(new, NOW).await.unwrap().into_inner();
+    store.close().await;
+    drop(store);
+    assert!(is_on_disk());
+    let store = support::open(dir.path());
+    store.change_push_subscription(account, id, PushChange::Removed).await.unwrap().into_inner();
+    store.close().await;
+    drop(store);
+    assert!(!is_on_disk());
+}
+
+fn contains(octets: &[u8], what: &[u8]) -> bool {
+    octets.windows(what.len()).any(|window| window == what)
 }

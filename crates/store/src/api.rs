@@ -6,17 +6,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use mail::{
-    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, QueueId, Rights, SubmissionId,
-    Timestamp, TokenId, Uid,
+    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, PushSubscriptionId, QueueId, Rights,
+    SubmissionId, Timestamp, TokenId, Uid,
 };
 
 use crate::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, AwayNotice, Balance, Body, Cancellation, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry,
     DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept,
-    MailboxInfo, MailboxStatus, MailboxWatch, MessageStep, NewAccount, NewSubmission, NewToken, PasswordHash,
-    QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage,
-    StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, Undigested, UrlKey,
+    MailboxInfo, MailboxStatus, MailboxWatch, MessageStep, NewAccount, NewPushSubscription, NewSubmission, NewToken,
+    PasswordHash, PushChange, PushSubscription, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
+    Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash,
+    TokenKind, Undigested, UrlKey,
 };
 
 /// One session's exclusive use of a maildrop (RFC 1939 §4); dropping it frees it.
@@ -99,7 +100,7 @@ pub trait Store: Send + Sync + 'static {
     async fn remove_token(&self, account: AccountId, kind: TokenKind, id: TokenId) -> StoreResult<Durable<()>>;
     /// Notes that a token was used, from this address: told at once, written later; a crash may forget it.
     fn note_use(&self, id: TokenId, now: Timestamp, from: &str);
-    /// Forgets tokens that are over; returns how many.
+    /// Forgets tokens that are over, and push subscriptions; returns how many tokens.
     async fn forget_tokens(&self, now: Timestamp) -> StoreResult<u64>;
 
     /// Begins a second factor, in the place of one that was only begun. `Exists`: there is one.
@@ -112,6 +113,29 @@ pub trait Store: Send + Sync + 'static {
     async fn use_recovery_code(&self, account: AccountId, code: TokenHash) -> StoreResult<Durable<bool>>;
     /// Takes the second factor away, with its recovery codes.
     async fn remove_totp(&self, account: AccountId) -> StoreResult<Durable<()>>;
+
+    // ---- Push subscriptions ---------------------------------------------------------------
+
+    /// Keeps a subscription of an active account, whose credential is good: it goes with that. `Limit`: there are as many as may
+    /// be; those that are over don't count.
+    async fn add_push_subscription(
+        &self,
+        new: NewPushSubscription,
+        now: Timestamp,
+    ) -> StoreResult<Durable<PushSubscriptionId>>;
+    /// An account's subscriptions, oldest first, whether they are over or not.
+    async fn push_subscriptions(&self, account: AccountId) -> StoreResult<Vec<PushSubscription>>;
+    /// The accounts that have any.
+    async fn push_accounts(&self) -> StoreResult<Vec<AccountId>>;
+    /// Changes one of the account. `NotFound`: it has none such.
+    async fn change_push_subscription(
+        &self,
+        account: AccountId,
+        id: PushSubscriptionId,
+        change: PushChange,
+    ) -> StoreResult<Durable<()>>;
+    /// The key by which push services know this system again; where there is none, `fresh` becomes it.
+    async fn push_key(&self, fresh: Vec<u8>) -> StoreResult<Vec<u8>>;
 
     // ---- Away notices ---------------------------------------------------------------------
 

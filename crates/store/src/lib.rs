@@ -26,6 +26,7 @@ mod history;
 pub mod journey;
 mod listen;
 mod mailbox;
+mod push;
 mod queue;
 mod sending;
 mod snapshot;
@@ -47,6 +48,7 @@ pub use mailbox::{
     AppendMessage, Appended, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse,
     StoreOutcome, UrlKey, canonical_name,
 };
+pub use push::{Credential, NewPushSubscription, PushChange, PushKeys, PushSubscription};
 pub use queue::{
     Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueFeed, QueueItem, QueueMessage,
     QueueNews, QueueRecipient, QueueRelay, QueueState, QueueWork, Settlement,

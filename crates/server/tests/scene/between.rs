@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use mail::{
-    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, QueueId, Rights, SubmissionId,
-    Timestamp, TokenId, Uid,
+    AccountId, Address, BodyId, Domain, Durable, IdentityId, MailboxId, ModSeq, PushSubscriptionId, QueueId, Rights,
+    SubmissionId, Timestamp, TokenId, Uid,
 };
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed, DirectoryEntry,
     DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept,
-    MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount, NewSubmission, NewToken,
-    PasswordHash, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox,
-    SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind,
-    UrlKey,
+    MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount, NewPushSubscription,
+    NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueFeed, QueueItem, QueueMessage,
+    QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome,
+    StoreResult, Submission, Survey, Token, TokenHash, TokenKind, UrlKey,
 };
 use store_local::LocalStore;
 
@@ -227,6 +227,35 @@ impl Store for Between {
 
     async fn forget_tokens(&self, now: Timestamp) -> StoreResult<u64> {
         self.call("forget_tokens", self.store.forget_tokens(now)).await
+    }
+
+    async fn add_push_subscription(
+        &self,
+        new: NewPushSubscription,
+        now: Timestamp,
+    ) -> StoreResult<Durable<PushSubscriptionId>> {
+        self.call("add_push_subscription", self.store.add_push_subscription(new, now)).await
+    }
+
+    async fn push_subscriptions(&self, account: AccountId) -> StoreResult<Vec<PushSubscription>> {
+        self.call("push_subscriptions", self.store.push_subscriptions(account)).await
+    }
+
+    async fn push_accounts(&self) -> StoreResult<Vec<AccountId>> {
+        self.call("push_accounts", self.store.push_accounts()).await
+    }
+
+    async fn change_push_subscription(
+        &self,
+        account: AccountId,
+        id: PushSubscriptionId,
+        change: PushChange,
+    ) -> StoreResult<Durable<()>> {
+        self.call("change_push_subscription", self.store.change_push_subscription(account, id, change)).await
+    }
+
+    async fn push_key(&self, fresh: Vec<u8>) -> StoreResult<Vec<u8>> {
+        self.call("push_key", self.store.push_key(fresh)).await
     }
 
     async fn begin_totp(&self, account: AccountId, secret: Vec<u8>) -> StoreResult<Durable<()>> {

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store::{
-    Annotation, AwayNotice, Body, Event, Grant, MailboxInfo, MailboxStatus, QueueItem, QueueMessage, QueueRecipient,
-    SPECIAL_USE_ENTRY, SharedMailbox, SpecialUse, StoreError, StoreResult, UrlKey,
+    Annotation, AwayNotice, Body, Event, Grant, MailboxInfo, MailboxStatus, PushSubscription, QueueItem, QueueMessage,
+    QueueRecipient, SPECIAL_USE_ENTRY, SharedMailbox, SpecialUse, StoreError, StoreResult, UrlKey,
 };
 
 use crate::codec;
 use crate::error::{db, os};
 use crate::log::{LocalBody, Log, Place};
-use crate::truth::{NO_MAILBOX, read_grant};
+use crate::truth::{NO_MAILBOX, PUSH_SELECT, push_subscription, read_grant};
 use crate::views::uid;
 
 pub(super) fn one<T>(
@@ -99,6 +99,15 @@ pub(super) fn special_use(row: &Row<'_>, column: usize) -> StoreResult<Option<Sp
     let attribute: Option<String> = get(row, column)?;
     let known = SpecialUse::ALL.iter().find(|(_, name, _)| Some(*name) == attribute.as_deref());
     Ok(known.map(|(special_use, ..)| *special_use))
+}
+
+pub(crate) fn push_subscriptions(conn: &Connection, account: AccountId) -> StoreResult<Vec<PushSubscription>> {
+    let sql = format!("{PUSH_SELECT} WHERE p.account = ?1 ORDER BY p.id");
+    all(conn, &sql, [account.0], |row| push_subscription(row).map_err(db))
+}
+
+pub(crate) fn push_accounts(conn: &Connection) -> StoreResult<Vec<AccountId>> {
+    all(conn, "SELECT DISTINCT account FROM push_subscriptions", [], |row| row.get(0).map(AccountId).map_err(db))
 }
 
 pub(crate) fn away_notice(conn: &Connection, account: AccountId) -> StoreResult<AwayNotice> {

@@ -86,6 +86,7 @@ impl Truth {
 
     fn drop_token(&mut self, id: TokenId) -> StoreResult<()> {
         self.exec("DELETE FROM tokens WHERE id = ?1", [id.0])?;
+        self.erase_push_subscriptions("token = ?1", [id.0])?;
         self.announce(DirectoryChange::TokenGone(id));
         Ok(())
     }
@@ -110,6 +111,7 @@ impl Truth {
         let tokens =
             self.all("SELECT id FROM tokens WHERE account = ?1", [account.0], |row| Ok(TokenId(row.get(0)?)))?;
         tokens.into_iter().try_for_each(|id| self.drop_token(id))?;
+        self.erase_push_subscriptions("account = ?1", [account.0])?;
         self.exec("DELETE FROM recovery_codes WHERE account = ?1", [account.0])?;
         self.exec("DELETE FROM totp WHERE account = ?1", [account.0]).map(drop)
     }
@@ -128,6 +130,7 @@ impl Truth {
         let over: Vec<Token> = self.all(&sql, values, token)?.into_iter().filter(|one| one.is_over(now)).collect();
         let count = over.len() as u64;
         over.into_iter().try_for_each(|one| self.drop_token(one.id))?;
+        self.forget_push_subscriptions(now)?;
         Ok(count)
     }
 
@@ -155,6 +158,8 @@ impl Truth {
         self.exec("UPDATE totp SET confirmed = 1, last_step = ?2 WHERE account = ?1", params![account.0, step])?;
         let sql = "INSERT OR IGNORE INTO recovery_codes(account, hash) VALUES (?1, ?2)";
         self.exec_each(sql, recovery, |code| (account.0, code.0))?;
+        // From now on the password alone proves nothing.
+        self.erase_push_subscriptions("account = ?1 AND token = 0", [account.0])?;
         self.announce_account(account)
     }
 

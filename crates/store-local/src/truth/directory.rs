@@ -115,6 +115,7 @@ impl Truth {
         let sql = "UPDATE accounts SET password = ?2, scram = ?3 WHERE id = ?1";
         self.change_account(id, sql, params![id.0, password.0, scram.map(codec::scram_text)])?;
         self.end_sessions(id)?;
+        self.erase_push_subscriptions("account = ?1 AND token = 0", [id.0])?;
         self.announce_account(id)
     }
 

@@ -174,6 +174,15 @@ const STEPS: &[&str] = &[
      ALTER TABLE queue ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
      ALTER TABLE queue ADD COLUMN submission INTEGER;
      ALTER TABLE queue ADD COLUMN thread INTEGER;",
+    // To 12. Where clients that hold no connection are told of changes (RFC 8620 §7.2; `token` 0: made with the account's own
+    // password), and the key by which push services know us again (RFC 8292).
+    "CREATE TABLE push_subscriptions(
+       id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, token INTEGER NOT NULL, device TEXT NOT NULL,
+       url TEXT NOT NULL, p256dh BLOB, auth BLOB, code TEXT NOT NULL, verified INTEGER NOT NULL, expires INTEGER,
+       types TEXT, created INTEGER NOT NULL, told TEXT NOT NULL);
+     CREATE INDEX push_subscriptions_by_account ON push_subscriptions(account);
+     CREATE INDEX push_subscriptions_by_token ON push_subscriptions(token);
+     CREATE TABLE push_key(one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL);",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -9,18 +9,18 @@ use super::{NOW, account};
 use crate::{AccountState, Interest, NewToken, PasswordHash, Scopes, Store, StoreError, TokenHash, TokenKind};
 
 /// A hash that is another for another number.
-fn hash(n: usize) -> TokenHash {
+pub(super) fn hash(n: usize) -> TokenHash {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&(n as u64).to_be_bytes());
     TokenHash(hash)
 }
 
-fn new(account: AccountId, kind: TokenKind, n: usize) -> NewToken {
+pub(super) fn new(account: AccountId, kind: TokenKind, n: usize) -> NewToken {
     let (name, from) = (format!("number {n}"), "192.0.2.1".to_owned());
     NewToken { account, kind, hash: hash(n), name, scopes: Scopes::IMAP, expires: None, from }
 }
 
-fn later(seconds: usize) -> Timestamp {
+pub(super) fn later(seconds: usize) -> Timestamp {
     NOW.plus(Duration::from_secs(seconds as u64))
 }
 

@@ -12,6 +12,7 @@ pub mod directory;
 pub mod history;
 pub mod mail;
 pub mod mailboxes;
+pub mod push;
 pub mod queue;
 pub mod sending;
 pub mod sharing;
@@ -46,6 +47,8 @@ macro_rules! conformance_suite {
             credentials::tokens_are_found_and_go, credentials::tokens_are_bounded,
             credentials::tokens_that_are_over_are_forgotten, credentials::sessions_end_with_what_they_stand_on,
             credentials::a_code_is_used_once, credentials::loss_of_access_is_told,
+            push::subscriptions_are_kept, push::subscriptions_end_with_what_made_them,
+            push::subscriptions_are_bounded, push::subscriptions_that_are_over_are_forgotten, push::the_key_stays,
             away::a_notice_is_kept, away::a_report_goes_once_in_a_while, away::a_report_goes_with_what_waited,
             away::reports_are_bounded,
             mail::a_delivery_is_read_back, mail::all_recipients_or_none, mail::quota_is_kept,
