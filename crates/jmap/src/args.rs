@@ -31,6 +31,11 @@ impl Args {
         self.0.contains_key(name)
     }
 
+    /// As it was given, left where it is.
+    pub(crate) fn peek(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// As it was given; null counts as not given (RFC 8620 §3.6.2: a default stands for what is left out).
     pub(crate) fn value(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|value| !value.is_null())

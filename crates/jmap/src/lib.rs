@@ -33,6 +33,7 @@ mod mailbox;
 mod method;
 mod problem;
 pub mod push;
+mod push_subscription;
 mod query;
 mod quota;
 mod reference;

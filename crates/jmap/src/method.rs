@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::args::Args;
 use crate::error::{Answer, MethodError};
 use crate::request::Context;
-use crate::{blob, email, identity, journey, mailbox, quota, snippet, submission, thread, vacation};
+use crate::{blob, email, identity, journey, mailbox, push_subscription, quota, snippet, submission, thread, vacation};
 
 /// RFC 8620
 pub(crate) const CORE: &str = "urn:ietf:params:jmap:core";
@@ -23,6 +23,8 @@ pub(crate) const VACATION: &str = "urn:ietf:params:jmap:vacationresponse";
 pub(crate) const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
 /// RFC 8887: of the session alone, and it brings no method.
 pub(crate) const WEBSOCKET: &str = "urn:ietf:params:jmap:websocket";
+/// RFC 9749: offered where there is a key to tell. It brings no methods.
+pub(crate) const WEBPUSH_VAPID: &str = "urn:ietf:params:jmap:webpush-vapid";
 
 /// What a request may use.
 pub(crate) const CAPABILITIES: &[&str] = &[CORE, MAIL, BLOB, QUOTA, JOURNEY, VACATION, SUBMISSION];
@@ -41,6 +43,8 @@ pub(crate) const OWN: &[&str] = &[QUOTA, JOURNEY, VACATION, SUBMISSION];
 /// Each method, and the capability that brings it.
 pub const METHODS: &[(&str, &str)] = &[
     ("Core/echo", CORE),
+    ("PushSubscription/get", CORE),
+    ("PushSubscription/set", CORE),
     ("Mailbox/get", MAIL),
     ("Mailbox/changes", MAIL),
     ("Mailbox/query", MAIL),
@@ -90,6 +94,8 @@ pub(crate) async fn dispatch(context: &mut Context<'_>, name: &str, args: Args) 
     match name {
         // RFC 8620 §4
         "Core/echo" => Ok(Value::Object(args.into_members())),
+        "PushSubscription/get" => push_subscription::get(context, args).await,
+        "PushSubscription/set" => Box::pin(push_subscription::set(context, args)).await,
         "Mailbox/get" => mailbox::get::get(context, args).await,
         "Mailbox/changes" => mailbox::changes::changes(context, args).await,
         "Mailbox/query" => mailbox::query::query(context, args).await,

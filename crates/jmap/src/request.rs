@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::MethodError;
 use crate::json;
-use crate::method::{self, CAPABILITIES, PASSED_OVER};
+use crate::method::{self, CAPABILITIES, PASSED_OVER, WEBPUSH_VAPID};
 use crate::problem::Problem;
 use crate::reference::{Response, resolve};
 use crate::server::{Moment, Reply, Server, Turn, User};
@@ -89,7 +89,11 @@ impl Server {
     pub(crate) async fn respond(&self, user: &User, value: Value, moment: Moment) -> Result<Value, Problem> {
         let request = Request::read(value).ok_or(Problem::NotRequest)?;
         // RFC 8620 §3.6.1: nothing is done where something is used that is not here.
-        let is_known = |name: &String| CAPABILITIES.contains(&name.as_str()) || PASSED_OVER.contains(&name.as_str());
+        let is_known = |name: &String| {
+            CAPABILITIES.contains(&name.as_str())
+                || PASSED_OVER.contains(&name.as_str())
+                || (name == WEBPUSH_VAPID && self.courier().is_some())
+        };
         if !request.using.iter().all(is_known) {
             return Err(Problem::UnknownCapability);
         }

@@ -9,12 +9,14 @@ use message::structure::Structure;
 use mta::accept::Desk;
 use reading::cache::Cache;
 use reading::facts::Facts;
-use store::Store;
+use store::{Credential, Store};
 use tokio::sync::Notify;
 
 use crate::account::Kept;
 use crate::journey::Following;
 use crate::problem::Problem;
+use crate::push::Courier;
+use crate::push_subscription::Pace;
 
 /// JMAP on a store.
 pub struct Server {
@@ -26,7 +28,9 @@ pub struct Server {
     pub(crate) requests: AtOnce,
     pub(crate) uploads: AtOnce,
     pub(crate) sockets: AtOnce,
+    pub(crate) push_pace: Pace,
     outbox: OnceLock<MakeOutbox>,
+    courier: OnceLock<Arc<dyn Courier>>,
 }
 
 /// By what rules mail leaves now.
@@ -50,6 +54,8 @@ pub struct User {
     pub account: AccountId,
     /// Its log-in name.
     pub address: Address,
+    /// By what the caller was shown who it is.
+    pub credential: Credential,
 }
 
 /// When, and with what randomness: of 128 bits that nobody else is given, the Message-IDs of what is composed are made.
@@ -106,7 +112,9 @@ impl Server {
             requests: AtOnce::default(),
             uploads: AtOnce::default(),
             sockets: AtOnce::default(),
+            push_pace: Pace::default(),
             outbox: OnceLock::new(),
+            courier: OnceLock::new(),
         }
     }
 
@@ -114,6 +122,16 @@ impl Server {
     pub fn send_through(&self, outbox: impl Fn() -> Option<Outbox> + Send + Sync + 'static) {
         // Who said it first stays right.
         let _ = self.outbox.set(Box::new(outbox));
+    }
+
+    /// Clients that hold no connection are told of changes by this courier; said once. Before, there are no push subscriptions.
+    pub fn push_by(&self, courier: Arc<dyn Courier>) {
+        // Who said it first stays right.
+        let _ = self.courier.set(courier);
+    }
+
+    pub(crate) fn courier(&self) -> Option<&Arc<dyn Courier>> {
+        self.courier.get()
     }
 
     pub(crate) fn outbox(&self) -> Option<Outbox> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use store::StoreResult;
 
-use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN, SUBMISSION, WEBSOCKET};
+use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN, SUBMISSION, WEBPUSH_VAPID, WEBSOCKET};
 use crate::server::{Server, User};
 use crate::{blob, ids};
 
@@ -75,8 +75,14 @@ impl Server {
             accounts.insert(ids::account(part.id), account);
         }
         let own = ids::account(user.account);
+        let mut capabilities = every(&|name| if name == CORE { core() } else { json!({}) });
+        if let Some(courier) = self.courier() {
+            // RFC 9749 §3
+            let key = courier.application_server_key();
+            capabilities.insert(WEBPUSH_VAPID.to_owned(), json!({ "applicationServerKey": key }));
+        }
         Ok(json!({
-            "capabilities": every(&|name| if name == CORE { core() } else { json!({}) }),
+            "capabilities": capabilities,
             "accounts": accounts,
             "primaryAccounts": every(&|_| own.as_str().into()),
             "username": user.address.to_string(),

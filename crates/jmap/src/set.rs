@@ -120,19 +120,26 @@ impl Outcome {
 
     /// The same of what an account has beside its mail.
     pub(crate) fn told(self, account: AccountId, old: &str, new: &str) -> Value {
+        let mut response = self.changes();
+        response.insert("accountId".into(), ids::account(account).into());
+        response.insert("oldState".into(), old.into());
+        response.insert("newState".into(), new.into());
+        Value::Object(response)
+    }
+
+    /// The same of what belongs to no account and has no state.
+    pub(crate) fn changes(self) -> Map<String, Value> {
         let Self { created, updated, destroyed, not_created, not_updated, not_destroyed } = self;
         let destroyed = if destroyed.is_empty() { Value::Null } else { destroyed.into() };
-        json!({
-            "accountId": ids::account(account),
-            "oldState": old,
-            "newState": new,
-            "created": or_null(created),
-            "updated": or_null(updated),
-            "destroyed": destroyed,
-            "notCreated": or_null(not_created),
-            "notUpdated": or_null(not_updated),
-            "notDestroyed": or_null(not_destroyed),
-        })
+        let members = [
+            ("created", or_null(created)),
+            ("updated", or_null(updated)),
+            ("destroyed", destroyed),
+            ("notCreated", or_null(not_created)),
+            ("notUpdated", or_null(not_updated)),
+            ("notDestroyed", or_null(not_destroyed)),
+        ];
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// Of methods that only make.

@@ -319,7 +319,11 @@ fn the_next_owner_of_an_address_sees_nothing() {
         };
         let later = Timestamp::from_secs(NOW.secs() + 1);
         let account = world.store.add_account(new, later).await.unwrap().into_inner();
-        let user = jmap::User { account, address: address(HERE[0]) };
+        let user = jmap::User {
+            account,
+            address: address(HERE[0]),
+            credential: store::Credential::Password(store::PasswordHash(String::new())),
+        };
         let request = json!({ "using": world::USING, "methodCalls": [
             ["Journey/get", { "accountId": format!("A{}", account.0), "ids": [id] }, "0"],
             ["Journey/query", { "accountId": format!("A{}", account.0) }, "1"],

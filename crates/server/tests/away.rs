@@ -100,7 +100,9 @@ fn a_stranger_is_told_once() {
 #[test]
 fn a_client_sets_it() {
     let mut world = World::new();
-    let user = jmap::User { account: account(&world, "alice@red.example"), address: address("alice@red.example") };
+    let credential = store::Credential::Password(store::PasswordHash(String::new()));
+    let (account, address) = (account(&world, "alice@red.example"), address("alice@red.example"));
+    let user = jmap::User { account, address, credential };
     let (shared, _) = world.system(false, |_| ());
     let set = |world: &World, patch: &str| {
         let id = user.account.0;

@@ -83,7 +83,8 @@ impl House {
         let mut arguments = arguments;
         arguments["accountId"] = "A1".into();
         let request = json!({ "using": using, "methodCalls": [[name, arguments, "0"]] }).to_string();
-        let user = User { account: AccountId(1), address: address("alice@red.example") };
+        let credential = store::Credential::Password(store::PasswordHash(String::new()));
+        let user = User { account: AccountId(1), address: address("alice@red.example"), credential };
         let moment = Moment { now: self.clock.now(), random: 7 };
         let reply = self.server.request(&user, request.as_bytes(), moment).await;
         let body: Value = serde_json::from_slice(&reply.body).unwrap();

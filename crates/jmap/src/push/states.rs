@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mail::{AccountId, ModSeq};
 use serde_json::{Map, Value, json};
 
-use super::types::{COUNT, JOURNEY, SHARED, Types, names};
+use super::types::{COUNT, DELIVERY, JOURNEY, SHARED, Types, names};
 use crate::ids;
 
 /// States of all types, account by account.
@@ -92,6 +92,44 @@ impl Changed {
         self.0.is_empty()
     }
 
+    /// The same, and what changed later.
+    #[must_use]
+    pub fn and(mut self, later: Self) -> Self {
+        for (account, states) in later.0 {
+            self.0.entry(account).or_default().extend(states);
+        }
+        self
+    }
+
+    /// Takes so many accounts off it that what is told of them has no more than `most` octets, but one at least.
+    #[must_use]
+    pub fn part(&mut self, most: usize) -> Self {
+        let mut part = Self::default();
+        while let Some(first) = self.0.first_entry() {
+            let (account, states) = first.remove_entry();
+            part.0.insert(account, states);
+            if part.0.len() > 1 && part.state_change(None).to_string().len() > most {
+                self.0.extend(part.0.pop_last());
+                break;
+            }
+        }
+        part
+    }
+
+    /// Of what it tells, whatever the states are: accounts and types.
+    pub fn subject(&self) -> String {
+        let one = |(account, states): (&AccountId, &BTreeMap<&str, String>)| {
+            let types: Vec<&str> = states.keys().copied().collect();
+            format!("{}:{}", ids::account(*account), types.join(","))
+        };
+        self.0.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether it tells of new mail (RFC 8621 §1.5).
+    pub fn is_delivery(&self) -> bool {
+        self.0.values().any(|states| states.contains_key(DELIVERY))
+    }
+
     /// As a client is told of it (RFC 8620 §7.1).
     pub fn state_change(&self, push_state: Option<&str>) -> Value {
         let states = |states: &BTreeMap<&str, String>| -> Map<String, Value> {
@@ -131,6 +169,29 @@ mod tests {
         assert_eq!(
             changed.state_change(Some("x")),
             json!({ "@type": "StateChange", "changed": { "A3": { "Thread": "1", "Email": "1" } }, "pushState": "x" })
+        );
+    }
+
+    #[test]
+    fn what_waits_is_one_change_and_is_told_in_parts() {
+        let changed = |of: &[(u64, u64)], types: &[&str]| {
+            states(of).since(&States::default(), Types::named(types.iter().copied()))
+        };
+        let mut all = changed(&[(1, 5), (2, 5)], &["Email", "Thread"]).and(changed(&[(2, 6), (3, 1)], &["Email"]));
+        let told = json!({ "A1": { "Email": "5", "Thread": "5" }, "A2": { "Email": "6", "Thread": "5" }, "A3": { "Email": "1" } });
+        assert_eq!(all.state_change(None)["changed"], told);
+        assert_eq!(all.subject(), "A1:Email,Thread A2:Email,Thread A3:Email");
+        assert!(!all.is_delivery() && changed(&[(1, 1)], &["EmailDelivery"]).is_delivery());
+        let both = all.clone().part(usize::MAX);
+        assert_eq!(both, all);
+        let first_two = changed(&[(1, 5), (2, 6)], &["Email", "Thread"]).state_change(None).to_string().len();
+        let mut rest = all.clone();
+        assert_eq!(rest.part(first_two).subject(), "A1:Email,Thread A2:Email,Thread");
+        assert_eq!(rest.subject(), "A3:Email");
+        assert_eq!(all.part(first_two - 1).subject(), "A1:Email,Thread");
+        assert_eq!(
+            (all.part(0).subject(), all.part(0).subject(), all.is_empty()),
+            ("A2:Email,Thread".into(), "A3:Email".into(), true)
         );
     }
 

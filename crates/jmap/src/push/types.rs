@@ -29,7 +29,7 @@ const TABLE: &[(&str, IsChanged)] = &[
     ("Mailbox", |seen| !seen.since.mailboxes_of(&seen.emails).is_empty()),
     ("Email", |seen| !seen.emails.is_empty()),
     // RFC 8621 §1.5: something new came, whatever else happened to what was there.
-    ("EmailDelivery", |seen| seen.emails.iter().any(|(change, _)| change.kind == Kind::Created)),
+    (DELIVERY, |seen| seen.emails.iter().any(|(change, _)| change.kind == Kind::Created)),
     ("Thread", |seen| !seen.since.threads_of(&seen.emails).is_empty()),
     ("Identity", |seen| seen.beside.identities),
     ("EmailSubmission", |seen| seen.beside.submissions),
@@ -37,6 +37,9 @@ const TABLE: &[(&str, IsChanged)] = &[
     // These have states of their own: see `Places`.
     (JOURNEY, |_| false),
 ];
+
+/// RFC 8621 §1.5
+pub(super) const DELIVERY: &str = "EmailDelivery";
 
 /// Our own: docs/jmap.md
 pub(super) const JOURNEY: &str = "Journey";
@@ -76,6 +79,12 @@ impl Types {
         if list == "*" { Self::ALL } else { Self::named(list.split(',')) }
     }
 
+    /// Those of them whose states mean the same after the server began anew.
+    #[must_use]
+    pub fn lasting(self) -> Self {
+        Self(self.0 & !Self::named([JOURNEY]).0)
+    }
+
     /// Those that changed.
     pub(super) fn of(since: &Since, beside: Beside) -> Self {
         let seen = Seen { since, emails: since.emails(), beside };
@@ -109,5 +118,6 @@ mod tests {
         assert_eq!(named, ["Mailbox", "Thread"]);
         assert_eq!((Types::listed(""), Types::listed("email")), (Types::NONE, Types::NONE));
         assert_eq!(Types::listed("*"), Types::ALL);
+        assert_eq!(Types::listed("Journey,Email").lasting(), Types::listed("Email"));
     }
 }

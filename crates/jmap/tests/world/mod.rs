@@ -19,7 +19,7 @@ use mta::accept::{Desk, Policy};
 use mta::route::Routing;
 use mta::world::{Clock, Random};
 use serde_json::{Value, json};
-use store::{AppendMessage, NewAccount, PasswordHash, Stage, Store};
+use store::{AppendMessage, Credential, NewAccount, PasswordHash, Stage, Store};
 use store_local::{LocalStore, Options};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -109,7 +109,7 @@ impl World {
                 let password = PasswordHash("none".into());
                 let new = NewAccount { address: address.clone(), password, scram: None, quota: None };
                 let account = store.add_account(new, Timestamp::from_secs(1_793_000_000)).await.unwrap().into_inner();
-                users.push(User { account, address });
+                users.push(User { account, address, credential: Credential::Password(PasswordHash("none".into())) });
             }
             users
         });

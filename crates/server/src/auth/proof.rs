@@ -1,7 +1,7 @@
 //! By what somebody was let in, and whether that is still good: for what goes on long after the log-in.
 
 use mail::{AccountId, Timestamp};
-use store::{Account, AccountState, PasswordHash, Scopes, StoreResult, Token, TokenHash};
+use store::{Account, AccountState, Credential, PasswordHash, Scopes, StoreResult, Token, TokenHash};
 
 use super::{Auth, needs_more};
 
@@ -27,6 +27,22 @@ impl Proof {
     /// A token.
     pub fn of_token(token: &Token) -> Self {
         Self::Token { hash: token.hash, scopes: token.scopes }
+    }
+
+    /// What it is to the store: who acts by it has what was made by it.
+    pub fn credential(&self) -> Credential {
+        match self {
+            Self::Password(password) => Credential::Password(password.clone()),
+            Self::Token { hash, .. } => Credential::Token(*hash),
+        }
+    }
+
+    /// The proof of who made something by this, to go on in his name; to be asked of [`Auth::holds`].
+    pub(crate) fn of_credential(credential: Credential) -> Self {
+        match credential {
+            Credential::Password(password) => Self::Password(password),
+            Credential::Token(hash) => Self::Token { hash, scopes: Scopes::JMAP },
+        }
     }
 
     /// Whether it is good for this, too.

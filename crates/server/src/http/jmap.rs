@@ -20,7 +20,11 @@ use crate::shared::Shared;
 
 /// Who a visitor is to the engine.
 pub(super) fn user(visitor: &Visitor) -> User {
-    User { account: visitor.account.id, address: visitor.account.address.clone() }
+    User {
+        account: visitor.account.id,
+        address: visitor.account.address.clone(),
+        credential: visitor.proof.credential(),
+    }
 }
 
 pub(super) fn moment(shared: &Shared) -> Moment {
