@@ -61,6 +61,7 @@ async fn run_on(
     let (switch, shutdown) = Shutdown::new();
     let shared = Arc::new(Shared::new(store.clone(), clock, config.settings.clone(), acceptor, shutdown.clone()));
     let outbound = Outbound::new(shared.clone())?;
+    server::webpush::begin(&shared, outbound.world()).await?;
     let reception = Arc::new(Reception::new(Extras {
         random: outbound.world().random.clone(),
         verify: Some(outbound.verifier.clone()),

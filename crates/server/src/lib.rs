@@ -30,6 +30,7 @@ pub mod settings;
 pub mod shared;
 pub mod smtp;
 pub mod tls;
+pub mod webpush;
 
 pub use auth::{Auth, LoginError, is_weak};
 pub use clock::SystemClock;

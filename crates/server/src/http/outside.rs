@@ -9,11 +9,11 @@
 //! it leads into a network that is not for all) is not told, since that alone would draw a map of the network inside.
 
 mod public;
+mod turns;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -31,12 +31,14 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Position, Url};
 
+pub(crate) use turns::Turns;
+
 /// The way out.
 pub struct Outside {
     dns: Arc<dyn Dns>,
     connect: Arc<dyn Connect>,
     at_once: Arc<Semaphore>,
-    accounts: Mutex<HashMap<AccountId, Weak<Semaphore>>>,
+    accounts: Turns<AccountId>,
 }
 
 /// What is to be asked, of whom.
@@ -126,24 +128,38 @@ impl Outside {
     /// By this world's names and connections.
     pub fn new(world: &World) -> Self {
         let at_once = Arc::new(Semaphore::new(limits::OUTSIDE_AT_ONCE));
-        Self { dns: world.dns.clone(), connect: world.connect.clone(), at_once, accounts: Mutex::default() }
+        let accounts = Turns::new(limits::OUTSIDE_PER_ACCOUNT);
+        Self { dns: world.dns.clone(), connect: world.connect.clone(), at_once, accounts }
     }
 
     /// Waits until it is this account's turn: nobody who has much fetched keeps others waiting.
     async fn turn(&self, account: AccountId) -> Option<[OwnedSemaphorePermit; 2]> {
-        let own = {
-            let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-            accounts.retain(|_, own| own.strong_count() > 0);
-            let known = accounts.get(&account).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| {
-                let own = Arc::new(Semaphore::new(limits::OUTSIDE_PER_ACCOUNT));
-                accounts.insert(account, Arc::downgrade(&own));
-                own
-            })
-        };
-        // A permit keeps its semaphore; neither is ever closed.
-        let own = own.acquire_owned().await.ok()?;
+        let own = self.accounts.wait(account).await?;
+        // It is never closed.
         Some([own, self.at_once.clone().acquire_owned().await.ok()?])
+    }
+
+    /// Why this URL is never asked, whatever its host's name says: by what it looks like alone.
+    pub fn refuses(&self, url: &str, secure: bool, also: &[SocketAddr]) -> Option<Refusal> {
+        let place = match Url::parse(url) {
+            Ok(url) => Place::of(&url, secure, also),
+            Err(_) => Err(Refusal::Url("this is no URL")),
+        };
+        let place = match place {
+            Ok(place) => place,
+            Err(refusal) => return Some(refusal),
+        };
+        let ip = match place.host {
+            Host::Domain(_) => return None,
+            Host::Ipv4(ip) => IpAddr::V4(ip),
+            Host::Ipv6(ip) => IpAddr::V6(ip),
+        };
+        (!self.may_reach(SocketAddr::new(ip, place.port), also)).then_some(Refusal::Nowhere)
+    }
+
+    fn may_reach(&self, to: SocketAddr, also: &[SocketAddr]) -> bool {
+        also.contains(&to)
+            || Place::is_usual(to.port()) && public::is_public(to.ip()) && !self.connect.is_local(to.ip())
     }
 
     /// Asks. `also`: addresses and ports that may be reached whatever they are; empty but in the small internet of `local`.
@@ -172,10 +188,7 @@ impl Outside {
 
     /// A connection to one of the host's addresses, which was judged.
     async fn reach(&self, place: &Place, also: &[SocketAddr]) -> Result<Box<dyn Stream>, Refusal> {
-        let may = |to: &SocketAddr| {
-            also.contains(to)
-                || Place::is_usual(to.port()) && public::is_public(to.ip()) && !self.connect.is_local(to.ip())
-        };
+        let may = |to: &SocketAddr| self.may_reach(*to, also);
         let addresses = self.addresses(&place.host).await?.into_iter().map(|ip| SocketAddr::new(ip, place.port));
         let mut last = Refusal::Nowhere;
         for address in addresses.filter(may).take(limits::OUTSIDE_ADDRESSES) {
