@@ -18,7 +18,7 @@ use world::{NOW, USING, World, moment};
 const SECRET: &str = "quartzfish";
 
 /// What is about no account.
-const OF_NO_ACCOUNT: [&str; 1] = ["Core/echo"];
+const OF_NO_ACCOUNT: [&str; 3] = ["Core/echo", "PushSubscription/get", "PushSubscription/set"];
 
 const ALICE: &str = "A1";
 const BOB: &str = "A2";
@@ -57,6 +57,8 @@ fn two() -> (World, Ids) {
     }
     let notice = json!({ "isEnabled": true, "textBody": SECRET, "subject": SECRET });
     world.ok("VacationResponse/set", json!({ "update": { "singleton": notice } }));
+    let phone = json!({ "deviceClientId": SECRET, "url": format!("https://push.example/{SECRET}"), "types": [SECRET] });
+    let phone = world.ok("PushSubscription/set", json!({ "create": { "p": phone } }));
     let upload = world.ok("Blob/upload", json!({ "create": { "u": { "data": [{ "data:asText": SECRET }] } } }));
     let emails = world.ok("Email/get", json!({ "properties": ["id", "blobId", "threadId"] }));
     let of_emails = |name: &'static str| {
@@ -66,6 +68,7 @@ fn two() -> (World, Ids) {
     foreign.extend(["id", "blobId", "threadId"].into_iter().flat_map(of_emails));
     foreign.extend(of_emails("blobId").map(|blob| format!("{blob}-2")));
     foreign.push(upload["created"]["u"]["id"].as_str().unwrap().to_owned());
+    foreign.push(phone["created"]["p"]["id"].as_str().unwrap().to_owned());
     foreign.push(ALICE.to_owned());
 
     let bobs = |name: &str, mut arguments: Value| {

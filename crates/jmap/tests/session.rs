@@ -40,6 +40,10 @@ fn what_a_client_must_know() {
     let socket = json!({ "url": "wss://mail.red.example/jmap/ws", "supportsPush": true });
     assert_eq!(alice["capabilities"]["urn:ietf:params:jmap:websocket"], socket);
     assert!(alice["primaryAccounts"].get("urn:ietf:params:jmap:websocket").is_none());
+    // RFC 9749 §3
+    let vapid = "urn:ietf:params:jmap:webpush-vapid";
+    assert_eq!(alice["capabilities"][vapid], json!({ "applicationServerKey": "BKey" }));
+    assert!(alice["primaryAccounts"].get(vapid).is_none());
     assert_eq!(alice["accounts"].as_object().unwrap().len(), 1);
     assert_eq!(alice["accounts"]["A1"]["isPersonal"], true);
     // The state that each response tells.

@@ -9,10 +9,11 @@
 )]
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jmap::push::Courier;
 use jmap::{Moment, Outbox, Reply, Server, User};
 use mail::{AccountId, Address, Domain, Flags, Timestamp};
 use mta::accept::{Desk, Policy};
@@ -61,6 +62,32 @@ impl Random for Still {
     }
 }
 
+/// Where push subscriptions would be told: whose changed.
+#[derive(Default)]
+pub struct Post(pub Mutex<Vec<AccountId>>);
+
+impl Courier for Post {
+    fn application_server_key(&self) -> String {
+        "BKey".into()
+    }
+
+    fn code(&self) -> String {
+        "code".into()
+    }
+
+    fn refuses(&self, url: &str) -> Option<String> {
+        (!url.starts_with("https://")).then(|| "only https is asked".to_owned())
+    }
+
+    fn can_encrypt_for(&self, p256dh: &[u8; 65]) -> bool {
+        p256dh[0] == 4
+    }
+
+    fn subscriptions_changed(&self, account: AccountId) {
+        self.0.lock().unwrap().push(account);
+    }
+}
+
 /// Acceptance on a store.
 fn desk(store: Arc<LocalStore>) -> Arc<Desk> {
     let routing = Routing {
@@ -91,6 +118,7 @@ pub struct World {
     pub store: Arc<LocalStore>,
     pub server: Server,
     pub users: Vec<User>,
+    pub post: Arc<Post>,
     pub runtime: Runtime,
     pub dir: TempDir,
 }
@@ -118,7 +146,9 @@ impl World {
         server.send_through(move || {
             Some(Outbox { desk: desk.clone(), message_size: SENT.0, recipients: SENT.1, taken: Box::new(|| {}) })
         });
-        Self { store, server, users, runtime, dir }
+        let post = Arc::new(Post::default());
+        server.push_by(post.clone());
+        Self { store, server, users, post, runtime, dir }
     }
 
     pub fn user(&self, name: &str) -> &User {
@@ -169,7 +199,8 @@ impl World {
 
     /// One method call of Alice's in her own account: name and arguments of the response.
     pub fn call(&self, name: &str, mut arguments: Value) -> (String, Value) {
-        if arguments.get("accountId").is_none() && name != "Core/echo" {
+        let is_of_account = name != "Core/echo" && !name.starts_with("PushSubscription/");
+        if arguments.get("accountId").is_none() && is_of_account {
             arguments["accountId"] = "A1".into();
         }
         let response = self.calls("alice", &[json!([name, arguments, "0"])]).remove(0);
