@@ -22,7 +22,7 @@ use jmap::push::Courier;
 use mail::{AccountId, PushSubscriptionId, limits};
 use mta::world::World;
 use store::PushSubscription;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Mutex, watch};
 
 use crate::auth::hash;
 use crate::http::outside::{Outside, Turns};
@@ -37,7 +37,7 @@ pub struct WebPush {
     outside: Outside,
     vapid: Vapid,
     hosts: Turns<String>,
-    at_once: Semaphore,
+    at_once: Turns<()>,
     /// Those that have a task, which ends when its sender goes.
     running: Mutex<HashMap<PushSubscriptionId, watch::Sender<PushSubscription>>>,
 }
@@ -50,7 +50,7 @@ pub async fn begin(shared: &Arc<Shared>, world: &World) -> Result<(), String> {
         outside: Outside::new(world),
         vapid: Vapid::new(&key)?,
         hosts: Turns::new(limits::PUSH_PER_HOST),
-        at_once: Semaphore::new(limits::PUSH_AT_ONCE),
+        at_once: Turns::new(limits::PUSH_AT_ONCE),
         running: Mutex::default(),
     });
     shared.jmap.push_by(Arc::new(Postman(push.clone())));

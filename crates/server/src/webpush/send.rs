@@ -98,8 +98,8 @@ impl WebPush {
         // It was looked at when it was made.
         let Ok(url) = Url::parse(&subscription.url) else { return Outcome::Gone };
         let host = url.host_str().unwrap_or_default().to_owned();
-        let _of_host = self.hosts.wait(host.clone()).await;
-        let _of_all = self.at_once.acquire().await;
+        let _turn_of_host = self.hosts.wait(host.clone()).await;
+        let _turn = self.at_once.wait(()).await;
         let (now, settings) = (shared.clock.now(), shared.settings());
         let contact = format!("https://{}/", settings.hostname);
         let origin = url.origin().ascii_serialization();

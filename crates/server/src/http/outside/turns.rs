@@ -34,3 +34,28 @@ impl<K: Eq + Hash> Turns<K> {
         own.acquire_owned().await.ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use mail::limits;
+
+    use super::*;
+
+    /// `OUTSIDE_PER_ACCOUNT`, `PUSH_PER_HOST`, `PUSH_AT_ONCE`: so many at once, and one more waits; others do not wait for it.
+    #[test]
+    fn one_more_waits() {
+        for each in [limits::OUTSIDE_PER_ACCOUNT, limits::PUSH_PER_HOST, limits::PUSH_AT_ONCE] {
+            let turns = Turns::new(each);
+            let take = |key| turns.wait(key).now_or_never().flatten();
+            let mut first: Vec<_> = (0..each).map(|_| take(1).unwrap()).collect();
+            assert!(take(1).is_none());
+            assert!(take(2).is_some());
+            first.pop();
+            assert!(take(1).is_some());
+            first.clear();
+            assert!(take(2).is_some());
+            assert_eq!(turns.all.lock().unwrap().len(), 1, "who has none is remembered");
+        }
+    }
+}
