@@ -12,7 +12,7 @@ use crate::server::{Server, User};
 use crate::{blob, ids};
 
 /// Where the other resources are: absolute, or relative to the session object's own URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Urls {
     /// Where API requests are sent.
     pub api: String,

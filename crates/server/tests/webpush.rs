@@ -144,8 +144,7 @@ fn a_client_is_told() {
         for name in ["cookie", "referer", "origin"] {
             assert_eq!(field(&first, name), "");
         }
-        let urls =
-            Urls { api: String::new(), download: String::new(), upload: String::new(), event_source: String::new() };
+        let urls = Urls::default();
         let session = scene.shared.jmap.session_object(&scene.alice, &urls).await.unwrap();
         let session: Value = serde_json::from_slice(&session).unwrap();
         // RFC 9749 §3; RFC 8292 §2; `PUSH_SIGNED`
@@ -276,8 +275,7 @@ fn a_restart_is_no_loss() {
     let mut world = World::new();
     let (shared, _) = world.system(true, |_| {});
     let key = |shared: &Arc<Shared>, user: &User| {
-        let urls =
-            Urls { api: String::new(), download: String::new(), upload: String::new(), event_source: String::new() };
+        let urls = Urls::default();
         let (shared, user) = (shared.clone(), user.clone());
         async move {
             let session = shared.jmap.session_object(&user, &urls).await.unwrap();

@@ -1,6 +1,5 @@
 //! PushSubscription/set (RFC 8620 §7.2.2).
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -19,7 +18,7 @@ use crate::ids;
 use crate::push::Courier;
 use crate::request::Context;
 use crate::sending::no_more;
-use crate::set::{Outcome, Wanted, patched};
+use crate::set::{Each, Hand, Outcome, Wanted, apply, patched};
 
 /// RFC 8620 §7.2: URL-safe base64. Browsers write it without padding, other clients with it.
 const KEY: GeneralPurpose = GeneralPurpose::new(
@@ -44,32 +43,40 @@ pub(crate) async fn set(context: &mut Context<'_>, mut args: Args) -> Answer {
             }),
         );
     }
-    let now = own(context).await?;
-    let going: HashSet<_> = wanted.destroy.iter().filter_map(|id| Some(found(context, &now, id)?.id)).collect();
-    for (id, patch) in wanted.update {
-        let changed = match found(context, &now, &id) {
-            // RFC 8620 §5.3
-            Some(one) if going.contains(&one.id) => Err(SetError::new("willDestroy")),
-            Some(one) => update(context, one, patch).await,
-            None => Err(SetError::new("notFound")),
-        };
-        is_changed |= changed.is_ok();
-        let id = context.told_id(id, changed.is_ok());
-        outcome.updated(id, changed);
-    }
-    for id in wanted.destroy {
-        let gone = match found(context, &now, &id) {
-            Some(one) => change(context, one.id, PushChange::Removed).await,
-            None => Err(SetError::new("notFound")),
-        };
-        is_changed |= gone.is_ok();
-        let id = context.told_id(id, gone.is_ok());
-        outcome.destroyed(id, gone);
-    }
-    if is_changed && let Some(courier) = context.server.courier() {
+    let mut subscriptions = Subscriptions { now: own(context).await?, is_changed };
+    apply(&mut subscriptions, context, (wanted.update, wanted.destroy), &mut outcome).await?;
+    if subscriptions.is_changed
+        && let Some(courier) = context.server.courier()
+    {
         courier.subscriptions_changed(context.user.account);
     }
     Ok(Value::Object(outcome.changes()))
+}
+
+/// Those of the client, as they are once all are made.
+struct Subscriptions {
+    now: Vec<PushSubscription>,
+    is_changed: bool,
+}
+
+impl Hand for Subscriptions {
+    async fn update(&mut self, context: &Context<'_>, id: &str, patch: Value) -> Each<Option<Value>> {
+        let changed = match found(context, &self.now, id) {
+            Some(one) => update(context, one, patch).await,
+            None => Err(SetError::new("notFound")),
+        };
+        self.is_changed |= changed.is_ok();
+        Ok(changed.map(Some))
+    }
+
+    async fn destroy(&mut self, context: &Context<'_>, id: &str) -> Each<Option<()>> {
+        let gone = match found(context, &self.now, id) {
+            Some(one) => change(context, one.id, PushChange::Removed).await,
+            None => Err(SetError::new("notFound")),
+        };
+        self.is_changed |= gone.is_ok();
+        Ok(gone.map(Some))
+    }
 }
 
 async fn change(context: &Context<'_>, id: PushSubscriptionId, change: PushChange) -> Result<(), SetError> {

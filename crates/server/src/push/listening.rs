@@ -59,6 +59,11 @@ impl Listening {
         Ok(missed)
     }
 
+    /// From now on it hears of these types.
+    pub fn set_types(&mut self, types: Types) {
+        self.types = types;
+    }
+
     /// By which the listener says what it was told up to now. Empty before [`Listening::ready`].
     pub fn id(&self) -> String {
         self.told.as_ref().map(|told| told.id()).unwrap_or_default()
