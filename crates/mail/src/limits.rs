@@ -182,7 +182,17 @@ limits! {
     SESSIONS_PER_ACCOUNT: usize = 50;
     /// App passwords of one account.
     APP_PASSWORDS_PER_ACCOUNT: usize = 100;
-    /// Characters of an app password's name, and of what a browser says that it is.
+    /// Passkeys of one account.
+    PASSKEYS_PER_ACCOUNT: usize = 20;
+    /// Octets of a passkey's credential id (WebAuthn Level 3 §7.1: no longer one is kept).
+    PASSKEY_ID_LEN: usize = 1023;
+    /// Octets of a passkey's public key as COSE has it: RSA with 8192 bits, and what stands around it.
+    PASSKEY_KEY_LEN: usize = 1100;
+    /// A challenge for a passkey is good for so long (WebAuthn Level 3 §13.4.3), and once.
+    PASSKEY_CHALLENGE_LIFETIME: Duration = Duration::from_secs(300);
+    /// Challenges that were used and are not over yet, of which none is good again; when there are so many, passkeys wait.
+    PASSKEY_CHALLENGES_USED: usize = 10_000;
+    /// Characters of an app password's or a passkey's name, and of what a browser says that it is.
     TOKEN_NAME_LEN: usize = 200;
     /// A token that is used again within this time, from the same address, is not noted again.
     TOKEN_USE_NOTED: Duration = Duration::from_secs(60);

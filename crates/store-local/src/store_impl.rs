@@ -151,6 +151,11 @@ impl Store for LocalStore {
         }
     }
 
+    async fn use_passkey(&self, id: TokenId, counter: u32, now: Timestamp, from: &str) -> StoreResult<Durable<bool>> {
+        let from = from.to_owned();
+        self.change(move |truth, _| truth.use_passkey(id, counter, now, &from)).await
+    }
+
     async fn forget_tokens(&self, now: Timestamp) -> StoreResult<u64> {
         self.write_uses().await?;
         self.change(move |truth, _| truth.forget_tokens(now)).await.map(Durable::into_inner)

@@ -30,6 +30,7 @@ async fn uses_are_written_with_the_care_and_at_the_end() {
         scopes: Scopes::MAIL,
         expires: None,
         from: String::new(),
+        passkey: None,
     };
     let id = store.add_token(token, NOW).await.unwrap().into_inner();
     let later = |seconds| NOW.plus(Duration::from_secs(seconds));

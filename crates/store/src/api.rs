@@ -90,7 +90,8 @@ pub trait Store: Send + Sync + 'static {
     // ---- Credentials ----------------------------------------------------------------------
 
     /// Keeps a token of an active account. Where there are as many sessions as may be, the one that was unused the longest
-    /// makes room; app passwords are the owner's to take away (`Limit`). Those that are over don't count.
+    /// makes room; app passwords and passkeys are the owner's to take away (`Limit`). Those that are over don't count.
+    /// `Exists`: some account has a passkey with this hash.
     async fn add_token(&self, token: NewToken, now: Timestamp) -> StoreResult<Durable<TokenId>>;
     /// The token with this hash, whether it is over or not. Answered from memory.
     async fn token(&self, hash: &TokenHash) -> StoreResult<Option<Token>>;
@@ -100,6 +101,9 @@ pub trait Store: Send + Sync + 'static {
     async fn remove_token(&self, account: AccountId, kind: TokenKind, id: TokenId) -> StoreResult<Durable<()>>;
     /// Notes that a token was used, from this address: told at once, written later; a crash may forget it.
     fn note_use(&self, id: TokenId, now: Timestamp, from: &str);
+    /// Notes that a passkey signed, with this counter. False: there is none such, or its counter did not grow (0 after 0
+    /// will do, from a device without one), so that it may have been copied.
+    async fn use_passkey(&self, id: TokenId, counter: u32, now: Timestamp, from: &str) -> StoreResult<Durable<bool>>;
     /// Forgets tokens that are over, and push subscriptions; returns how many tokens.
     async fn forget_tokens(&self, now: Timestamp) -> StoreResult<u64>;
 

@@ -1,9 +1,9 @@
-//! What else than the password proves who somebody is: sessions of browsers, app passwords, the second factor.
+//! What else than the password proves who somebody is: sessions of browsers, app passwords, passkeys, the second factor.
 
 use mail::{AccountId, Timestamp, TokenId, limits};
 
-/// SHA-256 of a token's secret. The secret is random, with 128 bits and more, so a fast hash is enough: nobody can try
-/// them all.
+/// SHA-256 of a token's secret, or of a passkey's credential id, which is no secret. A secret is random, with 128 bits and
+/// more, so a fast hash is enough: nobody can try them all.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(pub [u8; 32]);
 
@@ -20,6 +20,8 @@ pub enum TokenKind {
     Session,
     /// The password of one program or device.
     AppPassword,
+    /// A key pair on a device, whose public half is kept here (WebAuthn).
+    Passkey,
 }
 
 /// Where a token may be used; a set.
@@ -73,6 +75,17 @@ impl Scopes {
     }
 }
 
+/// What a passkey's signatures are checked with (WebAuthn Level 3 §4, "credential record").
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passkey {
+    /// The credential id that the device chose; no two passkeys have the same.
+    pub credential: Vec<u8>,
+    /// The public key, as a COSE_Key (RFC 9052 §7).
+    pub key: Vec<u8>,
+    /// The last signature's counter; 0: the device has none.
+    pub counter: u32,
+}
+
 /// A token to keep.
 #[derive(Clone, Debug)]
 pub struct NewToken {
@@ -90,6 +103,8 @@ pub struct NewToken {
     pub expires: Option<Timestamp>,
     /// The address that it was made from; empty: none.
     pub from: String,
+    /// Of a passkey, and of no other kind.
+    pub passkey: Option<Passkey>,
 }
 
 /// A token as kept.
@@ -113,6 +128,8 @@ pub struct Token {
     pub expires: Option<Timestamp>,
     /// When it was used last, and from which address. May be a little old.
     pub used: Option<(Timestamp, String)>,
+    /// Of a passkey, and of no other kind.
+    pub passkey: Option<Passkey>,
 }
 
 impl Token {
@@ -137,6 +154,7 @@ impl Token {
         match kind {
             TokenKind::Session => (limits::SESSIONS_PER_ACCOUNT, "SESSIONS_PER_ACCOUNT"),
             TokenKind::AppPassword => (limits::APP_PASSWORDS_PER_ACCOUNT, "APP_PASSWORDS_PER_ACCOUNT"),
+            TokenKind::Passkey => (limits::PASSKEYS_PER_ACCOUNT, "PASSKEYS_PER_ACCOUNT"),
         }
     }
 }
@@ -187,6 +205,7 @@ mod tests {
             created: made,
             expires: None,
             used: None,
+            passkey: None,
         };
         let idle = made.plus(limits::SESSION_IDLE);
         assert!(token.is_over(idle) && !token.is_over(Timestamp::from_millis(idle.millis() - 1)));

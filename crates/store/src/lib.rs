@@ -36,7 +36,7 @@ pub use annotation::{Annotation, AnnotationChange, SPECIAL_USE_ENTRY};
 pub use api::{CheckFinding, MaildropLock, Store};
 pub use away::{AwayNotice, Once, WhyNot};
 pub use body::{Body, Stage};
-pub use credential::{NewToken, Scopes, Token, TokenHash, TokenKind, Totp};
+pub use credential::{NewToken, Passkey, Scopes, Token, TokenHash, TokenKind, Totp};
 pub use digest::{Digest, DigestPart, Digested, Marks, Undigested};
 pub use directory::{Account, AccountState, Alias, DirectoryEntry, DomainRecord, NewAccount, PasswordHash, ScramKeys};
 pub use error::{StoreError, StoreResult};

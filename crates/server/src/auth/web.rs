@@ -95,6 +95,7 @@ impl Auth {
             scopes: Scopes::MAIL,
             expires: Some(now.plus(limits::SESSION_LIFETIME)),
             from: peer.to_string(),
+            passkey: None,
         };
         let _ = self.store.add_token(token, now).await?;
         Ok(secret)
@@ -184,6 +185,7 @@ pub async fn add_app_password(
         scopes,
         expires: days.map(|days| now.plus(Duration::from_secs(u64::from(days) * 86_400))),
         from: String::new(),
+        passkey: None,
     };
     let id = store.add_token(token, now).await?.into_inner();
     Ok((id, secret))

@@ -225,6 +225,10 @@ impl Store for Between {
         self.store.note_use(id, now, from);
     }
 
+    async fn use_passkey(&self, id: TokenId, counter: u32, now: Timestamp, from: &str) -> StoreResult<Durable<bool>> {
+        self.call("use_passkey", self.store.use_passkey(id, counter, now, from)).await
+    }
+
     async fn forget_tokens(&self, now: Timestamp) -> StoreResult<u64> {
         self.call("forget_tokens", self.store.forget_tokens(now)).await
     }

@@ -1,41 +1,48 @@
-//! Sessions, app passwords and the second factor.
+//! Sessions, app passwords, passkeys and the second factor.
 
 use mail::{AccountId, Timestamp, TokenId, limits};
 use rusqlite::{Row, params};
-use store::{NewToken, Scopes, StoreError, StoreResult, Token, TokenHash, TokenKind};
+use store::{NewToken, Passkey, Scopes, StoreError, StoreResult, Token, TokenHash, TokenKind};
 
 use super::Truth;
 use crate::directory::DirectoryChange;
 
 /// Reads what [`token`] needs; a condition may follow.
 pub(crate) const TOKEN_SELECT: &str =
-    "SELECT id, account, kind, hash, name, scopes, created, expires, used, used_from FROM tokens";
+    "SELECT id, account, kind, hash, name, scopes, created, expires, used, used_from, credential, public_key, counter
+     FROM tokens";
+
+const KINDS: [TokenKind; 3] = [TokenKind::Session, TokenKind::AppPassword, TokenKind::Passkey];
 
 const fn number(kind: TokenKind) -> i64 {
     match kind {
         TokenKind::Session => 0,
         TokenKind::AppPassword => 1,
+        TokenKind::Passkey => 2,
     }
 }
 
 /// A token from the columns of [`TOKEN_SELECT`].
 pub(crate) fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
     let at = |column: usize| row.get::<_, Option<i64>>(column).map(|at| at.map(Timestamp::from_millis));
-    let used_from = row.get(9)?;
+    let (written, used_from) = (row.get::<_, i64>(2)?, row.get(9)?);
+    let kind = KINDS.into_iter().find(|kind| number(*kind) == written);
+    let credential = row.get::<_, Option<Vec<u8>>>(10)?;
+    let passkey = match credential {
+        Some(credential) => Some(Passkey { credential, key: row.get(11)?, counter: row.get(12)? }),
+        None => None,
+    };
     Ok(Token {
         id: TokenId(row.get(0)?),
         account: AccountId(row.get(1)?),
-        kind: if row.get::<_, i64>(2)? == number(TokenKind::Session) {
-            TokenKind::Session
-        } else {
-            TokenKind::AppPassword
-        },
+        kind: kind.ok_or(rusqlite::Error::IntegralValueOutOfRange(2, written))?,
         hash: TokenHash(row.get(3)?),
         name: row.get(4)?,
         scopes: Scopes::from_bits(row.get(5)?),
         created: at(6)?.unwrap_or_default(),
         expires: at(7)?,
         used: at(8)?.map(|at| (at, used_from)),
+        passkey,
     })
 }
 
@@ -44,6 +51,12 @@ impl Truth {
         if !self.account(new.account)?.is_some_and(|account| account.active) {
             return Err(StoreError::NotFound(format!("an active account with id {}", new.account.0)));
         }
+        // Whoever has a passkey has told its id to nobody else, but a stranger's device can claim any.
+        if new.kind == TokenKind::Passkey
+            && self.one("SELECT 1 FROM tokens WHERE hash = ?1", [new.hash.0], |_| Ok(()))?.is_some()
+        {
+            return Err(StoreError::Exists("this passkey".into()));
+        }
         let sql = format!("{TOKEN_SELECT} WHERE account = ?1 AND kind = ?2");
         let (mut gone, mut there): (Vec<Token>, Vec<Token>) = self
             .all(&sql, params![new.account.0, number(new.kind)], token)?
@@ -51,7 +64,7 @@ impl Truth {
             .partition(|one| one.is_over(now));
         let (most, limit) = Token::most(new.kind);
         if there.len() >= most {
-            if new.kind == TokenKind::AppPassword {
+            if new.kind != TokenKind::Session {
                 return Err(StoreError::Limit(limit));
             }
             there.sort_by_key(Token::last);
@@ -60,11 +73,13 @@ impl Truth {
         for one in gone {
             self.drop_token(one.id)?;
         }
-        let sql = "INSERT INTO tokens(account, kind, hash, name, scopes, created, expires, used, used_from)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let sql = "INSERT INTO tokens(account, kind, hash, name, scopes, created, expires, used, used_from, credential,
+                     public_key, counter)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         // A session is used by who begins it.
         let used = (new.kind == TokenKind::Session).then_some(now.millis());
         let expires = new.expires.map(Timestamp::millis);
+        let passkey = new.passkey.as_ref();
         let values = params![
             new.account.0,
             number(new.kind),
@@ -74,14 +89,33 @@ impl Truth {
             now.millis(),
             expires,
             used,
-            new.from
+            new.from,
+            passkey.map(|passkey| &passkey.credential),
+            passkey.map(|passkey| &passkey.key),
+            passkey.map(|passkey| passkey.counter)
         ];
         self.exec(sql, values)?;
-        let id = self.one("SELECT last_insert_rowid()", [], |row| row.get(0))?.unwrap_or_default();
-        let made = self.one(&format!("{TOKEN_SELECT} WHERE id = ?1"), [id], token)?;
-        let made = made.ok_or_else(|| StoreError::Failed("a token was not kept".into()))?;
-        self.announce(DirectoryChange::Token(made));
-        Ok(TokenId(id))
+        let id = TokenId(self.one("SELECT last_insert_rowid()", [], |row| row.get(0))?.unwrap_or_default());
+        self.announce_token(id)?;
+        Ok(id)
+    }
+
+    fn announce_token(&mut self, id: TokenId) -> StoreResult<()> {
+        let kept = self.one(&format!("{TOKEN_SELECT} WHERE id = ?1"), [id.0], token)?;
+        let kept = kept.ok_or_else(|| StoreError::Failed("a token was not kept".into()))?;
+        self.announce(DirectoryChange::Token(kept));
+        Ok(())
+    }
+
+    pub(crate) fn use_passkey(&mut self, id: TokenId, counter: u32, now: Timestamp, from: &str) -> StoreResult<bool> {
+        // WebAuthn Level 3 §7.2: a counter that is there grows with each signature.
+        let sql = "UPDATE tokens SET counter = ?2, used = ?3, used_from = ?4
+                   WHERE id = ?1 AND kind = 2 AND (counter < ?2 OR counter = 0 AND ?2 = 0)";
+        let used = self.exec(sql, params![id.0, counter, now.millis(), from])? > 0;
+        if used {
+            self.announce_token(id)?;
+        }
+        Ok(used)
     }
 
     fn drop_token(&mut self, id: TokenId) -> StoreResult<()> {

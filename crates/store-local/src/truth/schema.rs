@@ -183,6 +183,10 @@ const STEPS: &[&str] = &[
      CREATE INDEX push_subscriptions_by_account ON push_subscriptions(account);
      CREATE INDEX push_subscriptions_by_token ON push_subscriptions(token);
      CREATE TABLE push_key(one INTEGER PRIMARY KEY CHECK (one = 1), key BLOB NOT NULL);",
+    // To 13. Passkeys, which are tokens (`kind` 2): the device's id of one, its public key, and its last signature's counter.
+    "ALTER TABLE tokens ADD COLUMN credential BLOB;
+     ALTER TABLE tokens ADD COLUMN public_key BLOB;
+     ALTER TABLE tokens ADD COLUMN counter INTEGER;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -1,4 +1,4 @@
-//! Promises about sessions, app passwords and the second factor.
+//! Promises about sessions, app passwords, passkeys and the second factor.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use mail::{AccountId, Timestamp, limits};
 
 use super::{NOW, account};
-use crate::{AccountState, Interest, NewToken, PasswordHash, Scopes, Store, StoreError, TokenHash, TokenKind};
+use crate::{AccountState, Interest, NewToken, Passkey, PasswordHash, Scopes, Store, StoreError, TokenHash, TokenKind};
 
 /// A hash that is another for another number.
 pub(super) fn hash(n: usize) -> TokenHash {
@@ -17,7 +17,12 @@ pub(super) fn hash(n: usize) -> TokenHash {
 
 pub(super) fn new(account: AccountId, kind: TokenKind, n: usize) -> NewToken {
     let (name, from) = (format!("number {n}"), "192.0.2.1".to_owned());
-    NewToken { account, kind, hash: hash(n), name, scopes: Scopes::IMAP, expires: None, from }
+    let passkey = (kind == TokenKind::Passkey).then(|| Passkey {
+        credential: n.to_be_bytes().into(),
+        key: vec![7; 77],
+        counter: 0,
+    });
+    NewToken { account, kind, hash: hash(n), name, scopes: Scopes::IMAP, expires: None, from, passkey }
 }
 
 pub(super) fn later(seconds: usize) -> Timestamp {
@@ -97,6 +102,40 @@ pub async fn tokens_are_bounded(store: Arc<impl Store>) {
     // One that is over does not count.
     store.add_token(new(a, TokenKind::AppPassword, 3000), later(10)).await.unwrap().into_inner();
     assert_eq!(store.token(&hash(2000)).await.unwrap(), None);
+}
+
+/// A passkey is one account's, `PASSKEYS_PER_ACCOUNT` at most, and its counter only grows, if it has one. It outlasts the
+/// password.
+pub async fn a_passkey_is_used_with_a_counter_that_grows(store: Arc<impl Store>) {
+    let (a, b) = (account(&*store, "a@x.example").await, account(&*store, "b@x.example").await);
+    let id = store.add_token(new(a, TokenKind::Passkey, 1), NOW).await.unwrap().into_inner();
+    for who in [a, b] {
+        let twice = store.add_token(new(who, TokenKind::Passkey, 1), NOW).await.unwrap_err();
+        assert!(matches!(twice, StoreError::Exists(_)), "{twice}");
+    }
+    let kept = || async { store.token(&hash(1)).await.unwrap().unwrap() };
+    assert_eq!((kept().await.passkey, kept().await.used), (new(a, TokenKind::Passkey, 1).passkey, None));
+    let uses = [(0, true), (0, true), (5, true), (5, false), (4, false), (0, false), (6, true), (u32::MAX, true)];
+    for (n, (counter, good)) in uses.into_iter().enumerate() {
+        let used = store.use_passkey(id, counter, later(n), "192.0.2.7").await.unwrap().into_inner();
+        assert_eq!(used, good, "{n}: {counter}");
+        let (passkey, at) = (kept().await.passkey.unwrap(), kept().await.used);
+        assert_eq!(passkey.counter == counter && at == Some((later(n), "192.0.2.7".into())), good, "{n}: {counter}");
+    }
+    let other = store.add_token(new(a, TokenKind::AppPassword, 2), NOW).await.unwrap().into_inner();
+    assert!(!store.use_passkey(other, 1, NOW, "192.0.2.7").await.unwrap().into_inner(), "it is no passkey");
+
+    store.set_password(a, PasswordHash("$new".into()), None).await.unwrap().into_inner();
+    assert_eq!(store.tokens(a, TokenKind::Passkey).await.unwrap().len(), 1);
+    for n in 1..limits::PASSKEYS_PER_ACCOUNT {
+        store.add_token(new(a, TokenKind::Passkey, 1000 + n), NOW).await.unwrap().into_inner();
+    }
+    let more = store.add_token(new(a, TokenKind::Passkey, 3000), NOW).await.unwrap_err();
+    assert_eq!(more, StoreError::Limit("PASSKEYS_PER_ACCOUNT"));
+    store.remove_token(a, TokenKind::Passkey, id).await.unwrap().into_inner();
+    assert!(!store.use_passkey(id, u32::MAX, NOW, "192.0.2.7").await.unwrap().into_inner(), "it is gone");
+    store.remove_account(a).await.unwrap().into_inner();
+    assert_eq!(store.token(&hash(1001)).await.unwrap(), None);
 }
 
 /// What is over is forgotten, and nothing else.

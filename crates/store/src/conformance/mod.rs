@@ -46,6 +46,7 @@ macro_rules! conformance_suite {
             directory::aliases_are_listed_in_order, directory::a_removed_account_leaves_nothing,
             credentials::tokens_are_found_and_go, credentials::tokens_are_bounded,
             credentials::tokens_that_are_over_are_forgotten, credentials::sessions_end_with_what_they_stand_on,
+            credentials::a_passkey_is_used_with_a_counter_that_grows,
             credentials::a_code_is_used_once, credentials::loss_of_access_is_told,
             push::subscriptions_are_kept, push::subscriptions_end_with_what_made_them,
             push::subscriptions_are_bounded, push::subscriptions_that_are_over_are_forgotten, push::the_key_stays,
