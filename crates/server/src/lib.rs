@@ -2,7 +2,7 @@
 //!
 //! **Does:** accepts connections within the limits ([`listen`]), makes bytes of them with or without TLS
 //! ([`conn`], [`tls`]), gives every pump what it needs of the system ([`Shared`]), checks passwords
-//! ([`auth`]) and counts ([`metrics`]).
+//! and passkeys ([`auth`], [`passkey`]) and counts ([`metrics`]).
 //!
 //! **Does not:** know what a command means (the engines of `wire`, `pop3` and `imap` do), nor read
 //! configuration files (the program does, and hands over [`Settings`]).
@@ -24,6 +24,7 @@ pub mod imap;
 pub mod listen;
 pub mod metrics;
 pub mod outbound;
+pub mod passkey;
 pub mod pop3;
 pub mod push;
 pub mod settings;

@@ -2,7 +2,7 @@
 //!
 //! **Does:** [`transcript`] reads the `C:`/`S:` files of `tests/transcripts` and runs each against a
 //! [`transcript::Subject`] whole, byte by byte and at random cuts. [`socket`] is the subject that is a
-//! real connection, plain or TLS; [`authority`] makes its certificates. [`random`] is the seeded source of every
+//! real connection, plain or TLS; [`authority`] makes its certificates. [`authenticator`] is a device with a passkey. [`random`] is the seeded source of every
 //! cut, printed on failure.
 //! [`program`] is the real program in a temporary folder on free ports; it ends by asking the program to
 //! check its own store, so that no test can forget the invariants. [`allocation`] counts what code allocates: how
@@ -15,6 +15,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "for tests: a panic is the report")]
 
 pub mod allocation;
+pub mod authenticator;
 pub mod authority;
 pub mod program;
 pub mod random;
