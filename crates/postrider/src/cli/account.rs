@@ -8,6 +8,7 @@ use server::control::{AccountView, Request, Secret};
 
 use super::app_password::AppPassword;
 use super::ask::{ask_server, tell};
+use super::passkey::Passkey;
 use super::table::{moment, size, table};
 use super::{Failure, Listing, Outcome, Server, address, print, print_json};
 
@@ -72,6 +73,8 @@ pub(crate) enum Account {
     },
     #[command(subcommand)]
     AppPassword(AppPassword),
+    #[command(subcommand)]
+    Passkey(Passkey),
     #[command(subcommand)]
     Totp(Totp),
 }
@@ -144,6 +147,7 @@ impl Account {
             }
             Self::List(listing) => listing.show(Request::AccountList, list).await,
             Self::AppPassword(command) => command.run().await,
+            Self::Passkey(command) => command.run().await,
             Self::Totp(Totp::Remove { who: Who { address, server } }) => {
                 tell(&server.load()?, Request::TotpRemove { address }).await
             }

@@ -11,6 +11,7 @@ mod init;
 mod local;
 mod mail;
 mod man;
+mod passkey;
 mod queue;
 mod route;
 mod serve;

@@ -3,12 +3,15 @@
 //! Does: look the account up, verify its password with Argon2id on a bounded pool ([`hash`]), remember verified
 //! log-ins for a short time ([`remember`]), and make addresses and accounts that fail too often wait
 //! ([`failures`]). App passwords ([`secret`]) log in everywhere but at the web, where the account's own password does, with
-//! the second factor ([`totp`]) where there is one ([`web`]). Say whether what somebody was let in by is still good ([`proof`]). Does not: speak SASL (`wire` does), or decide what an account may do.
+//! the second factor ([`totp`]) where there is one ([`web`]), and passkeys in the place of both ([`passkeys`], which sign
+//! [`challenges`]). Say whether what somebody was let in by is still good ([`proof`]). Does not: speak SASL (`wire` does), or decide what an account may do.
 //!
 //! Passwords come in as bytes from the engines and are kept nowhere.
 
+mod challenges;
 mod failures;
 pub mod hash;
+mod passkeys;
 mod proof;
 mod remember;
 mod secret;
@@ -25,10 +28,13 @@ use mta::world::Clock;
 use store::{Account, AccountState, DirectoryEntry, PasswordHash, Scopes, Store, StoreError, Token};
 
 use crate::listen::network_of;
+use challenges::Challenges;
 use failures::{Failures, Leave};
 use hash::Hasher;
 use remember::Remembered;
 
+pub use challenges::Occasion;
+pub use passkeys::{PasskeyError, PasskeySaid, user_handle};
 pub use proof::{Holds, Proof};
 pub use strength::is_weak;
 pub use web::{WebLogin, add_app_password};
@@ -61,6 +67,7 @@ pub struct Auth {
     hasher: Hasher,
     remembered: Remembered,
     failures: Failures,
+    challenges: Challenges,
     secret: [u8; 32],
 }
 
@@ -73,6 +80,7 @@ impl Auth {
             hasher: Hasher::new(),
             remembered: Remembered::new(hash::secret()),
             failures: Failures::default(),
+            challenges: Challenges::new(),
             secret: hash::secret(),
         }
     }

@@ -192,7 +192,7 @@ pub async fn add_app_password(
 }
 
 /// A name as it is kept: no control characters, and not more than so much.
-fn short(name: &str) -> String {
+pub(super) fn short(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(limits::TOKEN_NAME_LEN).collect()
 }
 

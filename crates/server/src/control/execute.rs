@@ -13,7 +13,7 @@ use store::{
 };
 
 use super::rehearse::rehearse;
-use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, QueueView};
+use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, PasskeyView, QueueView};
 use super::{QueueAction, Request, Secret};
 use crate::auth::add_app_password;
 use crate::auth::hash::{Hashes, hashes_now};
@@ -130,6 +130,14 @@ async fn run(context: &Context, request: Request) -> Answer {
         Request::AppPasswordRemove { address, id } => {
             let account = account(context, &address).await?;
             done(store.remove_token(account.id, TokenKind::AppPassword, TokenId(id)).await)
+        }
+        Request::PasskeyList { address } => {
+            let tokens = store.tokens(account(context, &address).await?.id, TokenKind::Passkey).await?;
+            answer(&tokens.into_iter().map(PasskeyView::from).collect::<Vec<_>>())
+        }
+        Request::PasskeyRemove { address, id } => {
+            let account = account(context, &address).await?;
+            done(store.remove_token(account.id, TokenKind::Passkey, TokenId(id)).await)
         }
         Request::TotpRemove { address } => done(store.remove_totp(account(context, &address).await?.id).await),
         Request::AliasAdd { alias, targets } => alias_add(context, alias, targets).await,

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use execute::{Context, execute};
 pub use socket::{ControlSocket, ask, serve};
 pub use view::{
-    AccountView, AliasView, AppPasswordMade, AppPasswordView, AttemptView, CheckView, QueueRecipientView, QueueView,
-    RouteView, StepView,
+    AccountView, AliasView, AppPasswordMade, AppPasswordView, AttemptView, CheckView, PasskeyView, QueueRecipientView,
+    QueueView, RouteView, StepView,
 };
 
 /// What an operator asks.
@@ -110,6 +110,20 @@ pub enum Request {
     },
     /// Takes an app password away. Answers null.
     AppPasswordRemove {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// Which.
+        id: u64,
+    },
+    /// Answers a list of [`PasskeyView`].
+    PasskeyList {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+    },
+    /// Takes a passkey away. Answers null.
+    PasskeyRemove {
         /// Whose.
         #[serde(with = "view::text")]
         address: Address,

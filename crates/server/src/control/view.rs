@@ -70,6 +70,28 @@ impl From<Token> for AppPasswordView {
     }
 }
 
+/// A passkey.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PasskeyView {
+    /// Its number.
+    pub id: u64,
+    /// What its owner called it.
+    pub name: String,
+    /// When it was made, in milliseconds since 1970.
+    pub created: i64,
+    /// When it was used last; null: never.
+    pub used: Option<i64>,
+    /// From which address that was.
+    pub used_from: Option<String>,
+}
+
+impl From<Token> for PasskeyView {
+    fn from(token: Token) -> Self {
+        let (used, used_from) = token.used.map(|(at, from)| (at.millis(), from)).unzip();
+        Self { id: token.id.0, name: token.name, created: token.created.millis(), used, used_from }
+    }
+}
+
 impl From<Account> for AccountView {
     fn from(account: Account) -> Self {
         let state = match account.state {

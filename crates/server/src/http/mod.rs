@@ -21,6 +21,7 @@ mod jmap;
 mod origin;
 pub mod outside;
 mod pages;
+mod passkeys;
 mod patience;
 mod problem;
 mod proxy;
@@ -79,6 +80,8 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
         (Page::LocalIn, _) => session::local_in(request).await,
         (Page::Webmail(asset), _) => Ok(webmail::show(request, asset)),
         (Page::LogIn, _) => session::log_in(request).await,
+        (Page::PasskeyChallenge, _) => passkeys::challenge(request),
+        (Page::PasskeyLogIn, _) => passkeys::log_in(request).await,
         (Page::Thunderbird, _) => autoconfig::thunderbird(request).await,
         (Page::Outlook, _) => autoconfig::outlook(request).await,
         (Page::Apple, _) => autoconfig::apple(request).await,
@@ -99,6 +102,9 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
         (Page::Password, Some(visitor)) => session::change_password(request, &visitor).await,
         (Page::AppPasswords, Some(visitor)) => app_passwords::all(request, &visitor).await,
         (Page::OneAppPassword(id), Some(visitor)) => app_passwords::remove(request, &visitor, id).await,
+        (Page::Passkeys, Some(visitor)) => passkeys::all(request, &visitor).await,
+        (Page::ConfirmPasskey, Some(visitor)) => passkeys::confirm(request, &visitor).await,
+        (Page::OnePasskey(id), Some(visitor)) => passkeys::remove(request, &visitor, id).await,
         (Page::Totp, Some(visitor)) => second_factor::show_or_begin(request, &visitor).await,
         (Page::ConfirmTotp, Some(visitor)) => second_factor::confirm(request, &visitor).await,
         (Page::RemoveTotp, Some(visitor)) => second_factor::remove(request, &visitor).await,

@@ -44,6 +44,10 @@ pub(super) enum Page {
     JmapSocket,
     /// `/auth/login`
     LogIn,
+    /// `/auth/login/challenge`
+    PasskeyChallenge,
+    /// `/auth/login/passkey`
+    PasskeyLogIn,
     /// `/auth/logout`
     LogOut,
     /// `/auth/session`
@@ -58,6 +62,12 @@ pub(super) enum Page {
     AppPasswords,
     /// `/auth/app-passwords/ID`
     OneAppPassword(TokenId),
+    /// `/auth/passkeys`
+    Passkeys,
+    /// `/auth/passkeys/confirm`
+    ConfirmPasskey,
+    /// `/auth/passkeys/ID`
+    OnePasskey(TokenId),
     /// `/auth/totp`
     Totp,
     /// `/auth/totp/confirm`
@@ -95,6 +105,8 @@ impl Page {
             ["jmap", "events"] => Self::JmapEvents,
             ["jmap", "ws"] => Self::JmapSocket,
             ["auth", "login"] => Self::LogIn,
+            ["auth", "login", "challenge"] => Self::PasskeyChallenge,
+            ["auth", "login", "passkey"] => Self::PasskeyLogIn,
             ["auth", "logout"] => Self::LogOut,
             ["auth", "session"] => Self::Session,
             ["auth", "sessions"] => Self::Sessions,
@@ -102,6 +114,9 @@ impl Page {
             ["auth", "password"] => Self::Password,
             ["auth", "app-passwords"] => Self::AppPasswords,
             ["auth", "app-passwords", id] => Self::OneAppPassword(TokenId(id.parse().ok()?)),
+            ["auth", "passkeys"] => Self::Passkeys,
+            ["auth", "passkeys", "confirm"] => Self::ConfirmPasskey,
+            ["auth", "passkeys", id] => Self::OnePasskey(TokenId(id.parse().ok()?)),
             ["auth", "totp"] => Self::Totp,
             ["auth", "totp", "confirm"] => Self::ConfirmTotp,
             ["auth", "totp", "remove"] => Self::RemoveTotp,
@@ -133,15 +148,20 @@ impl Page {
             Self::JmapSocket => &[Method::GET, Method::CONNECT],
             Self::Outlook
             | Self::LogIn
+            | Self::PasskeyChallenge
+            | Self::PasskeyLogIn
             | Self::LogOut
             | Self::Password
+            | Self::ConfirmPasskey
             | Self::ConfirmTotp
             | Self::RemoveTotp
             | Self::JmapApi
             | Self::JmapUpload(_) => POST,
             Self::Sessions => &[Method::GET, Method::HEAD, Method::DELETE],
-            Self::AppPasswords | Self::Totp | Self::Proxy => &[Method::GET, Method::HEAD, Method::POST],
-            Self::OneSession(_) | Self::OneAppPassword(_) => DELETE,
+            Self::AppPasswords | Self::Passkeys | Self::Totp | Self::Proxy => {
+                &[Method::GET, Method::HEAD, Method::POST]
+            }
+            Self::OneSession(_) | Self::OneAppPassword(_) | Self::OnePasskey(_) => DELETE,
         }
     }
 
@@ -162,7 +182,7 @@ impl Page {
             | Self::Outlook
             | Self::Apple
             | Self::ChangePassword => Access::All,
-            Self::LogIn => Access::OwnPages,
+            Self::LogIn | Self::PasskeyChallenge | Self::PasskeyLogIn => Access::OwnPages,
             Self::Session
             | Self::Jmap
             | Self::JmapApi
@@ -177,6 +197,9 @@ impl Page {
             | Self::Password
             | Self::AppPasswords
             | Self::OneAppPassword(_)
+            | Self::Passkeys
+            | Self::ConfirmPasskey
+            | Self::OnePasskey(_)
             | Self::Totp
             | Self::ConfirmTotp
             | Self::RemoveTotp => Access::Session,

@@ -25,7 +25,7 @@ struct LogIn {
 }
 
 /// Who is who, for answers.
-fn who(account: &Account) -> serde_json::Value {
+pub(super) fn who(account: &Account) -> serde_json::Value {
     let totp = account.totp.as_ref().is_some_and(|totp| totp.confirmed);
     json!({ "address": account.address.to_string(), "totp": totp })
 }
@@ -50,7 +50,7 @@ pub(super) async fn log_in(request: &mut Request) -> Result<Response, Problem> {
 }
 
 /// A new session, whose secret goes with the answer.
-async fn begin(request: &Request, account: &Account, response: &mut Response) -> Result<(), Problem> {
+pub(super) async fn begin(request: &Request, account: &Account, response: &mut Response) -> Result<(), Problem> {
     let agent = request.header(USER_AGENT).unwrap_or_default();
     let secret = request.shared.auth.begin_session(account.id, agent, request.peer.ip).await?;
     cookie::write(request, response, Some(&secret));

@@ -75,7 +75,7 @@ fn what_the_browser_says_of_a_frame_counts() {
     assert_eq!(of(r#","crossOrigin":true"#), Err(Refusal::Origin));
     assert_eq!(of(r#","crossOrigin":"no""#), Err(Refusal::ClientData));
     assert_eq!(of(r#","challenge":"AA""#), Err(Refusal::ClientData));
-    for broken in ["", "{}", "[]", r#"{"type":1}"#, r#"{"type":"webauthn.get","challenge":"=","origin":"x"}"#] {
+    for broken in ["", "{}", "[]", r#"{"type":1}"#, "null"] {
         assert_eq!(framed(broken), Err(Refusal::ClientData), "{broken}");
     }
     let padded = r#"{"type":"webauthn.get","challenge":"AA==","origin":"https://mail.red.example"}"#;
