@@ -6,7 +6,7 @@ import { Draft } from './draft.js';
 import { Editor, lines, paragraphs } from './editor.js';
 import { Recipients } from './recipients.js';
 import { openMenu } from './menu.js';
-import { ask, notice, sure } from './notice.js';
+import { ask, notice, orNot, sure } from './notice.js';
 import { parse, plausible, same, shortName } from './addresses.js';
 import { forwardHead, forwardSubject, identityFor, quoted, recipients, replySubject, textOf, threading } from './quote.js';
 import { safeRaster, sanitise, trusted } from './sanitise.js';
@@ -376,7 +376,7 @@ export class Composer {
 		const monday = (8 - new Date().getDay()) % 7 || 7;
 		const choice = (label, date) => el('button', { type: 'button', onclick: () => { field.value = local(date); } }, label);
 		const yes = await ask(t('sendLater'), [el('div', { class: 'choices' }, choice(t('tomorrowMorning'), day(1, 8)), choice(t('tomorrowEvening'), day(1, 18)), choice(t('mondayMorning'), day(monday, 8))), field],
-			[{ label: t('cancel'), value: false }, { label: t('schedule'), value: true, main: true }]);
+			orNot(t('schedule')));
 		const at = new Date(field.value);
 		if (yes && at > new Date()) await this.send(at);
 	}

@@ -7,7 +7,7 @@ import { sanitise } from './sanitise.js';
 import { toText } from './quote.js';
 import { t } from './texts.js';
 import { isDark } from './choices.js';
-import { ask } from './notice.js';
+import { ask, orNot } from './notice.js';
 
 export class Editor {
 	/** `changed()` after each change; `image(file)` puts an image in, giving {cid, url}; `key(event)` hears keys. */
@@ -169,7 +169,7 @@ export class Editor {
 		const selection = this.frame.document.getSelection();
 		const range = selection.rangeCount ? selection.getRangeAt(0).cloneRange() : null;
 		const field = el('input', { type: 'url', placeholder: 'https://', 'aria-label': t('link') });
-		if (!(await ask(t('link'), field, [{ label: t('cancel'), value: false }, { label: t('ok'), value: true, main: true }])) || !/^(https?:|mailto:)/i.test(field.value)) return;
+		if (!(await ask(t('link'), field, orNot(t('ok')))) || !/^(https?:|mailto:)/i.test(field.value)) return;
 		if (range) {
 			selection.removeAllRanges();
 			selection.addRange(range);

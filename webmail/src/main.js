@@ -33,10 +33,7 @@ async function begin() {
 		const session = await offline.get('kept', 'session');
 		if (session) jmap = new Jmap(session);
 	}
-	if (!jmap) {
-		show(byId('login-page'), true);
-		jmap = await logIn();
-	}
+	jmap ??= await logIn();
 	show(byId('login-page'), false);
 	await new App(jmap, offline).start();
 }

@@ -2,13 +2,13 @@
 // would go with it.
 
 import { el } from './dom.js';
-import { ask, notice, sure } from './notice.js';
+import { ask, notice, orNot, sure } from './notice.js';
 import { folderName } from './folders.js';
 import { t } from './texts.js';
 
 async function name(title, value = '') {
 	const field = el('input', { type: 'text', value, 'aria-label': t('name'), dir: 'auto' });
-	const yes = await ask(title, field, [{ label: t('cancel'), value: false }, { label: t('save'), value: true, main: true, check: () => field.value.trim() !== '' }]);
+	const yes = await ask(title, field, orNot(t('save'), { check: () => field.value.trim() !== '' }));
 	return yes === true ? field.value.trim() : null;
 }
 

@@ -55,7 +55,10 @@ export function ask(title, content, buttons, { wide = false } = {}) {
 	});
 }
 
+/** The buttons for doing it, or not. */
+export const orNot = (label, more) => [{ label: t('cancel'), value: false }, { label, value: true, main: true, ...more }];
+
 /** Yes or no. */
 export async function sure(title, text, yes = t('ok')) {
-	return (await ask(title, el('p', {}, text), [{ label: t('cancel'), value: false }, { label: yes, value: true, main: true }])) === true;
+	return (await ask(title, el('p', {}, text), orNot(yes))) === true;
 }

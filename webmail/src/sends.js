@@ -118,7 +118,7 @@ export class Sends {
 		const sent = this.store.byRole('sent');
 		const own = (chosen('later') ?? []).find((one) => one.draftId === email.id);
 		if (own) {
-			box.append(this.line(t('willBeSentHere', { date: longDate(new Date(own.at)) }), () => choose('later', chosen('later').filter((one) => one.draftId !== email.id))));
+			box.append(this.line(t('willBeSentHere', { date: longDate(own.at) }), () => choose('later', chosen('later').filter((one) => one.draftId !== email.id))));
 			return;
 		}
 		if (!sent || !email.mailboxIds[sent.id] || !this.app.jmap.has(SUBMISSION)) return;

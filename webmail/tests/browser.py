@@ -68,7 +68,7 @@ class Browser:
         self.process = subprocess.Popen(
             [shutil.which("chromium") or "chromium", "--headless=new", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={self.profile}",
              "--no-first-run", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking", "--disable-component-update",
-             "--disable-extensions", "--mute-audio", "--lang=en-US", "--hide-scrollbars=false", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+             "--disable-extensions", "--mute-audio", "--lang=en-US", "--hide-scrollbars=false", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
              *arguments, "about:blank"], stdout=self.log, stderr=self.log)
         port_file = pathlib.Path(self.profile) / "DevToolsActivePort"
         until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, "Chromium starts", 60)

@@ -93,9 +93,9 @@ class Local:
         finally:
             client.logout()
 
-    def log_in(self, who="alice@red.example", password="alice"):
+    def log_in(self, who="alice@red.example", password="alice", url=None):
         page = self.page
-        page.open(self.url)
+        page.open(url or self.url)
         page.until("document.getElementById('login') && !document.getElementById('login').hidden", "the log-in")
         page.click("#login-address")
         page.type(who)
@@ -241,7 +241,7 @@ def password_second_factor_and_app_passwords():
         client.login("alice@red.example", made)
         client.logout()
         page.run(f"{last}.querySelector('.dialog-buttons .main').click()")
-        page.until("document.querySelector('.tokens').textContent.includes('phone')", "it is listed")
+        page.until("document.querySelector('.new-app-password').parentNode.textContent.includes('phone')", "it is listed")
         # The first wrong password changes nothing; the right one, everything.
         change = lambda now, new: page.run(f"(() => {{ const b = document.querySelector('.save-password'); const f = b.parentNode.querySelectorAll('input'); ['{now}', '{new}', '{new}'].forEach((v, i) => {{ f[i].value = v; }}); b.click(); }})()")
         change("alice", "a much better one 7")
@@ -259,6 +259,65 @@ def password_second_factor_and_app_passwords():
         if os.environ.get("WEBMAIL_PICTURES"):
             page.run("document.querySelector('.tokens').scrollIntoView()")
             page.picture(os.environ["WEBMAIL_PICTURES"] + "/security.png")
+        page.errors.clear()
+
+
+@real
+def passkeys_log_in_without_a_password():
+    with Local(LETTERS) as local:
+        # Passkeys are for names: the address says so, and `localhost` has them.
+        page = local.log_in()
+        page.run("location.hash = '#/settings/password'")
+        page.until("document.querySelector('.save-password')", "the settings")
+        assert page.run("document.querySelector('dialog').textContent.includes('on this very machine as localhost') && !document.querySelector('.new-passkey')")
+        page.call("WebAuthn.enable")
+        options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True, "isUserVerified": True,
+                   "automaticPresenceSimulation": True}
+        device = page.call("WebAuthn.addVirtualAuthenticator", {"options": options})["authenticatorId"]
+        page = local.log_in(url=f"http://localhost:{local.base + 80}/")
+        page.run("location.hash = '#/settings/password'")
+        page.until("document.querySelector('.new-passkey')", "the settings")
+        last = "[...document.querySelectorAll('dialog')].at(-1)"
+        fill = lambda *values: page.run(f"(() => {{ const f = {last}.querySelectorAll('input'); {list(values)!r}.forEach((v, i) => {{ f[i].value = v; }}); {last}.querySelector('.dialog-buttons .main').click(); }})()")
+        press = lambda: page.run("document.querySelector('.new-passkey').click()")
+        press()
+        page.until(f"{last}.querySelectorAll('input').length === 2")
+        fill("key ring", "wrong")
+        page.until("document.getElementById('notice').textContent.includes('wrong')", "it says so")
+        press()
+        page.until(f"{last}.querySelectorAll('input').length === 2")
+        fill("key ring", "alice")
+        listed = "[...document.querySelectorAll('.tokens li')].find((li) => li.textContent.includes('key ring'))"
+        page.until(f"{listed}?.textContent.includes('never used')", "it is listed")
+        assert len(page.call("WebAuthn.getCredentials", {"authenticatorId": device})["credentials"]) == 1
+        # The same device again is told by the browser itself.
+        press()
+        page.until(f"{last}.querySelectorAll('input').length === 2")
+        fill("once more", "alice")
+        page.until("document.getElementById('notice').textContent.includes('no passkey')", "it is there already")
+        if os.environ.get("WEBMAIL_PICTURES"):
+            page.run("document.querySelector('.new-passkey').scrollIntoView()")
+            page.picture(os.environ["WEBMAIL_PICTURES"] + "/passkeys.png")
+        out = "document.getElementById('login') && !document.getElementById('login').hidden"
+        page.press("Escape")
+        page.click("[aria-label='Log out']")
+        page.until(out, "out")
+        page.click("#login-passkey")
+        page.until("document.querySelector('.folder')", "in, without a password", 30)
+        page.run("location.hash = '#/settings/password'")
+        page.until(f"{listed}?.textContent.includes('last used')", "its use is told")
+        # Taken back here, it is no good, though the device still has it.
+        page.run(f"{listed}.querySelector('button').click()")
+        page.until(f"{last}.querySelector('.dialog-buttons')?.textContent.includes('Take back')", "it asks")
+        page.run(f"[...{last}.querySelectorAll('.dialog-buttons button')].find((b) => b.textContent === 'Take back').click()")
+        page.until(f"!{listed}", "it is gone")
+        page.press("Escape")
+        page.click("[aria-label='Log out']")
+        page.until(out, "out")
+        if os.environ.get("WEBMAIL_PICTURES"):
+            page.picture(os.environ["WEBMAIL_PICTURES"] + "/login.png")
+        page.click("#login-passkey")
+        page.until("document.getElementById('login-problem').textContent.includes('no passkey')", "it is refused")
         page.errors.clear()
 
 
