@@ -7,6 +7,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use store::Store as _;
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_postrider");
 
 fn postrider(arguments: &[&str], input: &str) -> Output {
@@ -230,6 +232,44 @@ fn app_passwords_are_shown_once_and_log_in() {
     let none = home.fails(&["account", "totp", "remove", "alice@red.example"]);
     assert!(none.contains("a second factor does not exist"), "{none}");
     assert!(home.must(&["account", "show", "alice@red.example"]).contains("TOTP:      off"));
+}
+
+/// A passkey is made in the browser; here straight in the store.
+#[test]
+fn passkeys_are_listed_and_taken_away() {
+    let home = Home::new();
+    home.listen_on_free_ports();
+    home.must(&["account", "add", "alice@red.example", "--password-stdin"]);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let id = runtime.block_on(async {
+        let store = store_local::LocalStore::open(home.dir().join("data"), store_local::Options::default()).unwrap();
+        let new = store::NewToken {
+            account: store.accounts(None, 1).await.unwrap()[0].id,
+            kind: store::TokenKind::Passkey,
+            hash: store::TokenHash([7; 32]),
+            name: "Key ring".into(),
+            scopes: store::Scopes::MAIL,
+            expires: None,
+            from: String::new(),
+            passkey: Some(store::Passkey { credential: vec![7], key: vec![7], counter: 0 }),
+        };
+        let id = store.add_token(new, mail::Timestamp::from_secs(1_000_000_000)).await.unwrap().into_inner();
+        store.close().await;
+        id.0.to_string()
+    });
+    let list = ["account", "passkey", "list", "alice@red.example"];
+    let text = home.must(&list);
+    assert!(text.contains("2001-09-09 01:46") && text.contains("never") && text.contains("Key ring"), "{text}");
+    let (shown, server) = (home.must(&[&list[..], &["--json"]].concat()), home.serve());
+    assert_eq!(home.must(&[&list[..], &["--json"]].concat()), shown, "a running server says otherwise");
+    assert!(home.must(&["account", "app-password", "list", "alice@red.example"]).is_empty());
+    let other = home.fails(&["account", "app-password", "remove", "alice@red.example", &id]);
+    assert!(other.contains("does not exist"), "{other}");
+    home.must(&["account", "passkey", "remove", "alice@red.example", &id]);
+    assert_eq!(home.must(&list), "");
+    server.stop();
+    let gone = home.fails(&["account", "passkey", "remove", "alice@red.example", &id]);
+    assert!(gone.contains("does not exist"), "{gone}");
 }
 
 #[test]
