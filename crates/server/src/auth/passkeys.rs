@@ -114,16 +114,14 @@ impl Auth {
             self.failed(peer, &who, most_failures, now);
             return Err(LoginError::Wait);
         }
-        match self.has_signed(found, site, said, (peer, now)).await {
-            Ok(account) => {
-                self.failures.forgive(network_of(peer));
-                Ok(account)
-            }
-            Err(error) => {
-                self.failed(peer, &who, most_failures, now);
-                Err(error)
-            }
+        let answer = self.has_signed(found, site, said, (peer, now)).await;
+        match &answer {
+            Ok(_) => self.failures.forgive(network_of(peer)),
+            Err(LoginError::Refused) => self.failed(peer, &who, most_failures, now),
+            // It is nobody's fault.
+            Err(LoginError::Wait | LoginError::Store(_)) => {}
         }
+        answer
     }
 
     /// A passkey, with its account where that may be used.

@@ -1,3 +1,5 @@
+//! Each place of what a browser says of a passkey is bent once; the device is in software.
+
 use mail::limits;
 use proptest::prelude::*;
 use testkit::authenticator::{Authenticator, PRESENT_AND_VERIFIED, bytes, integer, map, rsa};
