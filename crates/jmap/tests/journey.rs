@@ -286,6 +286,37 @@ fn how_a_message_came() {
     assert_eq!(world.ok("Journey/get", json!({ "ids": [id] }))["notFound"], json!([id]));
 }
 
+/// A report of this server's own came over nobody, so it has no Received field: it is known by its Message-ID.
+#[test]
+fn how_a_report_came() {
+    let world = World::new();
+    let id = world.store.next_queue_id(NOW);
+    let mut report = acceptance(&world, id, OUTSIDE[0], &[(HERE[0], vec![HERE[0]])]);
+    for event in &mut report.events {
+        if let What::Received { protocol, .. } = &mut event.what {
+            *protocol = "local".into();
+        }
+    }
+    world.runtime.block_on(async {
+        let stage = world.staged(b"Message-ID: <1@x.example>\r\nSubject: report\r\n\r\nx\r\n").await;
+        let _ = world.store.accept(stage, report).await.unwrap();
+    });
+    assert_eq!(world.ok("Journey/query", json!({ "filter": { "emailId": "M1" } }))["ids"], json!(["M1"]));
+    let shown = one(&world, "M1");
+    assert_eq!((&shown["queueId"], &shown["hops"]), (&json!(id.to_string()), &json!([])));
+    assert_eq!((&shown["events"][0]["protocol"], &shown["events"][1]["event"]), (&json!("local"), &json!("delivered")));
+}
+
+/// Nor has what its owner put here such a field: with the Message-ID of what came over others it tells nothing.
+#[test]
+fn a_copy_without_fields_has_no_way() {
+    let world = World::new();
+    send(&world, OUTSIDE[0], &[(HERE[0], vec![HERE[0]])], 0);
+    world.append("INBOX", b"Message-ID: <1@x.example>\r\n\r\nx\r\n", NOW, Flags::NONE);
+    let shown = one(&world, "M2");
+    assert_eq!((&shown["queueId"], &shown["events"]), (&Value::Null, &json!([])));
+}
+
 /// A message that was put here by its owner, or bears our words without having come over us, tells only what it says.
 #[test]
 fn fields_that_anybody_wrote_are_not_believed() {

@@ -81,6 +81,9 @@ fn what_is_held_begins_to_leave() {
     assert_eq!(prefix, "Return-Path: <alice@red.example>\r\nDelivered-To: bob@red.example\r\n");
     let journey = world.runtime.block_on(world.store.journeys(&JourneyQuery::Id(message.id), 1)).unwrap().remove(0);
     assert!(journey.events.iter().any(|event| matches!(event.what, What::Held { .. })));
+    let told = world.ok("Journey/get", json!({ "ids": [message.id.to_string()] }));
+    let held = told["list"][0]["events"].as_array().unwrap().iter().find(|event| event["event"] == "held");
+    assert_eq!(held.unwrap()["until"], "2026-11-19T00:00:00Z");
     assert!(watch.take().news.iter().all(|news| **news == AccountNews::Submissions));
 
     assert!(world.runtime.block_on(world.store.begin_sending(message.id)).unwrap().into_inner());

@@ -1,6 +1,6 @@
 //! How a message came here, as it tells itself: the hops before this server, and what this server noted of who sent it.
 
-use mail::QueueId;
+use mail::{QueueId, limits};
 use message::header::Header;
 use message::received::{self, Hop, Verdict};
 use reading::body::Message;
@@ -37,12 +37,15 @@ impl Context<'_> {
         let mut hops = received::hops(&header);
         let message_id = header.message_id();
         let mut coming = Coming { message_id, hops: Vec::new(), verdicts: Vec::new(), journey: None };
+        // Anybody may write our ids: it is the account's own way, and this message's, or none.
+        let is_its = |journey: &Journey| view::is_receiver(journey, owner) && journey.message_id == coming.message_id;
         if let Some(id) = hops.first().and_then(|hop| hop.id.as_deref()?.parse::<QueueId>().ok()) {
-            // Anybody may write our ids: it is the account's own way, and this message's, or none.
-            let found = store.journeys(&JourneyQuery::Id(id), 1).await?.pop();
-            let is_its =
-                |journey: &Journey| view::is_receiver(journey, owner) && journey.message_id == coming.message_id;
-            coming.journey = found.filter(is_its);
+            coming.journey = store.journeys(&JourneyQuery::Id(id), 1).await?.into_iter().find(is_its);
+        } else if let (true, Some(id)) = (hops.is_empty(), &coming.message_id) {
+            // What this server wrote itself (a report, an away notice) came over nobody, so it has no such field. Nor has what the
+            // owner put here, who may well write the Message-ID of what he got.
+            let found = store.journeys(&JourneyQuery::MessageId(id.clone()), limits::TRACE_JOURNEYS).await?;
+            coming.journey = found.into_iter().find(|journey| is_its(journey) && view::is_made_here(journey));
         }
         if let (Some(_), Some(server)) = (&coming.journey, hops.first().and_then(|hop| hop.by.as_deref())) {
             coming.verdicts = received::verdicts(&header, server);

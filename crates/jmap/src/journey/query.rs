@@ -67,7 +67,7 @@ pub(crate) async fn query(context: &mut Context<'_>, mut args: Args) -> Answer {
             match email {
                 None => None,
                 Some(email) => context.coming(&account, &owner, &email).await?.and_then(|coming| {
-                    if !coming.hops.is_empty() {
+                    if !coming.hops.is_empty() || coming.journey.is_some() {
                         found.push(ids::email(email.id()));
                     }
                     coming.message_id.map(JourneyQuery::MessageId)

@@ -28,6 +28,11 @@ pub(super) fn is_receiver(journey: &Journey, owner: &Owner) -> bool {
     journey.received_at >= owner.since.millis() && journey.events.iter().any(is_own)
 }
 
+/// Whether this server wrote it.
+pub(super) fn is_made_here(journey: &Journey) -> bool {
+    journey.events.iter().any(|event| matches!(&event.what, What::Received { protocol, .. } if protocol == "local"))
+}
+
 /// How far one recipient's mail is. The order is that of what a person must know first, where an address stands for several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
