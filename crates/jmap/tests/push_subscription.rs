@@ -30,7 +30,7 @@ fn create(world: &World, phone: Value) -> Option<String> {
 fn by_token(world: &World, kind: TokenKind, n: u8) -> User {
     let hash = TokenHash([n; 32]);
     let (account, name, from) = (world.account(), String::new(), String::new());
-    let token = NewToken { account, kind, hash, name, scopes: Scopes::JMAP, expires: None, from };
+    let token = NewToken { account, kind, hash, name, scopes: Scopes::JMAP, expires: None, from, passkey: None };
     world.runtime.block_on(world.store.add_token(token, NOW)).unwrap().into_inner();
     User { credential: Credential::Token(hash), ..world.user("alice").clone() }
 }
