@@ -83,7 +83,11 @@ fn list(messages: &[QueueView]) -> String {
                 recipient.address.clone(),
                 recipient.attempts.to_string(),
                 next,
-                recipient.last.as_ref().map_or_else(String::new, |last| last.words.replace('\n', " ")),
+                match (&recipient.last, message.held_until) {
+                    (Some(last), _) => last.words.replace('\n', " "),
+                    (None, Some(_)) => "held by its sender until then".into(),
+                    (None, None) => String::new(),
+                },
             ]);
         }
     }
