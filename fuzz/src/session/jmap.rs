@@ -14,7 +14,8 @@ pub fn jmap_request(data: &[u8]) {
         let octets = with_ids(data, &ids(&**store, alice).await);
         let server = Server::new(store.clone());
         let credential = store::Credential::Password(store::PasswordHash(String::new()));
-        let user = User { account: alice.account, address: Address::new("alice", red()).expect("an address"), credential };
+        let user =
+            User { account: alice.account, address: Address::new("alice", red()).expect("an address"), credential };
         let before = store.survey(alice.account).await.expect("an account");
         let reply = server.request(&user, &octets, Moment { now: NOW, random: 7 }).await;
         let body: Value = serde_json::from_slice(&reply.body).expect("JSON");

@@ -81,7 +81,7 @@ impl Follower<'_> {
             if self.is_kept().await.is_err() {
                 return Gone;
             }
-            sleep(limits::PUSH_RETRY_MOST).await;
+            sleep(self.failed(None)).await;
         }
     }
 
