@@ -18,12 +18,14 @@ mod value;
 
 mod bounce;
 mod parsers;
+mod passkey;
 mod program;
 pub mod seeds;
 pub mod session;
 mod store_log;
 
 pub use parsers::{address, dot, imap, imap_url, line, message, pop3, smtp_client};
+pub use passkey::passkey;
 pub use program::{config, mua, report, sasl, zones};
 pub use session::http::http_request;
 pub use session::imap::imap_session;
@@ -50,6 +52,7 @@ pub const TARGETS: &[Target] = &[
     ("log", log, &[]),
     ("message", message, &["crates/message/tests/corpus"]),
     ("mua", mua, &["tests/transcripts/imap"]),
+    ("passkey", passkey, &[]),
     ("pop3", pop3, &["tests/transcripts/pop3"]),
     ("pop3_session", pop3_session, &["tests/transcripts/pop3"]),
     ("report", report, &[]),
