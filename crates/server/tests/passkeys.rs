@@ -300,7 +300,12 @@ fn a_log_in_is_signed_for_once_by_who_it_is() {
     // Only its owner takes it away; then it is no good.
     assert_eq!(site.ask(&format!("DELETE /auth/passkeys/{id}"), &bob, &Value::Null).status, 404);
     assert_eq!(site.log_in(&mut device, &user).status, 200);
+    // Whoever has the device may be in a session: all end but the one that takes the passkey away.
+    let other = site.log_in(&mut device, &user).cookie();
+    assert_eq!(site.ask("GET /auth/session", &other, &Value::Null).status, 200);
     assert_eq!(site.ask(&format!("DELETE /auth/passkeys/{id}"), &cookie, &Value::Null).status, 204);
+    assert_eq!(site.ask("GET /auth/session", &other, &Value::Null).status, 401);
+    assert_eq!(site.ask("GET /auth/session", &cookie, &Value::Null).status, 200);
     assert_eq!(site.log_in(&mut device, &user).problem(), REFUSED);
     assert_eq!(site.log_in(&mut of_bob, &user_bob).status, 200);
 }

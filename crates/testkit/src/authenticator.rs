@@ -36,6 +36,8 @@ pub struct Authenticator {
     pub counter: u32,
     /// The format of its attestation.
     pub format: &'static str,
+    /// Whether the attestation comes with a certificate.
+    pub certificate: bool,
     /// Stands behind the key, or the data of a log-in.
     pub extensions: Vec<u8>,
 }
@@ -84,6 +86,7 @@ impl Authenticator {
             flags: PRESENT_AND_VERIFIED,
             counter: 0,
             format: "none",
+            certificate: false,
             extensions: Vec::new(),
         }
     }
@@ -148,7 +151,13 @@ impl Authenticator {
 
     /// An attestation object around the device's data.
     pub fn attestation(&self, data: &[u8]) -> Vec<u8> {
-        let statement = if self.format == "none" { vec![] } else { vec![(text("alg"), integer(-7))] };
+        let mut statement = vec![];
+        if self.format != "none" {
+            statement.extend([(text("alg"), integer(-7)), (text("sig"), bytes(b"signed"))]);
+        }
+        if self.certificate {
+            statement.push((text("x5c"), bytes(b"who made it")));
+        }
         let pairs =
             [(text("fmt"), text(self.format)), (text("attStmt"), pairs(&statement)), (text("authData"), bytes(data))];
         self::pairs(&pairs)

@@ -19,7 +19,7 @@ pub(crate) enum Passkey {
         #[arg(long)]
         json: bool,
     },
-    /// Takes one away, by its number, for who has lost the device.
+    /// Takes one away, by its number, for who has lost the device; whoever is logged in at the web logs in anew.
     Remove {
         #[command(flatten)]
         who: Who,

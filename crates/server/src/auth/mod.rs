@@ -34,7 +34,7 @@ use hash::Hasher;
 use remember::Remembered;
 
 pub use challenges::Occasion;
-pub use passkeys::{PasskeyError, PasskeySaid, user_handle};
+pub use passkeys::{PasskeyError, PasskeySaid, take_away, user_handle};
 pub use proof::{Holds, Proof};
 pub use strength::is_weak;
 pub use web::{WebLogin, add_app_password};

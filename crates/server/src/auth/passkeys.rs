@@ -3,9 +3,9 @@
 
 use std::net::IpAddr;
 
-use mail::{Timestamp, TokenId};
+use mail::{AccountId, Durable, Timestamp, TokenId};
 use sha2::{Digest, Sha256};
-use store::{Account, AccountState, NewToken, Scopes, StoreError, StoreResult, Token, TokenHash, TokenKind};
+use store::{Account, AccountState, NewToken, Scopes, Store, StoreError, StoreResult, Token, TokenHash, TokenKind};
 
 use super::challenges::{Occasion, Taken};
 use super::failures::Leave;
@@ -58,6 +58,26 @@ pub fn user_handle(account: &Account) -> [u8; 32] {
 /// By which a passkey is found.
 fn found_by(credential: &[u8]) -> TokenHash {
     TokenHash(Sha256::digest(credential).into())
+}
+
+/// Takes a passkey away, and ends the account's sessions but `stays`: one of them may be whoever's has the device now.
+pub async fn take_away(
+    store: &dyn Store,
+    account: AccountId,
+    id: TokenId,
+    stays: Option<TokenId>,
+) -> StoreResult<Durable<()>> {
+    let gone = store.remove_token(account, TokenKind::Passkey, id).await?;
+    for session in store.tokens(account, TokenKind::Session).await? {
+        if Some(session.id) != stays {
+            match store.remove_token(account, TokenKind::Session, session.id).await {
+                // It ended by itself meanwhile.
+                Ok(_) | Err(StoreError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(gone)
 }
 
 impl Auth {
@@ -139,7 +159,10 @@ impl Auth {
         said: &PasskeySaid,
         (peer, now): (IpAddr, Timestamp),
     ) -> Result<Account, LoginError> {
-        let Some((account, Token { id, passkey: Some(passkey), .. })) = found else { return Err(LoginError::Refused) };
+        let Some((account, Token { id, passkey: Some(passkey), .. })) = found else {
+            tracing::info!(%peer, "a passkey was not taken: no active account has it");
+            return Err(LoginError::Refused);
+        };
         let refused = |refusal: Refusal| {
             tracing::info!(user = %account.address, passkey = id.0, %refusal, "a passkey was not taken");
             LoginError::Refused
@@ -158,6 +181,10 @@ impl Auth {
             Taken::Full => return Err(LoginError::Wait),
         }
         let used = self.store.use_passkey(id, signed.counter, now, &peer.to_string()).await;
-        if used.map_err(LoginError::Store)?.into_inner() { Ok(account) } else { Err(refused(Refusal::Counter)) }
+        if !used.map_err(LoginError::Store)?.into_inner() {
+            return Err(refused(Refusal::Counter));
+        }
+        tracing::info!(user = %account.address, passkey = id.0, "a passkey logged in");
+        Ok(account)
     }
 }

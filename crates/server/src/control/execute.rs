@@ -15,7 +15,7 @@ use store::{
 use super::rehearse::rehearse;
 use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, PasskeyView, QueueView};
 use super::{QueueAction, Request, Secret};
-use crate::auth::add_app_password;
+use crate::auth::{add_app_password, take_away};
 use crate::auth::hash::{Hashes, hashes_now};
 use crate::connect::{Network, SystemRandom};
 use crate::dns::Resolver;
@@ -137,7 +137,7 @@ async fn run(context: &Context, request: Request) -> Answer {
         }
         Request::PasskeyRemove { address, id } => {
             let account = account(context, &address).await?;
-            done(store.remove_token(account.id, TokenKind::Passkey, TokenId(id)).await)
+            done(take_away(&**store, account.id, TokenId(id), None).await)
         }
         Request::TotpRemove { address } => done(store.remove_totp(account(context, &address).await?.id).await),
         Request::AliasAdd { alias, targets } => alias_add(context, alias, targets).await,

@@ -27,7 +27,7 @@ pub(super) enum Access {
     OwnPages,
     /// An account, by whatever proves it for this scope.
     Account(Scopes),
-    /// An account in a browser that logged in with the account's own password.
+    /// An account in a browser that logged in, with the account's own password or a passkey.
     Session,
 }
 

@@ -18,7 +18,7 @@ use super::problem::Problem;
 use super::reply::{self, Response};
 use super::request::Request;
 use super::session::{ask_again, begin, used, who};
-use crate::auth::{LoginError, Occasion, PasskeyError, PasskeySaid, user_handle};
+use crate::auth::{LoginError, Occasion, PasskeyError, PasskeySaid, take_away, user_handle};
 use crate::control::Secret;
 use crate::passkey::{ALGORITHMS, RelyingParty};
 
@@ -127,6 +127,10 @@ pub(super) async fn all(request: &mut Request, visitor: &Visitor) -> Result<Resp
 pub(super) async fn confirm(request: &mut Request, visitor: &Visitor) -> Result<Response, Problem> {
     let site = site(request)?;
     let Confirm { name, client_data, attestation } = request.json().await?;
+    // The body may have come slowly, and the session may have ended meanwhile: what is made now would outlast it.
+    if request.shared.auth.holds(visitor.account.id, &visitor.proof).await?.is_none() {
+        return Err(Problem::log_in(request, "the session has ended"));
+    }
     let unfit = |why: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why);
     if name.trim().is_empty() {
         return Err(unfit("a passkey needs a name, like that of the device".into()));
@@ -141,7 +145,8 @@ pub(super) async fn confirm(request: &mut Request, visitor: &Visitor) -> Result<
 
 /// `DELETE /auth/passkeys/ID`
 pub(super) async fn remove(request: &Request, visitor: &Visitor, id: TokenId) -> Result<Response, Problem> {
-    let _ = request.shared.store.remove_token(visitor.account.id, TokenKind::Passkey, id).await?;
+    let stays = session(visitor)?.id;
+    let _ = take_away(&*request.shared.store, visitor.account.id, id, Some(stays)).await?;
     Ok(reply::done())
 }
 

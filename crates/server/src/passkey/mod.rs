@@ -139,30 +139,53 @@ pub fn signed(
     Ok(Signed { challenge, counter: data.counter })
 }
 
-/// The device's data out of an attestation object (WebAuthn Level 3 §6.5.4): a map of three, whose statement is empty where
-/// the format is `none` (§8.7).
+/// The device's data out of an attestation object (WebAuthn Level 3 §6.5.4): a map of three. Its statement is empty where the
+/// format is `none` (§8.7). A device's own signature is passed over: §5.1.3 lets browsers hand it on where none was asked for.
 fn authenticator_data_of(attestation: &[u8]) -> Result<&[u8], Refusal> {
     let broken = Refusal::AuthenticatorData;
     let mut reader = Reader::new(attestation);
-    let (mut format, mut empty, mut data) = (None, false, None);
+    let (mut format, mut statement, mut data) = (None, None, None);
     if reader.map() != Some(3) {
         return Err(broken);
     }
     for _ in 0..3 {
         match reader.text().ok_or(broken)? {
             "fmt" => format = Some(reader.text().ok_or(broken)?),
-            // A statement of another format is not looked through: what follows it is not read either.
-            "attStmt" if reader.map().ok_or(broken)? > 0 => return Err(Refusal::Attestation),
-            "attStmt" => empty = true,
+            "attStmt" => statement = Some(own_statement(&mut reader).ok_or(Refusal::Attestation)?),
             "authData" => data = Some(reader.bytes().ok_or(broken)?),
             _ => return Err(broken),
         }
     }
-    match (format, data) {
-        (Some("none"), Some(data)) if empty && reader.rest().is_empty() => Ok(data),
-        (Some(other), _) if other != "none" => Err(Refusal::Attestation),
+    match (format, statement, data) {
+        (Some("none"), Some(Statement::Empty), Some(data)) if reader.rest().is_empty() => Ok(data),
+        (Some("packed"), Some(Statement::OwnSignature), Some(data)) if reader.rest().is_empty() => Ok(data),
+        (Some(other), ..) if other != "none" => Err(Refusal::Attestation),
         _ => Err(broken),
     }
+}
+
+/// What a device says of itself.
+enum Statement {
+    Empty,
+    /// Algorithm and signature, by the passkey itself (§8.2): it tells nothing of who made the device.
+    OwnSignature,
+}
+
+/// `None`: it is another's, which is not looked through; what follows it is not read either.
+fn own_statement(reader: &mut Reader<'_>) -> Option<Statement> {
+    match reader.map()? {
+        0 => return Some(Statement::Empty),
+        2 => {}
+        _ => return None,
+    }
+    for _ in 0..2 {
+        match reader.text()? {
+            "alg" => drop(reader.integer()?),
+            "sig" => drop(reader.bytes()?),
+            _ => return None,
+        }
+    }
+    Some(Statement::OwnSignature)
 }
 
 #[cfg(test)]

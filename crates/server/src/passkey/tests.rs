@@ -110,8 +110,14 @@ fn extensions_and_backups_are_left_alone() {
 #[test]
 fn no_attestation_is_taken() {
     let mut device = device(-7);
-    device.format = "packed";
+    device.format = "fido-u2f";
     assert_eq!(register(&device), Err(Refusal::Attestation));
+    // A signature of its own says of nobody who made the device, and is passed over; a certificate does.
+    device.format = "packed";
+    assert!(register(&device).is_ok());
+    device.certificate = true;
+    assert_eq!(register(&device), Err(Refusal::Attestation));
+    device.certificate = false;
     let made = device.create(CHALLENGE).client_data;
     for broken in
         [&b""[..], b"\xa0", b"\xa3", b"\x80", b"\xbf\xff", b"\xa3\x63fmt\x64none\x63fmt\x64none\x63fmt\x64none"]
