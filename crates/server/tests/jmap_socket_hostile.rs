@@ -224,7 +224,7 @@ fn who_is_silent_is_left() {
 }
 
 /// Who sends and takes no answers is not read any more, while at most `JMAP_REQUESTS_AT_ONCE` are under way, and is left after
-/// `WRITE_TIMEOUT`.
+/// `JMAP_SOCKET_PING`.
 #[test]
 fn who_takes_nothing_is_held_up_and_left() {
     let door = Door::new();
@@ -239,7 +239,7 @@ fn who_takes_nothing_is_held_up_and_left() {
         // Those under way, one that is sent, one that waits, and what buffers hold.
         assert!(sent <= limits::JMAP_REQUESTS_AT_ONCE + 5, "{sent}");
     });
-    assert_eq!(took, limits::WRITE_TIMEOUT);
+    assert_eq!(took, limits::JMAP_SOCKET_PING);
 }
 
 /// `CLOSE_TIMEOUT`: who stays after the end is left.

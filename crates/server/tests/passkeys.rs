@@ -230,7 +230,7 @@ fn devices_that_do_otherwise_are_refused() {
         |device| device.site = "blue.example".into(),
         |device| device.flags = 0b001,
         |device| device.flags = 0b100,
-        |device| device.format = "packed",
+        |device| device.format = "fido-u2f",
     ];
     let site = Site::new();
     let cookie = site.session(ALICE);

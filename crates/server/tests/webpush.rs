@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use server::Shared;
 use server::auth::Proof;
 use store::conformance::{address, append};
-use store::{Credential, DirectoryEntry, Scopes, TokenKind};
+use store::{AccountState, Credential, DirectoryEntry, Scopes, TokenKind};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// A system, and a push service outside.
@@ -266,6 +266,28 @@ fn subscriptions_end_with_their_log_in() {
             scene.pushed_to("/own").await;
         }
         assert_eq!(scene.shared.store.push_subscriptions(scene.alice.account).await.unwrap().len(), 1);
+    });
+}
+
+/// An account that is disabled for a while is told nothing meanwhile, also not what it missed, and all of it afterwards.
+#[test]
+fn who_may_not_log_in_is_told_nothing() {
+    let mut world = World::new();
+    let (shared, _) = world.system(true, |_| {});
+    play(shared, async |mut scene: Scene| {
+        scene.subscribe("/email", emails()).await;
+        scene.deliver().await;
+        scene.pushed_to("/email").await;
+        let become_now = async |state| {
+            scene.shared.store.set_account_state(scene.alice.account, state).await.unwrap().into_inner();
+        };
+        become_now(AccountState::Disabled).await;
+        scene.deliver().await;
+        let heard = tokio::time::timeout(limits::PUSH_RETRY_MOST, scene.pushed.recv()).await;
+        assert!(heard.is_err(), "{:?}", heard.unwrap().unwrap().path);
+        become_now(AccountState::Active).await;
+        let told = scene.pushed.recv().await.unwrap().json();
+        assert_eq!(scene.told(&told), scene.state().await);
     });
 }
 

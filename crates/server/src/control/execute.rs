@@ -15,8 +15,8 @@ use store::{
 use super::rehearse::rehearse;
 use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, PasskeyView, QueueView};
 use super::{QueueAction, Request, Secret};
-use crate::auth::{add_app_password, take_away};
 use crate::auth::hash::{Hashes, hashes_now};
+use crate::auth::{add_app_password, take_away};
 use crate::connect::{Network, SystemRandom};
 use crate::dns::Resolver;
 use crate::outbound;

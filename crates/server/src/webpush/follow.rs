@@ -16,6 +16,9 @@ use crate::auth::{Proof, hash};
 use crate::push::{Listening, Over, Push};
 use crate::shared::Shared;
 
+/// Where it may not listen, the pause grows so often: an account that was disabled for a while is told again soon.
+const REFUSED_MOST: u32 = 4;
+
 /// The push service does not know it any more, or it is not kept any more.
 struct Gone;
 
@@ -71,6 +74,7 @@ impl Follower<'_> {
             return Gone;
         }
         let mut told = self.now().given.told;
+        let mut refused = 0;
         loop {
             if let Ok(mut listening) = self.listen(&told).await
                 && let Err(Gone) = self.tell(&mut listening, &mut told).await
@@ -81,7 +85,8 @@ impl Follower<'_> {
             if self.is_kept().await.is_err() {
                 return Gone;
             }
-            sleep(self.failed(None)).await;
+            refused = REFUSED_MOST.min(refused + 1);
+            sleep(pause(refused, None, hash::random())).await;
         }
     }
 
@@ -91,11 +96,24 @@ impl Follower<'_> {
         if !subscription.verified {
             let message = Message::verification(&subscription);
             loop {
-                match self.push.send(self.shared, &subscription.given, &message).await {
-                    Outcome::Taken => break,
-                    Outcome::Gone => return self.remove().await,
-                    Outcome::TooLong => sleep(self.failed(None)).await,
-                    Outcome::Later(after) => sleep(self.failed(after)).await,
+                let after = if self.is_good().await {
+                    match self.push.send(self.shared, &subscription.given, &message).await {
+                        Outcome::Taken => break,
+                        Outcome::Gone => return self.remove().await,
+                        Outcome::TooLong => None,
+                        Outcome::Later(after) => after,
+                    }
+                } else {
+                    None
+                };
+                let pause = self.failed(after);
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    // It came there after all, whatever the push service said.
+                    verified = self.subscription.wait_for(|subscription| subscription.verified) => {
+                        verified.map_err(|_| Gone)?;
+                        break;
+                    }
                 }
                 self.is_kept().await?;
             }
@@ -124,6 +142,10 @@ impl Follower<'_> {
         // Journeys have other states after each start, which would wake all devices for nothing.
         listening.set_types(self.types().lasting());
         let Ok(mut waiting) = listening.ready().await else { return Ok(Over) };
+        // What was missed is told only where the log-in is still good.
+        if listening.look(false).await.is_err() {
+            return Ok(Over);
+        }
         listening.set_types(self.types());
         loop {
             while waiting.is_empty() {
@@ -199,6 +221,13 @@ impl Follower<'_> {
             }
             Ok(_) => Ok(()),
         }
+    }
+
+    /// Whether what it was made with still logs in.
+    async fn is_good(&self) -> bool {
+        let given = self.now().given;
+        let proof = Proof::of_credential(given.credential);
+        self.shared.auth.holds(given.account, &proof).await.is_ok_and(|holds| holds.is_some())
     }
 
     /// Whether it is still kept; it goes with its log-in, which nobody tells.

@@ -23,6 +23,7 @@ use mail::{AccountId, PushSubscriptionId, limits};
 use mta::world::World;
 use store::PushSubscription;
 use tokio::sync::{Mutex, watch};
+use tokio::time::sleep;
 
 use crate::auth::hash;
 use crate::http::outside::{Outside, Turns};
@@ -36,6 +37,8 @@ pub struct WebPush {
     /// Of its own: what accounts have fetched keeps nothing waiting here.
     outside: Outside,
     vapid: Vapid,
+    /// So that nobody waits for his own turn where others wait for him.
+    accounts: Turns<AccountId>,
     hosts: Turns<String>,
     at_once: Turns<()>,
     /// Those that have a task, which ends when its sender goes.
@@ -49,18 +52,32 @@ pub async fn begin(shared: &Arc<Shared>, world: &World) -> Result<(), String> {
         shared: Arc::downgrade(shared),
         outside: Outside::new(world),
         vapid: Vapid::new(&key)?,
+        accounts: Turns::new(limits::OUTSIDE_PER_ACCOUNT),
         hosts: Turns::new(limits::PUSH_PER_HOST),
         at_once: Turns::new(limits::PUSH_AT_ONCE),
         running: Mutex::default(),
     });
     shared.jmap.push_by(Arc::new(Postman(push.clone())));
     let accounts = shared.store.push_accounts().await.map_err(|error| error.to_string())?;
-    tokio::spawn(async move {
+    tokio::spawn(look_after(push, shared.clone(), accounts));
+    Ok(())
+}
+
+/// Looks at all now and then: who changed a subscription may have been cut off before that was told here.
+async fn look_after(push: Arc<WebPush>, shared: Arc<Shared>, mut accounts: Vec<AccountId>) {
+    loop {
         for account in accounts {
             push.look(account).await;
         }
-    });
-    Ok(())
+        tokio::select! {
+            () = sleep(limits::CARE_INTERVAL) => {}
+            () = shared.shutdown.wait() => return,
+        }
+        accounts = shared.store.push_accounts().await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "push subscriptions can't be read");
+            Vec::new()
+        });
+    }
 }
 
 impl WebPush {

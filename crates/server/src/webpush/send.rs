@@ -98,6 +98,7 @@ impl WebPush {
         // It was looked at when it was made.
         let Ok(url) = Url::parse(&subscription.url) else { return Outcome::Gone };
         let host = url.host_str().unwrap_or_default().to_owned();
+        let _own_turn = self.accounts.wait(subscription.account).await;
         let _turn_of_host = self.hosts.wait(host.clone()).await;
         let _turn = self.at_once.wait(()).await;
         let (now, settings) = (shared.clock.now(), shared.settings());

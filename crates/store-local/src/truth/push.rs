@@ -110,14 +110,12 @@ impl Truth {
     ) -> StoreResult<()> {
         let changed = match change {
             PushChange::Set { verified, expires, types } => {
-                let sql = "UPDATE push_subscriptions SET verified = ?3, expires = ?4, types = ?5 WHERE account = ?1 AND id = ?2";
+                // What was verified stays so, whatever somebody knew who read it before.
+                let set = "verified = verified OR ?3, expires = ?4, types = ?5";
                 let expires = expires.map(Timestamp::millis);
-                self.exec(sql, params![account.0, id.0, verified, expires, types_text(types.as_ref())])?
+                self.rewrite(set, params![account.0, id.0, verified, expires, types_text(types.as_ref())])?
             }
-            PushChange::Told(states) => {
-                let sql = "UPDATE push_subscriptions SET told = ?3 WHERE account = ?1 AND id = ?2";
-                self.exec(sql, params![account.0, id.0, states])?
-            }
+            PushChange::Told(states) => self.rewrite("told = ?3", params![account.0, id.0, states])?,
             PushChange::Removed => self.erase_push_subscriptions("account = ?1 AND id = ?2", [account.0, id.0])?,
         };
         if changed > 0 { Ok(()) } else { Err(StoreError::NotFound(format!("the push subscription {}", id.0))) }
@@ -130,12 +128,22 @@ impl Truth {
         self.erase_push_subscriptions("expires <= ?1 OR verified = 0 AND created <= ?2", values).map(drop)
     }
 
-    /// Takes some away. RFC 8620 §7.2: URL and keys are erased, and not only the way to them.
+    /// Changes one: `?1` and `?2` are its account and itself.
+    fn rewrite(&mut self, set: &str, values: impl Params) -> StoreResult<usize> {
+        self.erasing(&format!("UPDATE push_subscriptions SET {set} WHERE account = ?1 AND id = ?2"), values)
+    }
+
+    /// Takes some away.
     pub(super) fn erase_push_subscriptions(&mut self, which: &str, values: impl Params) -> StoreResult<usize> {
+        self.erasing(&format!("DELETE FROM push_subscriptions WHERE {which}"), values)
+    }
+
+    /// RFC 8620 §7.2: URL and keys are erased, and not only the way to them; also where a row moves because it became longer.
+    fn erasing(&mut self, sql: &str, values: impl Params) -> StoreResult<usize> {
         self.secure_delete(true)?;
-        let gone = self.exec(&format!("DELETE FROM push_subscriptions WHERE {which}"), values);
+        let done = self.exec(sql, values);
         self.secure_delete(false)?;
-        gone
+        done
     }
 
     /// Whether what is deleted is overwritten with zeros.

@@ -50,6 +50,10 @@ pub async fn subscriptions_are_kept(store: Arc<impl Store>) {
     let changed = store.push_subscriptions(a).await.unwrap().remove(0);
     let given = NewPushSubscription { expires: Some(later(5)), types: None, told: "A1.7".into(), ..new(a, password()) };
     assert_eq!((changed.verified, changed.given), (true, given));
+    // Whoever read it before the code came takes nothing back.
+    let late = PushChange::Set { verified: false, expires: Some(later(5)), types: None };
+    store.change_push_subscription(a, first, late).await.unwrap().into_inner();
+    assert!(store.push_subscriptions(a).await.unwrap()[0].verified);
     for change in [set, PushChange::Told(String::new()), PushChange::Removed] {
         let refused = store.change_push_subscription(b, first, change).await.unwrap_err();
         assert!(matches!(refused, StoreError::NotFound(_)), "{refused}");

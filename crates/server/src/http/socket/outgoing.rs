@@ -66,7 +66,7 @@ impl Outgoing {
 
     fn begin(&mut self, next: Next) {
         (self.next, self.is_free) = (next, false);
-        self.until = Instant::now() + limits::WRITE_TIMEOUT;
+        self.until = Instant::now() + limits::JMAP_SOCKET_PING;
     }
 
     /// RFC 6455 §5.4: each frame but the last says that the message goes on.
@@ -95,7 +95,7 @@ impl Outgoing {
                 ready!(self.sink.poll_ready_unpin(cx))?;
                 let Some(frame) = self.frame() else { break };
                 self.sink.start_send_unpin(Message::Frame(frame))?;
-                self.until = Instant::now() + limits::WRITE_TIMEOUT;
+                self.until = Instant::now() + limits::JMAP_SOCKET_PING;
             }
             self.sink.poll_flush_unpin(cx)
         })
