@@ -68,14 +68,34 @@ impl Site {
 
     /// As the host `localhost`, or another.
     fn ask_as(&self, host: &str, line: &str, cookie: &str, body: &Value) -> Answer {
+        self.ask_while(host, line, (cookie, body), None)
+    }
+
+    /// The same; `meanwhile` happens once the server has let the request in and waits for its body.
+    fn ask_while(
+        &self,
+        host: &str,
+        line: &str,
+        (cookie, body): (&str, &Value),
+        meanwhile: Option<&dyn Fn()>,
+    ) -> Answer {
         let (host, body) = (format!("{host}:{}", self.at.port()), body.to_string());
+        let waits = if meanwhile.is_some() { "Expect: 100-continue\r\n" } else { "" };
         let request = format!(
             "{line} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+             Content-Type: application/json\r\n{waits}Content-Length: {}\r\n\r\n",
             body.len()
         );
         let mut stream = TcpStream::connect(self.at).unwrap();
         stream.write_all(request.as_bytes()).unwrap();
+        if let Some(meanwhile) = meanwhile {
+            const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+            let mut said = [0; GO_ON.len()];
+            stream.read_exact(&mut said).unwrap();
+            assert_eq!(said, GO_ON);
+            meanwhile();
+        }
+        stream.write_all(body.as_bytes()).unwrap();
         let mut said = String::new();
         stream.read_to_string(&mut said).unwrap();
         let (header, body) = said.split_once("\r\n\r\n").unwrap();
@@ -102,10 +122,19 @@ impl Site {
     }
 
     fn confirm(&self, cookie: &str, challenge: &Value, device: &Authenticator) -> Answer {
+        self.confirm_while((cookie, challenge), device, None)
+    }
+
+    fn confirm_while(
+        &self,
+        (cookie, challenge): (&str, &Value),
+        device: &Authenticator,
+        meanwhile: Option<&dyn Fn()>,
+    ) -> Answer {
         let made = device.create(&from_base64url(challenge.as_str().unwrap()));
         let (client, attestation) = (base64url(&made.client_data), base64url(&made.attestation));
         let body = json!({ "name": "Key ring", "clientDataJSON": client, "attestationObject": attestation });
-        self.ask("POST /auth/passkeys/confirm", cookie, &body)
+        self.ask_while("localhost", "POST /auth/passkeys/confirm", (cookie, &body), meanwhile)
     }
 
     /// Makes a passkey; gives the device's idea of whose it is.
@@ -216,6 +245,10 @@ fn a_new_passkey_takes_the_password_and_the_session_that_asked() {
     let again = site.confirm(&cookie, &challenge, &site.device(-7));
     assert_eq!(again.problem(), (422, "passkey"));
     assert!(again.body["detail"].as_str().unwrap().contains("begin again"), "{}", again.body);
+    // A body that comes when the session is over makes nothing that would outlast it.
+    let asked = (other.as_str(), &site.wish(&other)["challenge"]);
+    let log_out = || assert_eq!(site.ask("POST /auth/logout", &other, &json!({})).status, 204);
+    assert_eq!(site.confirm_while(asked, &site.device(-7), Some(&log_out)).status, 401);
     // A device that is another's already.
     let taken = site.confirm(&bob, &site.wish(&bob)["challenge"], &device);
     assert_eq!(taken.status, 409, "{}", taken.body);

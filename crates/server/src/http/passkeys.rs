@@ -129,7 +129,7 @@ pub(super) async fn confirm(request: &mut Request, visitor: &Visitor) -> Result<
     let Confirm { name, client_data, attestation } = request.json().await?;
     // The body may have come slowly, and the session may have ended meanwhile: what is made now would outlast it.
     if request.shared.auth.holds(visitor.account.id, &visitor.proof).await?.is_none() {
-        return Err(Problem::log_in(request, "the session has ended"));
+        return Err(Problem::log_in(request, "the session is over"));
     }
     let unfit = |why: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why);
     if name.trim().is_empty() {
