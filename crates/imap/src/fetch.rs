@@ -226,7 +226,10 @@ pub(crate) async fn messages(
     while let Some((rows, bodies)) = ahead.next().await {
         let mut bodies = match bodies {
             Ok(bodies) => bodies.into_iter().peekable(),
-            Err(error) => return Ok(Err(error.into())),
+            Err(error) => {
+                outcome = Err(error.into());
+                continue;
+            }
         };
         let seen = if sets_seen { set_seen(service, io, view, &rows).await } else { Vec::new() };
         for (n, row) in rows {

@@ -133,7 +133,6 @@ impl<'k> Order<'k> {
     }
 
     fn sorted(mut self) -> Vec<Hit> {
-        let turned = |order: Ordering, reverse: bool| if reverse { order.reverse() } else { order };
         let keys = |at: u32| self.keys.iter().skip(at as usize * self.others.len());
         let by_others = |a: u32, b: u32| {
             let pairs = self.others.iter().zip(keys(a).zip(keys(b)));
@@ -152,11 +151,13 @@ pub(crate) type Known<'k> = (u32, &'k MessageRow, Option<&'k Facts>);
 
 /// The order of two messages; those that are equal by it are in order of number.
 pub(crate) fn in_order(criteria: &[(Criterion, bool)], a: Known<'_>, b: Known<'_>) -> Ordering {
-    let by = |(criterion, reverse): &(Criterion, bool)| {
-        let order = key(*criterion, a).cmp(&key(*criterion, b));
-        if *reverse { order.reverse() } else { order }
-    };
+    let by = |(criterion, reverse): &(Criterion, bool)| turned(key(*criterion, a).cmp(&key(*criterion, b)), *reverse);
     criteria.iter().map(by).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// The same the other way round, where that is asked for.
+const fn turned(order: Ordering, reverse: bool) -> Ordering {
+    if reverse { order.reverse() } else { order }
 }
 
 /// By what messages stand in an order; of one criterion all are of one kind.
