@@ -11,7 +11,7 @@ use mail::{TokenId, limits};
 use scene::World;
 use serde_json::{Value, json};
 use server::auth::{Occasion, PasskeySaid};
-use server::listen::{Doors, Handler, Listener, Service};
+use server::listen::Service;
 use server::passkey::RelyingParty;
 use server::{LoginError, Shared};
 use store::conformance::address;
@@ -49,12 +49,7 @@ impl Site {
     fn new() -> Self {
         let mut world = World::new();
         let (shared, _) = world.system(true, |_| {});
-        let handler: Handler = Arc::new(|connection, _, shared| Box::pin(server::http::serve(connection, shared)));
-        let inside = world.runtime.enter();
-        let listener = Listener::bind(Service::Http, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let at = listener.address().unwrap();
-        world.runtime.spawn(Doors::open(vec![listener], shared.clone(), handler).stop());
-        drop(inside);
+        let at = world.web(Service::Http, &shared);
         Self { at, shared, world }
     }
 

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use mail::{AccountId, limits};
 use scene::World;
 use server::Shared;
-use server::listen::{Doors, Handler, Listener, Service};
+use server::listen::Service;
 use store::conformance::{address, append};
 use store::{AccountState, DirectoryEntry, PasswordHash, Scopes, Store, TokenKind};
 use tokio::net::TcpStream;
@@ -31,12 +31,7 @@ impl Web {
     fn new() -> Self {
         let mut world = World::new();
         let (shared, _) = world.system(true, |_| {});
-        let handler: Handler = Arc::new(|connection, _, shared| Box::pin(server::http::serve(connection, shared)));
-        let inside = world.runtime.enter();
-        let listener = Listener::bind(Service::Http, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let at = listener.address().unwrap();
-        world.runtime.spawn(Doors::open(vec![listener], shared.clone(), handler).stop());
-        drop(inside);
+        let at = world.web(Service::Http, &shared);
         let entry = world.runtime.block_on(world.store.entry(&address("alice@red.example"))).unwrap();
         let Some(DirectoryEntry::Account(alice)) = entry else { panic!("{entry:?}") };
         Self { world, shared, at, alice: alice.id }
@@ -146,12 +141,7 @@ fn changes_are_told_as_they_happen() {
 fn changes_are_told_over_http_2() {
     let mut world = World::new();
     let (shared, _) = world.system(true, |_| {});
-    let handler: Handler = Arc::new(|connection, _, shared| Box::pin(server::http::serve(connection, shared)));
-    let inside = world.runtime.enter();
-    let listener = Listener::bind(Service::Https, "127.0.0.1:0".parse().unwrap()).unwrap();
-    let at = listener.address().unwrap();
-    world.runtime.spawn(Doors::open(vec![listener], shared, handler).stop());
-    drop(inside);
+    let at = world.web(Service::Https, &shared);
     world.runtime.block_on(async {
         let mut config = (*world.trusted).clone();
         config.alpn_protocols = vec![b"h2".to_vec()];

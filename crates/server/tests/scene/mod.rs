@@ -128,6 +128,16 @@ impl World {
         let (shared, reception) = self.system(tls, change);
         let handler: Handler =
             Arc::new(move |connection, service, shared| Box::pin(reception.clone().serve(connection, service, shared)));
+        self.open(service, shared, handler)
+    }
+
+    /// The web of a system, by HTTP or HTTPS.
+    pub fn web(&self, service: Service, shared: &Arc<Shared>) -> SocketAddr {
+        let handler: Handler = Arc::new(|connection, _, shared| Box::pin(server::http::serve(connection, shared)));
+        self.open(service, shared.clone(), handler)
+    }
+
+    fn open(&self, service: Service, shared: Arc<Shared>, handler: Handler) -> SocketAddr {
         let _inside = self.runtime.enter();
         let listener = Listener::bind(service, "127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.address().unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mail::AccountId;
 use serde_json::{Value, json};
 use server::Shared;
-use server::listen::{Doors, Handler, Listener, Service};
+use server::listen::Service;
 use store::conformance::{address, append};
 use store::{DirectoryEntry, Scopes, Store, TokenKind};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -31,12 +31,7 @@ impl Web {
     pub fn new() -> Self {
         let mut world = World::new();
         let (shared, _) = world.system(true, |_| {});
-        let handler: Handler = Arc::new(|connection, _, shared| Box::pin(server::http::serve(connection, shared)));
-        let inside = world.runtime.enter();
-        let listener = Listener::bind(Service::Http, "127.0.0.1:0".parse().unwrap()).unwrap();
-        let at = listener.address().unwrap();
-        world.runtime.spawn(Doors::open(vec![listener], shared.clone(), handler).stop());
-        drop(inside);
+        let at = world.web(Service::Http, &shared);
         let alice = world.runtime.block_on(alice(&world));
         Self { world, shared, at, alice }
     }
