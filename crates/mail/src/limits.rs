@@ -320,6 +320,8 @@ limits! {
     COMMIT_CHANGES: usize = 4_096;
     /// A message above this streams to a file of its own.
     BODY_IN_MEMORY: usize = MIB;
+    /// Messages that were streamed to a file and are looked at before they are taken, together.
+    INSPECTED_IN_MEMORY: usize = 64 * MIB;
     /// Above this too once `BODIES_IN_MEMORY` are used up.
     BODY_IN_MEMORY_CROWDED: usize = 64 * KIB;
     /// All bodies in memory together.

@@ -69,6 +69,7 @@ async fn run_on(
             let relay = outbound.relay.clone();
             Arc::new(move || relay.reporter())
         }),
+        inspectors: Box::new(|_| Vec::new()),
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));
     reception.receive_from_jmap(&shared);

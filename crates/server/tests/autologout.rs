@@ -63,7 +63,13 @@ impl System {
         let (switch, shutdown) = Shutdown::new();
         let settings = Settings::new(domain("mail.red.example"));
         let shared = Arc::new(Shared::new(store.clone(), clock.clone(), settings, None, shutdown));
-        let extras = Extras { random: Arc::new(SystemRandom), verify: None, misbehave: None, reporter: None };
+        let extras = Extras {
+            random: Arc::new(SystemRandom),
+            verify: None,
+            misbehave: None,
+            reporter: None,
+            inspectors: Box::new(|_| Vec::new()),
+        };
         let listener = Listener::bind(service, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let at = listener.address().unwrap();
         let doors = Doors::open(vec![listener], shared, handler(Arc::new(Reception::new(extras))));

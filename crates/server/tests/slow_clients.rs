@@ -39,7 +39,8 @@ impl Door {
         let acceptor = Some(world.acceptor());
         let shared = Arc::new(Shared::new(world.between.clone(), time.clone(), settings, acceptor, shutdown));
         let random = Arc::new(SystemRandom);
-        let extras = Extras { random, verify: None, misbehave: None, reporter: None };
+        let extras =
+            Extras { random, verify: None, misbehave: None, reporter: None, inspectors: Box::new(|_| Vec::new()) };
         let reception = Arc::new(Reception::new(extras));
         Self { world, runtime, time, shared, reception, _switch: switch }
     }

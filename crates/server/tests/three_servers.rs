@@ -65,6 +65,7 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
         verify: Some(outbound.verifier.clone()),
         misbehave: None,
         reporter: Some(Arc::new(move || relay.reporter())),
+        inspectors: Box::new(|_| Vec::new()),
     }));
     let handler: Handler =
         Arc::new(move |connection, service, shared| Box::pin(reception.clone().serve(connection, service, shared)));

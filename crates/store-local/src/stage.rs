@@ -1,10 +1,12 @@
 //! A message on its way in: in memory while small, in a file of its own when large.
 
 use std::any::Any;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use mail::{ThreadId, limits};
 use message::header::Header;
 use sha2::{Digest, Sha256};
@@ -147,6 +149,32 @@ impl Stage for LocalStage {
 
     fn len(&self) -> u64 {
         self.length
+    }
+
+    fn in_memory(&self) -> Option<&[u8]> {
+        self.blob.is_none().then_some(&self.held.bytes)
+    }
+
+    async fn read(&mut self, range: Range<u64>) -> StoreResult<Bytes> {
+        if self.failed {
+            return Err(StoreError::Failed("the message was not written whole".into()));
+        }
+        if self.blob.is_some() && !self.held.bytes.is_empty() {
+            self.spill().await?;
+        }
+        let end = range.end.min(self.length).min(range.start.saturating_add(limits::READ_CHUNK as u64));
+        let range = range.start.min(end)..end;
+        match &self.blob {
+            None => {
+                let within = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+                let bytes = self.held.bytes.get(within(range.start)..within(range.end)).unwrap_or_default();
+                Ok(Bytes::copy_from_slice(bytes))
+            }
+            Some(blob) => {
+                let reader = blob.reader().map_err(|error| os("reading a message", &error))?;
+                joined(tokio::task::spawn_blocking(move || reader.read(range)).await).map(Bytes::from)
+            }
+        }
     }
 
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {

@@ -29,6 +29,13 @@ pub trait Stage: Send + Sync {
         self.len() == 0
     }
 
+    /// What was written so far, while all of it is in memory; `None` once it streams to a file.
+    fn in_memory(&self) -> Option<&[u8]>;
+
+    /// What was written so far, before anybody answers for it: the octets in `range`, cut at the end and at
+    /// `limits::READ_CHUNK` octets.
+    async fn read(&mut self, range: Range<u64>) -> StoreResult<Bytes>;
+
     /// For the engine that made it, to take its own stage back.
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
 }

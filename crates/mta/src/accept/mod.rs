@@ -9,6 +9,7 @@
 //! whole or not at all, and back as replies.
 
 mod hold;
+pub mod inspect;
 mod outgoing;
 mod replies;
 pub mod resolve;
@@ -31,6 +32,8 @@ use crate::bounce::Reporter;
 use crate::misbehave::Misbehave;
 use crate::route::Routing;
 use crate::world::{Clock, Random};
+
+use inspect::Inspectors;
 
 pub use hold::{NotHeld, hold, release_limits};
 pub use outgoing::{Outgoing, Unsent};
@@ -69,6 +72,8 @@ pub struct Desk {
     pub verify: Option<Arc<dyn VerifyRecipient>>,
     /// Recipients that misbehave on purpose, on port 25.
     pub misbehave: Option<Arc<dyn Misbehave>>,
+    /// Who looks at each message before it is taken.
+    pub inspectors: Arc<Inspectors>,
     /// Makes reports by the configuration of now; none: no reports of success.
     pub reporter: Option<MakeReporter>,
 }

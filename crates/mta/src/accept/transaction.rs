@@ -14,6 +14,7 @@ use store::{
 };
 use wire::smtp::server::{Hello, Role, Sender};
 
+use super::inspect::{About, Findings};
 use super::resolve::{Place, Refusal, Resolved, Target};
 use super::{Client, Desk, Identity, Unsent, hold, replies, submission, success, trace};
 use crate::away::{Away, Clerk, Letter};
@@ -38,6 +39,8 @@ pub struct Incoming {
     hello: Hello,
     protocol: &'static str,
     stage: Box<dyn Stage>,
+    /// Octets of the trace fields at its beginning.
+    ours: usize,
     header: Reading,
 }
 
@@ -134,7 +137,7 @@ impl Transaction {
         let protocol = trace::protocol(hello.extended, self.client.tls.is_some(), log_in, self.sender.smtputf8);
         let id = self.desk.store.next_queue_id(self.desk.clock.now());
         let header = Reading::Inside(Vec::new(), HeaderEnd::default());
-        Ok(Incoming { transaction: self, id, hello, protocol, stage, header })
+        Ok(Incoming { transaction: self, id, hello, protocol, stage, ours: 0, header })
     }
 
     /// Notes a refusal; gives back what the client hears.
@@ -217,6 +220,7 @@ impl Incoming {
             at: now,
         };
         let mut top = received.line().into_bytes();
+        let ours = top.len();
         let mut targets = recipients.iter().flat_map(|(_, resolved)| &resolved.targets);
         let mut facts = Facts {
             message_id: None,
@@ -237,7 +241,7 @@ impl Incoming {
             facts.message_id = header.message_id();
             bytes
         };
-        self.header = Reading::Known(facts);
+        (self.header, self.ours) = (Reading::Known(facts), ours);
         let _nothing = self.stage.keep_back(0);
         self.store(&top).await?;
         self.store(rest).await
@@ -263,7 +267,11 @@ impl Incoming {
                 AtEnd::HangUp => return Ending::HangUp,
             }
         }
-        let (acceptance, _) = self.accepted(envelope, facts, Laid::default()).await;
+        let findings = match self.inspected(&envelope).await {
+            Ok(findings) => findings,
+            Err(refusal) => return Ending::Refused(self.transaction.refused(refusal)),
+        };
+        let (acceptance, _) = self.accepted(envelope, facts, Laid { findings, ..Laid::default() }).await;
         let Self { transaction, id, stage, .. } = self;
         match desk.store.accept(stage, acceptance).await {
             Ok(accepted) => {
@@ -277,6 +285,21 @@ impl Incoming {
                 tracing::error!(%id, %error, "a message is not accepted");
                 Ending::Refused(transaction.refused(Refusal::new(replies::of_store(&error), "store")))
             }
+        }
+    }
+
+    /// What those find who look at the whole message; the refusal, where one refuses it.
+    async fn inspected(&mut self, envelope: &Envelope) -> Result<Findings, Refusal> {
+        let Transaction { desk, client, .. } = &self.transaction;
+        let at = desk.clock.now();
+        let about = About { id: self.id, client, hello: &self.hello, envelope, ours: self.ours, at };
+        let findings = desk.inspectors.look(&mut *self.stage, about).await.map_err(|error| {
+            tracing::error!(id = %self.id, %error, "a message can't be looked at");
+            Refusal::new(replies::of_store(&error), "store")
+        })?;
+        match findings.refusal {
+            None => Ok(findings),
+            Some(refusal) => Err(refusal),
         }
     }
 
@@ -306,7 +329,9 @@ impl Incoming {
         let desk = self.transaction.desk.clone();
         let checked = self.check_loop(&facts, desk.policy.hops);
         checked.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
-        let laid = Laid { ways: Some(Vec::new()), ..Laid::default() };
+        let inspected = self.inspected(&envelope).await;
+        let findings = inspected.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
+        let laid = Laid { ways: Some(Vec::new()), findings, ..Laid::default() };
         let (acceptance, ways) = self.accepted(envelope, facts, laid).await;
         let Self { transaction, id, stage, .. } = self;
         let (sender, recipients) = (acceptance.envelope.reverse_path.clone(), acceptance.envelope.recipients.len());
@@ -405,6 +430,7 @@ impl Incoming {
             sender: path_text(&sender.reverse_path),
         };
         out.events.push(Event::new(now, what));
+        out.events.append(&mut laid.findings.events);
         if let Some(until) = laid.hold {
             out.events.push(Event::new(now, What::Held { until: until.millis() }));
         }
@@ -430,6 +456,9 @@ impl Incoming {
 /// What is said of a recipient that is taken (RFC 3463 §3.2 X.1.5).
 const TAKEN: &str = "250 2.1.5 OK";
 
+/// Where junk goes.
+const JUNK: &str = "Junk";
+
 /// The ways that are laid for a message.
 #[derive(Default)]
 struct Laid {
@@ -440,6 +469,8 @@ struct Laid {
     elsewhere: HashMap<Address, u32>,
     /// Where they are asked for.
     ways: Option<Vec<Way>>,
+    /// What was found in the message.
+    findings: Findings,
 }
 
 /// Adds one target, unless it was reached in another way before; its number in the queue.
@@ -460,7 +491,8 @@ fn deliver(
             }
             let queued = laid.hold.map(|_| next);
             laid.here.insert(*account, queued);
-            let prefix = trace::delivery(&out.envelope.reverse_path, address);
+            let mut prefix = trace::delivery(&out.envelope.reverse_path, address);
+            prefix.extend_from_slice(&laid.findings.top);
             if let Some(until) = laid.hold {
                 let recipient =
                     Recipient { address: address.clone(), ..sent_on(recipient, address, resolved, by_alias) };
@@ -470,14 +502,16 @@ fn deliver(
                 );
                 return queued;
             }
+            let mailbox = laid.findings.junk.then(|| JUNK.to_owned());
+            let told = mailbox.clone().unwrap_or_else(|| "INBOX".to_owned());
             out.deliveries.push(LocalDelivery {
                 account: *account,
                 address: address.clone(),
-                mailbox: None,
+                mailbox,
                 prefix,
                 flags: Flags::NONE,
             });
-            let what = What::Delivered { account: address.to_string(), mailbox: "INBOX".to_owned() };
+            let what = What::Delivered { account: address.to_string(), mailbox: told };
             out.events.push(Event::about(now, recipient.address.to_string(), what));
             None
         }
@@ -486,9 +520,11 @@ fn deliver(
                 return Some(*before);
             }
             laid.elsewhere.insert(address.clone(), next);
+            let mut prefix = target.alias.as_ref().map(trace::forwarding).unwrap_or_default();
+            prefix.extend_from_slice(&laid.findings.top);
             let relay = QueueRelay {
                 recipient: sent_on(recipient, address, resolved, by_alias),
-                prefix: target.alias.as_ref().map(trace::forwarding).unwrap_or_default(),
+                prefix,
                 destination: desk.policy.routing.destination(address),
                 next_attempt: laid.hold.unwrap_or(now),
             };

@@ -19,6 +19,7 @@ use async_trait::async_trait;
 use between::Between;
 use mail::{Address, Reply, ReversePath, Timestamp, Uid};
 use mta::accept::VerifyRecipient;
+use mta::accept::inspect::Inspect;
 use mta::bounce::Reporter;
 use mta::route::FixedRoute;
 use rustls::ClientConfig;
@@ -81,6 +82,8 @@ pub struct World {
     pub switches: Vec<ShutdownSwitch>,
     pub folder: tempfile::TempDir,
     pub trusted: Arc<ClientConfig>,
+    /// Who looks at each message before it is taken.
+    pub inspectors: Vec<Arc<dyn Inspect>>,
 }
 
 impl World {
@@ -91,7 +94,7 @@ impl World {
         let trusted = certify(folder.path(), "mail.red.example");
         runtime.block_on(people(&store));
         let between = Arc::new(Between::new(store.clone()));
-        Self { runtime, store, between, switches: Vec::new(), folder, trusted }
+        Self { runtime, store, between, switches: Vec::new(), folder, trusted, inspectors: Vec::new() }
     }
 
     /// The certificate of mail.red.example.
@@ -113,11 +116,13 @@ impl World {
         let (switch, shutdown) = Shutdown::new();
         self.switches.push(switch);
         let shared = Arc::new(Shared::new(self.between.clone(), Arc::new(SystemClock), settings, acceptor, shutdown));
+        let inspectors = self.inspectors.clone();
         let extras = Extras {
             random: Arc::new(SystemRandom),
             verify: Some(Arc::new(Branch)),
             misbehave: None,
             reporter: Some(Arc::new(reporter)),
+            inspectors: Box::new(move |_| inspectors.clone()),
         };
         let reception = Arc::new(Reception::new(extras));
         reception.receive_from_jmap(&shared);
@@ -169,11 +174,16 @@ impl World {
 
     /// The messages of an account's INBOX.
     pub fn inbox(&self, who: &str) -> Vec<String> {
+        self.mailbox(who, "INBOX")
+    }
+
+    /// The messages of one of an account's mailboxes.
+    pub fn mailbox(&self, who: &str, name: &str) -> Vec<String> {
         self.runtime.block_on(async {
             let Some(store::DirectoryEntry::Account(account)) = self.store.entry(&address(who)).await.unwrap() else {
                 panic!("{who} is no account");
             };
-            let inbox = self.store.mailbox(account.id, "INBOX").await.unwrap().unwrap();
+            let inbox = self.store.mailbox(account.id, name).await.unwrap().unwrap();
             let uids: Vec<Uid> =
                 self.store.watch(inbox).await.unwrap().newest().unwrap().iter().map(|row| row.uid).collect();
             let mut messages = Vec::new();
