@@ -188,7 +188,10 @@ impl World {
                 self.store.watch(inbox).await.unwrap().newest().unwrap().iter().map(|row| row.uid).collect();
             let mut messages = Vec::new();
             for (_, body) in self.store.bodies(inbox, &uids).await.unwrap() {
-                let bytes = body.read(0..body.size()).await.unwrap();
+                let mut bytes = Vec::new();
+                while (bytes.len() as u64) < body.size() {
+                    bytes.extend_from_slice(&body.read(bytes.len() as u64..body.size()).await.unwrap());
+                }
                 messages.push(String::from_utf8_lossy(&bytes).into_owned());
             }
             messages
