@@ -315,6 +315,18 @@ limits! {
     /// Octets at the beginning of a body line that are looked at for a boundary (RFC 2046 §5.1.1: 70 at most).
     BOUNDARY_LINE_LEN: usize = KIB;
 
+    // Junk.
+    /// Octets of text of one message whose words are counted.
+    JUNK_TEXT: usize = 64 * KIB;
+    /// Words of one message that are counted.
+    JUNK_WORDS: usize = 4_000;
+    /// Words and clues that decide about one message: the strongest.
+    JUNK_EVIDENCE: usize = 150;
+    /// Messages of each kind, junk and good, that an account has taught before its words count.
+    JUNK_LESSONS: u32 = 10;
+    /// From here on a message is junk; 1 is certain.
+    JUNK_SCORE: f64 = 0.9;
+
     // Store.
     /// Changes in one transaction.
     COMMIT_CHANGES: usize = 4_096;
