@@ -5,17 +5,9 @@
 //! message with as much evidence for one as for the other ends in the middle, and the middle is not junk.
 
 use mail::limits;
+use store::WordCounts;
 
 use crate::words::Word;
-
-/// How often a word, or mail at all, was taught as what.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// As junk.
-    pub junk: u32,
-    /// As good.
-    pub good: u32,
-}
 
 /// Something else that is known of a message.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +53,7 @@ const STRENGTH: f64 = 0.45;
 const NEAR: f64 = 0.1;
 
 /// Weighs a message. `taught`: how much the account has taught; `counts`: of each word, in their order.
-pub fn judge(taught: Counts, words: &[Word], counts: &[Counts], clues: &[Clue]) -> Judgement {
+pub fn judge(taught: WordCounts, words: &[Word], counts: &[WordCounts], clues: &[Clue]) -> Judgement {
     let by_words = taught.junk.min(taught.good) >= limits::JUNK_LESSONS;
     let mut evidence: Vec<Evidence> = Vec::new();
     if by_words {
@@ -79,7 +71,7 @@ pub fn judge(taught: Counts, words: &[Word], counts: &[Counts], clues: &[Clue]) 
 }
 
 /// A word's share of junk, as if as much of both had been taught; drawn to the middle where it was seen seldom.
-fn likely(taught: Counts, counts: Counts) -> f64 {
+fn likely(taught: WordCounts, counts: WordCounts) -> f64 {
     let share = |seen: u32, of: u32| (f64::from(seen) / f64::from(of.max(1))).min(1.0);
     let (junk, good) = (share(counts.junk, taught.junk), share(counts.good, taught.good));
     if junk + good == 0.0 {
@@ -125,13 +117,13 @@ mod tests {
     /// What an account has taught.
     #[derive(Default)]
     struct Taught {
-        all: Counts,
-        words: HashMap<u64, Counts>,
+        all: WordCounts,
+        words: HashMap<u64, WordCounts>,
     }
 
     impl Taught {
         fn teach(&mut self, message: &str, is_junk: bool) {
-            let add = |counts: &mut Counts| if is_junk { counts.junk += 1 } else { counts.good += 1 };
+            let add = |counts: &mut WordCounts| if is_junk { counts.junk += 1 } else { counts.good += 1 };
             add(&mut self.all);
             words(message.as_bytes()).iter().for_each(|word| add(self.words.entry(word.key).or_default()));
         }
@@ -216,10 +208,10 @@ mod tests {
             clues in proptest::collection::vec(0.0..=1.0, 0..5),
         ) {
             let (words, counts): (Vec<_>, Vec<_>) = each.iter().enumerate().map(|(n, (junk, good))| {
-                (Word::sender(&n.to_string()), Counts { junk: *junk / 2, good: *good / 2 })
+                (Word::sender(&n.to_string()), WordCounts { junk: *junk / 2, good: *good / 2 })
             }).unzip();
             let clues: Vec<_> = clues.into_iter().map(|likely| Clue { says: String::new(), likely }).collect();
-            let judgement = judge(Counts { junk: all.0, good: all.1 }, &words, &counts, &clues);
+            let judgement = judge(WordCounts { junk: all.0, good: all.1 }, &words, &counts, &clues);
             prop_assert!((0.0..=1.0).contains(&judgement.score), "{judgement:?}");
         }
     }

@@ -13,5 +13,5 @@
 mod judge;
 mod words;
 
-pub use judge::{Clue, Counts, Evidence, Judgement, judge};
+pub use judge::{Clue, Evidence, Judgement, judge};
 pub use words::{Word, words};

@@ -324,6 +324,12 @@ limits! {
     JUNK_EVIDENCE: usize = 150;
     /// Messages of each kind, junk and good, that an account has taught before its words count.
     JUNK_LESSONS: u32 = 10;
+    /// Messages that one change of many teaches about: the newest.
+    LESSONS_AT_ONCE: usize = 100;
+    /// Wait after what was taught could not be learnt.
+    JUNK_PAUSE: Duration = Duration::from_secs(60);
+    /// Words that are counted for one account.
+    JUNK_WORDS_PER_ACCOUNT: usize = 200_000;
     /// From here on a message is junk; 1 is certain.
     JUNK_SCORE: f64 = 0.9;
 

@@ -77,6 +77,7 @@ async fn run_on(
     tasks.spawn(server::control::serve(control, Context::running(shared.clone()), shutdown.clone()));
     tasks.spawn(care(shared.clone(), care_interval));
     tasks.spawn(server::imap::make_digests(shared.clone()));
+    tasks.spawn(server::junk::learn(shared.clone()));
     let relaying = tokio::spawn(outbound.clone().run());
     let doors = Doors::open(listeners, shared.clone(), handler(reception));
     let listening = tokio::spawn(Reload::new(config, shared, outbound, doors).run());

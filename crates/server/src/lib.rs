@@ -21,6 +21,7 @@ mod descriptors;
 pub mod dns;
 pub mod http;
 pub mod imap;
+pub mod junk;
 pub mod listen;
 pub mod metrics;
 pub mod outbound;

@@ -11,7 +11,7 @@
 //! refused ([`OpenError::Locked`]). Looking on beside a running server is allowed ([`inspect`]).
 //!
 //! **Data** comes in through [`LocalStore`]'s methods; it lives in `store.db` (the only truth), `log/`
-//! (the bytes of messages) and `index.db` and `digests.db` (made anew when deleted), and goes out through
+//! (the bytes of messages) `index.db` and `digests.db` (made anew when deleted) and `junk.db` (what was taught, which begins anew), and goes out through
 //! [`store::Body`], [`store::MailboxWatch`] and [`store::QueueFeed`].
 
 mod check;
@@ -22,6 +22,7 @@ mod disk;
 mod error;
 
 mod finder;
+mod lessons;
 mod log;
 mod names;
 mod open;

@@ -16,6 +16,7 @@ use crate::digests::Digests;
 use crate::directory::Directory;
 use crate::error::OpenError;
 use crate::finder::{Filler, Index};
+use crate::lessons::Words;
 use crate::log::{Appender, BLOBS, Log, Place, Submission};
 use crate::names::Names;
 use crate::options::Options;
@@ -93,6 +94,7 @@ impl LocalStore {
             log: log.clone(),
             index: Arc::new(Index::open(dir.join("index.db"), &truth.conn)),
             digests: digests.clone(),
+            words: Words::open(dir.join("junk.db")),
         });
         let (to_append, to_commit, to_sync) = (Arc::new(Queue::new()), Arc::new(Queue::new()), Arc::new(Queue::new()));
         let appender = Appender::new(log.clone(), options.segment_len, last, end, poison);
@@ -156,6 +158,7 @@ impl LocalStore {
         // Before the writer's connection goes: the last one to go folds the database up, and only that one can.
         self.readers.close();
         self.digests.close();
+        self.published.words.close();
         self.to_append.close();
         std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -12,6 +12,7 @@ use crate::codec;
 use crate::digests::Digests;
 use crate::directory::{Directory, DirectoryChange};
 use crate::finder::Index;
+use crate::lessons::Words;
 use crate::log::{BLOBS, Log};
 use crate::names::Names;
 use crate::truth::{Effect, Stable, Truth};
@@ -76,6 +77,7 @@ pub(crate) struct Published {
     pub(crate) log: Arc<Log>,
     pub(crate) index: Arc<Index>,
     pub(crate) digests: Arc<Digests>,
+    pub(crate) words: Words,
 }
 
 /// What a batch did, as others are to hear of it once it is on stable storage.
@@ -88,6 +90,7 @@ pub(crate) struct News {
     accounts: Vec<(AccountId, Arc<AccountNews>)>,
     messages: BTreeMap<MailboxId, MessageNews>,
     granted: bool,
+    taught: bool,
     /// Messages on whose ways something happened, and the sender's address where that was the beginning.
     moved: Vec<(QueueId, Option<String>)>,
     /// Octets and messages of accounts.
@@ -141,6 +144,7 @@ impl Published {
                 Effect::BlobGone(number) => news.blobs_gone.push(number),
                 Effect::Account(account, change) => news.accounts.push((account, change)),
                 Effect::Granted => news.granted = true,
+                Effect::Lessons => news.taught = true,
                 Effect::Journey(id) if journeys_heard => news.moved.push((id, None)),
                 Effect::Sent(id, sender) if journeys_heard => news.moved.push((id, Some(sender))),
                 Effect::Directory(change) => news.directory.push(*change),
@@ -203,6 +207,9 @@ impl Published {
         news.moved.into_iter().for_each(|(id, sender)| self.tell_journey(id, sender));
         news.blobs_gone.into_iter().for_each(|number| self.blob_gone(number));
         self.index.came(news.journeys);
+        if news.taught {
+            self.words.came();
+        }
     }
 
     fn tell_journey(&self, id: QueueId, sender: Option<String>) {

@@ -98,7 +98,9 @@ impl Store for LocalStore {
     }
 
     async fn remove_account(&self, account: AccountId) -> StoreResult<Durable<()>> {
-        self.change(move |truth, _| truth.remove_account(account)).await
+        let removed = self.change(move |truth, _| truth.remove_account(account)).await?;
+        self.published.words.forget(account).await;
+        Ok(removed)
     }
 
     async fn accounts(&self, after: Option<&Address>, limit: usize) -> StoreResult<Vec<Account>> {

@@ -5,9 +5,9 @@ mod support;
 
 use std::path::Path;
 
-use mail::{Timestamp, limits};
+use mail::{BodyId, MailboxId, Timestamp, Uid, limits};
 use store::conformance as suite;
-use store::{Alias, Event, JourneyQuery, Stage, Store, StoreError, What};
+use store::{Alias, Event, JourneyQuery, Learnt, Lesson, Lessons, Stage, Store, StoreError, What};
 use store_local::{LocalStore, Options};
 
 /// Files of large messages.
@@ -215,5 +215,37 @@ async fn long_journeys() {
     assert_eq!(length().await, begun + limits::JOURNEY_EVENTS);
     store.record(id, event()).await.unwrap().into_inner();
     assert_eq!(length().await, begun + limits::JOURNEY_EVENTS);
+    store.close().await;
+}
+
+/// `JUNK_WORDS_PER_ACCOUNT`, and one more: those that were seen once and longest ago make room.
+#[tokio::test]
+async fn words_of_an_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = support::open(dir.path());
+    let account = suite::account(&*store, "a@x.example").await;
+    let learn = |number: u64, words: std::ops::Range<u64>, junk: bool| {
+        let lesson = Lesson { number, account, mailbox: MailboxId(1), uid: Uid::FIRST, junk };
+        store.learn(vec![Learnt { lesson, message: Some((BodyId(number), words.collect())) }])
+    };
+    let all = u64::from(limits::JUNK_LESSONS);
+    for n in 0..all {
+        learn(n, 0..1, true).await.unwrap();
+        learn(all + n, 0..1, false).await.unwrap();
+    }
+    let most = limits::JUNK_WORDS_PER_ACCOUNT as u64;
+    let (old, young) = (1..most / 2, most / 2..most);
+    learn(2 * all, old.clone(), true).await.unwrap();
+    learn(2 * all + 1, young.clone(), true).await.unwrap();
+    let known = async || {
+        let (_, counts) = store.word_counts(account, (0..=most).collect()).await.unwrap();
+        counts.iter().filter(|counts| counts.junk + counts.good > 0).count() as u64
+    };
+    assert_eq!(known().await, most);
+    learn(2 * all + 2, most..most + 1, true).await.unwrap();
+    assert_eq!(known().await, most - most / 8);
+    let (_, counts) = store.word_counts(account, vec![0, 1, most - 1, most]).await.unwrap();
+    let seen: Vec<u32> = counts.iter().map(|counts| counts.junk).collect();
+    assert_eq!(seen, [limits::JUNK_LESSONS, 0, 1, 1]);
     store.close().await;
 }

@@ -24,6 +24,7 @@ mod error;
 mod failpoint;
 mod history;
 pub mod journey;
+mod lessons;
 mod listen;
 mod mailbox;
 mod push;
@@ -43,6 +44,7 @@ pub use error::{StoreError, StoreResult};
 pub use failpoint::failpoint;
 pub use history::{Departed, DepartedMessage, MessageStep, SORT_ORDER_ENTRY, Survey, Surveyed};
 pub use journey::{Event, Journey, JourneyQuery, Tls, What};
+pub use lessons::{Learnt, Lesson, Lessons, WordCounts};
 pub use listen::{AccountNews, AccountWatch, Heard, Interest, Listeners, MessageNews};
 pub use mailbox::{
     AppendMessage, Appended, CopyOutcome, FlagChange, FlagOperation, MailboxInfo, MailboxStatus, SpecialUse,

@@ -17,7 +17,7 @@ const FLOORS: [(&str, u8); 17] = [
     ("message", 1),
     ("wire", 1),
     ("store", 2),
-    ("junk", 2),
+    ("junk", 3),
     ("store-local", 3),
     ("mta", 3),
     ("reading", 3),

@@ -13,11 +13,11 @@ use mail::{
 use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed, DirectoryEntry,
-    DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept,
-    MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount, NewPushSubscription,
-    NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueFeed, QueueItem, QueueMessage,
-    QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome,
-    StoreResult, Submission, Survey, Token, TokenHash, TokenKind, UrlKey,
+    DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept, Learnt,
+    Lesson, Lessons, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount,
+    NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueFeed, QueueItem,
+    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError,
+    StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, UrlKey, WordCounts,
 };
 use store_local::LocalStore;
 
@@ -52,6 +52,21 @@ async fn awake<T>(call: impl Future<Output = T>) -> T {
             done = &mut call => return done,
             () = tokio::task::yield_now() => {}
         }
+    }
+}
+
+#[async_trait]
+impl Lessons for Between {
+    async fn lessons(&self, limit: usize) -> StoreResult<Vec<Lesson>> {
+        self.store.lessons(limit).await
+    }
+
+    async fn learn(&self, learnt: Vec<Learnt>) -> StoreResult<()> {
+        self.call("learn", self.store.learn(learnt)).await
+    }
+
+    async fn word_counts(&self, account: AccountId, words: Vec<u64>) -> StoreResult<(WordCounts, Vec<WordCounts>)> {
+        self.call("word_counts", self.store.word_counts(account, words)).await
     }
 }
 

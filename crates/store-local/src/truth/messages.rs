@@ -195,7 +195,9 @@ impl Truth {
         let cell = self.mailbox_mut(mailbox)?;
         let by = |count: u32, by: i64| u32::try_from((i64::from(count) + by).max(0)).unwrap_or(u32::MAX);
         (cell.unseen, cell.deleted) = (by(cell.unseen, unseen), by(cell.deleted, deleted));
+        let uids: Vec<Uid> = changed.iter().map(|(uid, ..)| *uid).collect();
         self.effects.push(Effect::Flags(mailbox, modseq, changed));
+        self.taught_by_mark(mailbox, change, &uids)?;
         Ok(outcome)
     }
 
@@ -242,7 +244,9 @@ impl Truth {
         self.hold_bodies(&refs)?;
         let uids = copies.iter().map(|(old, row)| (*old, row.uid)).collect();
         self.put_copies(from, to, copies)?;
-        Ok(CopyOutcome { uid_validity, uids })
+        let outcome = CopyOutcome { uid_validity, uids };
+        self.taught_by_copy(from, to, &outcome)?;
+        Ok(outcome)
     }
 
     /// MOVE: copies and removes (RFC 6851 §3.3). Within one account no quota is in the way.

@@ -14,6 +14,7 @@ mod directory;
 mod grants;
 mod history;
 mod identities;
+mod lessons;
 mod mailboxes;
 mod messages;
 mod push;
@@ -38,6 +39,7 @@ pub(crate) use care::FORGET_AT_ONCE;
 pub(crate) use credentials::{TOKEN_SELECT, token};
 pub(crate) use grants::read_grant;
 pub(crate) use identities::IDENTITY;
+pub(crate) use lessons::waiting as waiting_lessons;
 pub(crate) use mailboxes::checked_name;
 pub(crate) use messages::{ROW, read_row};
 pub(crate) use push::{PUSH_SELECT, push_subscription};
@@ -79,6 +81,8 @@ pub(crate) enum Effect {
     Granted,
     /// No row points to this blob any more.
     BlobGone(u64),
+    /// Accounts have taught something about junk.
+    Lessons,
     /// Something happened on a message's way.
     Journey(QueueId),
     /// An account sent a message: its address.

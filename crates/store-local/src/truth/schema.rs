@@ -187,6 +187,10 @@ const STEPS: &[&str] = &[
     "ALTER TABLE tokens ADD COLUMN credential BLOB;
      ALTER TABLE tokens ADD COLUMN public_key BLOB;
      ALTER TABLE tokens ADD COLUMN counter INTEGER;",
+    // To 14. What accounts have taught about junk, until it is learnt.
+    "CREATE TABLE lessons(
+       number INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,
+       junk INTEGER NOT NULL);",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -270,7 +270,7 @@ impl Effect {
             | Self::Mailbox(id)
             | Self::Rekeyed(id)
             | Self::Deleted(id) => Some(*id),
-            Self::Queue(_) | Self::Directory(_) | Self::Account(..) | Self::Granted => None,
+            Self::Queue(_) | Self::Directory(_) | Self::Account(..) | Self::Granted | Self::Lessons => None,
             Self::BlobGone(_) | Self::Journey(_) | Self::Sent(..) => None,
         }
     }

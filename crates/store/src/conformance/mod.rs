@@ -10,6 +10,7 @@ pub mod away;
 pub mod credentials;
 pub mod directory;
 pub mod history;
+pub mod lessons;
 pub mod mail;
 pub mod mailboxes;
 pub mod push;
@@ -67,6 +68,8 @@ macro_rules! conformance_suite {
             sharing::nothing_is_left_of_who_is_gone, sharing::grants_are_bounded,
             history::a_survey_tells_what_changed, history::what_departed_is_told, history::steps_are_one_change,
             history::a_message_comes_into_several_mailboxes, history::uploads_are_kept_for_a_while,
+            lessons::lessons_are_given_by_what_is_done, lessons::lessons_of_one_change_are_bounded,
+            lessons::words_are_counted_once,
             queue::relays_are_queued_and_settled, queue::a_report_goes_with_its_bounce,
             queue::the_operator_holds_and_releases, queue::journeys_are_found,
             queue::what_happens_to_messages_is_told, queue::refusals_are_a_ring,
