@@ -1,24 +1,22 @@
 // The app after the log-in: wires store, panes, keys and push together, and knows what is open. It is the one that the
 // panes tell what the reader wants; how it is done is in the modules that it calls.
 
-import { byId, icon, iconButton, set, show } from './dom.js';
+import { byId, icon, iconButton, place, set, show } from './dom.js';
 import { t } from './texts.js';
-import { Store } from './store.js';
 import { Folders, folderName, tree } from './folders.js';
 import { ListPane } from './listpane.js';
 import { Actions } from './actions.js';
 import { notice, sure, takeBack } from './notice.js';
 import { same } from './addresses.js';
 import { Keys } from './keys.js';
+import { JmapError } from './jmap.js';
 import { logOut } from './session.js';
 import { Reader } from './reader.js';
 import { WHOLE } from './message.js';
-import { Composer } from './compose.js';
 import { Contacts } from './contacts.js';
 import { Sends } from './sends.js';
 import { Push } from './push.js';
 import { filter } from './search.js';
-import { settings } from './settings.js';
 import { Notifications } from './notifications.js';
 import { install } from './offline.js';
 import { manageFolders } from './manage.js';
@@ -27,19 +25,26 @@ import { click, mailto, wayOut } from './unsubscribe.js';
 import { openMenu } from './menu.js';
 
 const TYPING = 250; // ms after a key before a search begins
+const AFTER = 50; // ms; the list is drawn by then
+
+/** What nobody needs for a look at the mail. */
+const later = () => import('./later.js').catch(() => {
+	throw new JmapError('network');
+});
 
 export class App {
-	constructor(jmap, offline) {
-		this.jmap = jmap;
+	constructor(store, offline) {
+		this.jmap = store.jmap;
 		this.offline = offline;
-		this.store = new Store(jmap);
+		this.store = store;
 		this.actions = new Actions(this.store, notice, () => this.sync().then(() => this.list.view?.reload()));
 		this.contacts = new Contacts(this.store);
 		this.sends = new Sends(this);
 		this.folder = null;
 	}
 
-	async start() {
+	/** `loaded`: the store is, or why it can't be. */
+	async start(loaded) {
 		show(byId('app'), true);
 		this.folders = new Folders(this.store, { open: (id) => this.go({ folder: id }), drop: (id) => this.moveTo(this.dragging ?? [], id) });
 		this.list = new ListPane(this);
@@ -69,17 +74,26 @@ export class App {
 		byId('search').addEventListener('keydown', (event) => this.inSearch(event));
 		this.store.addEventListener('mailboxes', () => this.isOffline || this.offline.keepMailboxes(this.store.mailboxes));
 		this.notifications = new Notifications(this);
-		await this.begin();
+		await this.begin(loaded);
 		this.route();
+		// What is looked at comes first.
+		await Promise.allSettled(this.list.view?.asked.values() ?? []);
+		setTimeout(() => this.goOn(), AFTER);
+	}
+
+	goOn() {
 		this.push = new Push(this.jmap, { changed: (types) => this.changed(types), state: (connected) => this.connection(connected) });
 		this.contacts.learn().catch(() => {});
 		this.sends.watch();
 		install();
+		this.reader.ahead(this.list.current());
+		later().catch(() => {});
 	}
 
-	async begin() {
+	async begin(loaded) {
 		try {
-			await this.store.load();
+			await loaded;
+			this.store.tell('mailboxes');
 			this.offline.keepSession(this.jmap.session);
 		} catch (error) {
 			const kept = error.kind === 'network' && (await this.offline.get('kept', 'mailboxes'));
@@ -185,29 +199,29 @@ export class App {
 		else if (getComputedStyle(byId('show-folders')).display !== 'none' && byId('folders').contains(document.activeElement)) byId('show-folders').focus();
 	}
 
-	// -- where we are: `#/folder/ID`, `#/folder/ID/THREAD`, `#/search/WORDS`, `#/search/WORDS/THREAD`
+	// -- where we are
 
 	get here() {
 		return { folder: this.folder, search: this.place === 'search' ? this.words : undefined };
 	}
 
 	go({ folder, search, thread }, replace = false) {
-		const place = search !== undefined ? ['search', search] : ['folder', folder];
-		if (thread) place.push(thread);
-		const hash = `#/${place.map(encodeURIComponent).join('/')}`;
+		const parts = search !== undefined ? ['search', search] : ['folder', folder];
+		if (thread) parts.push(thread);
+		const hash = `#/${parts.map(encodeURIComponent).join('/')}`;
 		if (!replace && location.hash === hash) return;
 		history[replace ? 'replaceState' : 'pushState'](null, '', hash);
 		this.route();
 	}
 
 	route() {
-		const [kind, value, thread] = location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+		const [kind, value, thread] = place();
 		this.toggleFolders(false);
 		// Browsers that are to change a password come by `/.well-known/change-password`.
 		if (kind === 'settings') this.settings();
 		if (kind === 'search' && value) this.showSearch(value);
 		else {
-			const folder = this.store.mailboxes.get(value) ?? this.store.byRole('inbox') ?? [...this.store.mailboxes.values()][0];
+			const folder = this.store.folder(value);
 			if (folder) this.showFolder(folder);
 		}
 		document.body.classList.toggle('reading', Boolean(thread));
@@ -396,9 +410,10 @@ export class App {
 
 	/** One message is written at a time; another one that is open is kept as a draft first. */
 	async newComposer() {
+		const parts = await later().catch((error) => this.failed(error));
 		if (this.composer) await this.composer.close();
-		if (this.composer) return null;
-		this.composer = new Composer(this);
+		if (this.composer || !parts) return null;
+		this.composer = new parts.Composer(this);
 		return this.composer;
 	}
 
@@ -432,7 +447,7 @@ export class App {
 	}
 
 	settings() {
-		return settings(this).catch((error) => this.failed(error));
+		return later().then(({ settings }) => settings(this)).catch((error) => this.failed(error));
 	}
 
 	async flag(rows, keyword, on) {

@@ -22,6 +22,9 @@ export function set(node, attributes) {
 
 export const byId = (id) => document.getElementById(id);
 
+/** Where the address line says that we are: `#/folder/ID`, `#/folder/ID/THREAD`, `#/search/WORDS`, `#/search/WORDS/THREAD`. */
+export const place = () => location.hash.replace(/^#\/?/, '').split('/').map(decodeURIComponent);
+
 /** Shows or hides. */
 export function show(node, visible) {
 	node.hidden = !visible;

@@ -30,9 +30,15 @@ export class Frame {
 	constructor(title, { remote = false, kind = 'reading' } = {}) {
 		this.kind = kind;
 		this.element = el('iframe', { class: 'mail-frame', title, sandbox: SANDBOX, referrerpolicy: 'no-referrer' });
-		this.element.srcdoc = trusted(shell(remote));
+		// The empty page of a frame is there with the frame: written into it at once, the message is on screen with what is around it.
+		// An address, also `srcdoc`, would be gone to first, which takes longer than all the rest.
 		this.ready = new Promise((resolve) => {
-			this.element.addEventListener('load', () => resolve(this.document), { once: true });
+			this.element.addEventListener('load', () => {
+				this.document.open();
+				this.document.write(trusted(shell(remote)));
+				this.document.close();
+				resolve(this.document);
+			}, { once: true });
 		});
 	}
 
@@ -40,7 +46,7 @@ export class Frame {
 		return this.element.contentDocument;
 	}
 
-	/** Puts nodes in and gives the frame the height that they need. */
+	/** Puts nodes in, once the frame is in the page, and gives it the height that they need. */
 	async fill(nodes, { css = '', className = '', dark = false } = {}) {
 		const [inside, ours] = await Promise.all([this.ready, look]);
 		if (!inside) return;

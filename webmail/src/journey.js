@@ -4,7 +4,6 @@
 import { el } from './dom.js';
 import { ask } from './notice.js';
 import { JOURNEY, ref } from './jmap.js';
-import { draw } from './way.js';
 import { spoken, t } from './texts.js';
 
 const AGAIN = 15_000; // ms; the event source tells earlier
@@ -18,6 +17,7 @@ export async function showJourney(app, email) {
 	const status = el('p', { class: 'soft', role: 'status' }, t('loading'));
 	let state = null;
 	const find = async () => {
+		const { draw } = await import('./way.js');
 		const [, got] = await jmap.all([['Journey/query', { filter: { emailId: email.id } }], ['Journey/get', { '#ids': ref(0, '/ids') }]]);
 		state = got.state;
 		// Of a message to oneself, the way out first.

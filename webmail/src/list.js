@@ -143,8 +143,9 @@ export class List {
 		// Not `scrollTop`, which has the browser lay out first what was just drawn.
 		const shift = Math.round(this.last - this.offset);
 		for (const [index, row] of this.rows) {
-			row.style.transform = `translateY(${index * this.rowHeight + shift}px)`;
-			row.hidden = false;
+			const top = index * this.rowHeight + shift;
+			if (row.top !== top) row.style.transform = `translateY(${(row.top = top)}px)`;
+			if (row.hidden) row.hidden = false;
 		}
 	}
 

@@ -3,7 +3,7 @@
 
 import { byId, el, iconButton, show } from './dom.js';
 import { List } from './list.js';
-import { View } from './view.js';
+import { viewOf } from './view.js';
 import { fillRow, makeRow } from './rows.js';
 import { t } from './texts.js';
 
@@ -40,7 +40,7 @@ export class ListPane {
 		this.selected.clear();
 		this.cursor = { id: null, index: 0 };
 		this.openThread = null;
-		this.view = new View(this.app.store, filter, { snippets: search });
+		this.view = viewOf(this.app.store, filter, folder, { snippets: search });
 		this.view.addEventListener('changed', (event) => this.changed(event.detail));
 		this.view.addEventListener('failed', (event) => this.app.failed(event.detail, this.view));
 		show(byId('list-empty'), false);
@@ -51,8 +51,8 @@ export class ListPane {
 		this.box.setAttribute('aria-label', title);
 		byId('list-title').textContent = title;
 		this.status(t('loading'));
-		this.view.ensure(0, 20);
 		this.bar();
+		if (this.view.settled) this.changed();
 	}
 
 	status(text) {
@@ -144,6 +144,7 @@ export class ListPane {
 		this.cursor = { index: to, id: this.view.places.at(to) ?? null };
 		this.list.reveal(to);
 		this.markCursor();
+		this.aim(to);
 	}
 
 	page(by) {
@@ -224,9 +225,12 @@ export class ListPane {
 
 	/** What is pointed at for a moment, or pressed, will be opened: it is fetched meanwhile. */
 	aimed({ type, target }) {
+		this.aim(target.closest('.row')?.index, type === 'pointerdown' ? 0 : AIM);
+	}
+
+	aim(index, after = AIM) {
 		clearTimeout(this.aiming);
-		const email = this.view?.at(target.closest('.row')?.index);
-		this.aiming = setTimeout(() => this.app.reader.ahead(email), type === 'pointerdown' ? 0 : AIM);
+		this.aiming = setTimeout(() => this.app.reader.ahead(this.view?.at(index)), after);
 	}
 
 	clicked(event) {

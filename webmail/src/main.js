@@ -1,12 +1,16 @@
-// The page's beginning: language, colours, log-in; then the app. What happens in the app is in app.js.
+// The page's beginning: language, colours, log-in; then the app. What happens in the app is in app.js, which comes while its
+// first folder is asked for: neither waits for the other.
 
-import { byId, icon, show } from './dom.js';
+import { byId, icon, place, show } from './dom.js';
 import { speak, t } from './texts.js';
 import { chosen, showColours } from './choices.js';
 import { logIn, resume } from './session.js';
-import { App } from './app.js';
 import { Jmap } from './jmap.js';
 import { Offline } from './offline.js';
+import { Store } from './store.js';
+import { begin as ask } from './view.js';
+
+const app = import('./app.js');
 
 /** Fills in the texts and drawings that the HTML names. */
 function label(root) {
@@ -35,7 +39,11 @@ async function begin() {
 	}
 	jmap ??= await logIn();
 	show(byId('login-page'), false);
-	await new App(jmap, offline).start();
+	const store = new Store(jmap);
+	const loaded = store.load();
+	loaded.then(() => ask(store, place()), () => {}); // the app hears why not
+	const { App } = await app;
+	await new App(store, offline).start(loaded);
 }
 
 begin();

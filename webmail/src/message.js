@@ -11,10 +11,12 @@ import { odd } from './links.js';
 import { ask } from './notice.js';
 import { openMenu } from './menu.js';
 import { wayOut } from './unsubscribe.js';
-import { events, span } from './invitation.js';
 import { chosen, isDark } from './choices.js';
 import { ROW } from './store.js';
 import { canTell, question, showJourney } from './journey.js';
+
+/** A document that loads nothing: pictures are asked for once, in the frame. */
+const apart = document.implementation.createHTMLDocument('');
 
 /** What reading a message needs. */
 export const WHOLE = {
@@ -135,6 +137,7 @@ export class Message {
 	async invitation(part) {
 		const box = this.bannerBox;
 		const answer = await fetch(this.app.jmap.download(part.blobId, part.name, part.type)).catch(() => null);
+		const { events, span } = await import('./invitation.js');
 		const found = answer?.ok ? events(await answer.text()) : [];
 		for (const event of found) {
 			const row = (name, value) => (value ? [el('dt', {}, t(name)), el('dd', { dir: 'auto' }, ...linked(value))] : []);
@@ -168,6 +171,7 @@ export class Message {
 		const used = (this.usedCids = new Set());
 		const frame = new Frame(t('messageText'), { remote: this.images });
 		const found = sanitise(text, {
+			into: apart,
 			image: (kind, address, node) => {
 				if (kind === 'data') return address;
 				if (kind === 'remote') return this.images ? `${location.origin}/proxy?url=${encodeURIComponent(address)}` : null;

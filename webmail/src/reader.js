@@ -7,6 +7,7 @@ import { Message, WHOLE } from './message.js';
 import { ref } from './jmap.js';
 
 const MOST = 100; // messages of a thread that are shown
+const AFTER = 30; // ms
 
 export class Reader {
 	constructor(app) {
@@ -30,9 +31,11 @@ export class Reader {
 		if (this.threadId === threadId) return;
 		this.close();
 		this.threadId = threadId;
-		this.pane.replaceChildren(el('p', { class: 'empty', role: 'status' }, t('loading')));
 		try {
-			await this.load(threadId);
+			if (!this.knows(threadId)) {
+				this.pane.replaceChildren(el('p', { class: 'empty', role: 'status' }, t('loading')));
+				await this.load(threadId);
+			}
 		} catch (error) {
 			const kept = await this.app.offline?.thread(threadId);
 			if (this.threadId !== threadId) return;
@@ -46,10 +49,15 @@ export class Reader {
 		}
 		if (this.threadId !== threadId) return;
 		this.draw(true);
+		// What was asked for is on screen before the rest is done.
+		setTimeout(() => this.threadId === threadId && this.shown(), AFTER);
+	}
+
+	shown() {
 		const { list, offline, store } = this.app;
-		offline?.keepThread(threadId, store.thread(threadId));
+		offline?.keepThread(this.threadId, store.thread(this.threadId));
 		// Who reads on finds the next one here.
-		this.ahead(list.view?.at(list.cursor.index + 1));
+		for (const by of [1, -1]) this.ahead(list.view?.at(list.cursor.index + by));
 	}
 
 	/** Fetches what will be opened soon. */
@@ -57,10 +65,14 @@ export class Reader {
 		if (email && !this.app.isOffline) this.load(email.threadId).catch(() => {});
 	}
 
-	async load(threadId) {
+	knows(threadId) {
 		const { store } = this.app;
 		const known = store.thread(threadId);
-		if (known.length && known.length === store.threads.get(threadId).length && known.every((email) => email.bodyValues)) return;
+		return known.length && known.length === store.threads.get(threadId).length && known.every((email) => email.bodyValues);
+	}
+
+	async load(threadId) {
+		if (this.knows(threadId)) return;
 		if (!this.fetching.has(threadId)) this.fetching.set(threadId, this.fetch(threadId).finally(() => this.fetching.delete(threadId)));
 		await this.fetching.get(threadId);
 	}
@@ -109,7 +121,7 @@ export class Reader {
 		if (this.takesFocus) byId('thread').focus({ preventScroll: true });
 		this.takesFocus = false;
 		if (first && start && start !== this.messages.values().next().value) start.element.scrollIntoView({ block: 'start' });
-		this.seen();
+		setTimeout(() => this.seen(), AFTER);
 	}
 
 	unfold(message) {

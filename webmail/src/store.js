@@ -48,6 +48,11 @@ export class Store extends EventTarget {
 		return [...this.mailboxes.values()].find((box) => box.role === role);
 	}
 
+	/** The folder of that id; where there is none, the one to begin with. */
+	folder(id) {
+		return this.mailboxes.get(id) ?? this.byRole('inbox') ?? [...this.mailboxes.values()][0];
+	}
+
 	/** Takes what Email/get answered; properties that were not asked for stay. */
 	takeEmails(list, state) {
 		for (const email of list) {

@@ -9,6 +9,26 @@ const WINDOW = 50;
 const MOST_PLACES = 20_000;
 const AT_ONCE = 2; // windows that are under way; the rest is asked for when one is there
 const AGAIN = 4000; // ms
+const FIRST = 20; // rows that are asked for before it is known how many are seen
+
+let first = null;
+
+/** Asks for the folder that the page begins with, before there is anybody to show it. */
+export function begin(store, [kind, id]) {
+	const folder = kind !== 'search' && store.folder(id);
+	if (folder) first = viewOf(store, { inMailbox: folder.id }, folder.id);
+}
+
+/** A view that was asked for: of a folder perhaps the one that the page began with. */
+export function viewOf(store, filter, folder, options) {
+	const begun = first;
+	first = null;
+	if (begun && folder === begun.filter.inMailbox && (begun.settled || begun.asked.size)) return begun;
+	begun?.close();
+	const view = new View(store, filter, options);
+	view.ensure(0, FIRST);
+	return view;
+}
 
 export class View extends EventTarget {
 	constructor(store, filter, { collapse = true, snippets = false } = {}) {

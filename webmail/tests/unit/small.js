@@ -8,7 +8,7 @@ import { deal, encode, fill, here, ref } from '../../src/jmap.js';
 import { written as patch } from '../../src/actions.js';
 import { toEmail } from '../../src/draft.js';
 import { linked } from '../../src/plain.js';
-import { languages } from '../../src/texts.js';
+import { languageNames, texts } from '../../src/texts.js';
 
 test('addresses as they are typed', () => {
   equal(parse('Ada Lovelace <ada@x>, "Hopper, Grace" <g@x>; b@x'), [{ name: 'Ada Lovelace', email: 'ada@x' }, { name: 'Hopper, Grace', email: 'g@x' }, { name: null, email: 'b@x' }]);
@@ -85,5 +85,5 @@ test('links in plain text', () => {
 });
 
 test('every language has every text', () => {
-  for (const [name, texts] of Object.entries(languages)) equal(Object.keys(texts).sort(), Object.keys(languages.en).sort(), name);
+  for (const [name, text] of Object.entries(texts)) if (Array.isArray(text)) equal(text.length, Object.keys(languageNames).length, name);
 });

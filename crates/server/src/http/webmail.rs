@@ -93,6 +93,7 @@ fn has(tags: &str, tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::io::Read as _;
 
     use flate2::read::GzDecoder;
@@ -131,6 +132,22 @@ mod tests {
             assert!(worker.contains(&format!("\"{}\"", asset.path)), "{}", asset.path);
         }
         assert!(worker.contains("\"./\""));
+    }
+
+    /// All that main.js imports comes with it, and so does app.js, which it asks for at once: found one by one, each step would take a way to
+    /// the server.
+    #[test]
+    fn the_page_names_what_it_begins_with() {
+        let text = |path: &str| std::str::from_utf8(Asset::find(path).unwrap().plain).unwrap();
+        let between = |text: &'static str, start: &str, end: char| -> BTreeSet<_> {
+            text.split(start).skip(1).map(|rest| rest.split(end).next().unwrap()).collect()
+        };
+        let (mut needed, mut open) = (BTreeSet::from(["app.js"]), vec!["main.js"]);
+        while let Some(name) = open.pop() {
+            let imported = between(text(&format!("src/{name}")), " from './", '\'');
+            open.extend(imported.into_iter().filter(|name| needed.insert(name)));
+        }
+        assert_eq!(between(text(""), "rel=\"modulepreload\" href=\"src/", '"'), needed);
     }
 
     #[test]
