@@ -192,6 +192,8 @@ limits! {
     PASSKEY_CHALLENGE_LIFETIME: Duration = Duration::from_secs(300);
     /// Challenges that were used and are not over yet, of which none is good again; when there are so many, passkeys wait.
     PASSKEY_CHALLENGES_USED: usize = 10_000;
+    /// Of these, by one account: a key that is a program signs as fast as it can, and is to keep nobody else waiting.
+    PASSKEY_CHALLENGES_USED_PER_ACCOUNT: usize = 100;
     /// Characters of an app password's or a passkey's name, and of what a browser says that it is.
     TOKEN_NAME_LEN: usize = 200;
     /// A token that is used again within this time, from the same address, is not noted again.

@@ -1,13 +1,14 @@
 //! Challenges that passkeys sign: random, ours, for one occasion, for some minutes, once.
 //!
 //! Does: make them so that they show by themselves that they are ours and for how long (a MAC), which costs no memory: whoever
-//! asks for many keeps nobody else from having one. Remember those that were used up, which only owners of passkeys can do.
+//! asks for many keeps nobody else from having one. Remember those that were used up, which only owners of passkeys can do, and no
+//! account so many that others wait.
 //! Does not: outlast the process; what is under way then is begun again.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use mail::{Timestamp, TokenId, limits};
+use mail::{AccountId, Timestamp, TokenId, limits};
 use subtle::ConstantTimeEq as _;
 
 use super::hash::{keyed_mac, secret};
@@ -28,7 +29,7 @@ pub(crate) enum Taken {
     Good,
     /// It is not ours, not for this, over, or was used up.
     NotGood,
-    /// There are too many to remember one more.
+    /// There are too many to remember one more, of this account or of all.
     Full,
 }
 
@@ -39,7 +40,35 @@ const END: usize = 8;
 
 pub(crate) struct Challenges {
     key: [u8; 32],
-    used: Mutex<HashMap<[u8; NONCE], Timestamp>>,
+    used: Mutex<Used>,
+}
+
+/// Those that were used, by whom, and until when.
+#[derive(Default)]
+struct Used {
+    all: HashMap<[u8; NONCE], (AccountId, Timestamp)>,
+    counts: HashMap<AccountId, usize>,
+}
+
+impl Used {
+    fn is_full_for(&self, account: AccountId) -> bool {
+        let here = self.counts.get(&account).copied().unwrap_or_default();
+        here >= limits::PASSKEY_CHALLENGES_USED_PER_ACCOUNT || self.all.len() >= limits::PASSKEY_CHALLENGES_USED
+    }
+
+    fn add(&mut self, nonce: [u8; NONCE], account: AccountId, end: Timestamp) {
+        self.all.insert(nonce, (account, end));
+        *self.counts.entry(account).or_default() += 1;
+    }
+
+    /// Forgets those that are over.
+    fn forget(&mut self, now: Timestamp) {
+        self.all.retain(|_, (_, end)| now < *end);
+        self.counts.clear();
+        for (account, _) in self.all.values() {
+            *self.counts.entry(*account).or_default() += 1;
+        }
+    }
 }
 
 impl Challenges {
@@ -55,8 +84,8 @@ impl Challenges {
         [&before[..], &self.mac(occasion, &before)].concat()
     }
 
-    /// Uses one up.
-    pub(crate) fn take(&self, challenge: &[u8], occasion: Occasion, now: Timestamp) -> Taken {
+    /// Uses one up, for this account.
+    pub(crate) fn take(&self, challenge: &[u8], occasion: Occasion, account: AccountId, now: Timestamp) -> Taken {
         let Some((before, mac)) = challenge.split_at_checked(NONCE + END) else { return Taken::NotGood };
         if !bool::from(self.mac(occasion, before).ct_eq(mac)) {
             return Taken::NotGood;
@@ -64,16 +93,16 @@ impl Challenges {
         let Some((nonce, end)) = before.split_first_chunk() else { return Taken::NotGood };
         let end = end.try_into().map_or(now, |end| Timestamp::from_millis(i64::from_be_bytes(end)));
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if now >= end || used.contains_key(nonce) {
+        if now >= end || used.all.contains_key(nonce) {
             return Taken::NotGood;
         }
-        if used.len() >= limits::PASSKEY_CHALLENGES_USED {
-            used.retain(|_, end| now < *end);
+        if used.is_full_for(account) {
+            used.forget(now);
         }
-        if used.len() >= limits::PASSKEY_CHALLENGES_USED {
+        if used.is_full_for(account) {
             return Taken::Full;
         }
-        used.insert(*nonce, end);
+        used.add(*nonce, account, end);
         Taken::Good
     }
 
@@ -96,26 +125,26 @@ mod tests {
         let challenges = Challenges::new();
         let one = challenges.make(Occasion::LogIn, NOW);
         for other in [Occasion::Register(TokenId(1)), Occasion::Register(TokenId(0))] {
-            assert_eq!(challenges.take(&one, other, NOW), Taken::NotGood);
+            assert_eq!(challenges.take(&one, other, AccountId(1), NOW), Taken::NotGood);
         }
-        assert_eq!(challenges.take(&one, Occasion::LogIn, NOW), Taken::Good);
-        assert_eq!(challenges.take(&one, Occasion::LogIn, NOW), Taken::NotGood);
+        assert_eq!(challenges.take(&one, Occasion::LogIn, AccountId(1), NOW), Taken::Good);
+        assert_eq!(challenges.take(&one, Occasion::LogIn, AccountId(1), NOW), Taken::NotGood);
         let new = challenges.make(Occasion::Register(TokenId(1)), NOW);
-        assert_eq!(challenges.take(&new, Occasion::Register(TokenId(2)), NOW), Taken::NotGood);
-        assert_eq!(challenges.take(&new, Occasion::LogIn, NOW), Taken::NotGood);
-        assert_eq!(challenges.take(&new, Occasion::Register(TokenId(1)), NOW), Taken::Good);
+        assert_eq!(challenges.take(&new, Occasion::Register(TokenId(2)), AccountId(1), NOW), Taken::NotGood);
+        assert_eq!(challenges.take(&new, Occasion::LogIn, AccountId(1), NOW), Taken::NotGood);
+        assert_eq!(challenges.take(&new, Occasion::Register(TokenId(1)), AccountId(1), NOW), Taken::Good);
     }
 
     #[test]
     fn no_other_is_good() {
         let (challenges, others) = (Challenges::new(), Challenges::new());
         let one = challenges.make(Occasion::LogIn, NOW);
-        assert_eq!(others.take(&one, Occasion::LogIn, NOW), Taken::NotGood);
+        assert_eq!(others.take(&one, Occasion::LogIn, AccountId(1), NOW), Taken::NotGood);
         for at in 0..one.len() {
             let mut bent = one.clone();
             bent[at] ^= 1;
-            assert_eq!(challenges.take(&bent, Occasion::LogIn, NOW), Taken::NotGood, "{at}");
-            assert_eq!(challenges.take(&one[..at], Occasion::LogIn, NOW), Taken::NotGood, "{at}");
+            assert_eq!(challenges.take(&bent, Occasion::LogIn, AccountId(1), NOW), Taken::NotGood, "{at}");
+            assert_eq!(challenges.take(&one[..at], Occasion::LogIn, AccountId(1), NOW), Taken::NotGood, "{at}");
         }
         assert_ne!(one, challenges.make(Occasion::LogIn, NOW));
     }
@@ -126,20 +155,32 @@ mod tests {
         let challenges = Challenges::new();
         let end = NOW.plus(limits::PASSKEY_CHALLENGE_LIFETIME);
         let one = challenges.make(Occasion::LogIn, NOW);
-        assert_eq!(challenges.take(&one, Occasion::LogIn, end), Taken::NotGood);
-        assert_eq!(challenges.take(&one, Occasion::LogIn, Timestamp::from_millis(end.millis() - 1)), Taken::Good);
+        assert_eq!(challenges.take(&one, Occasion::LogIn, AccountId(1), end), Taken::NotGood);
+        assert_eq!(
+            challenges.take(&one, Occasion::LogIn, AccountId(1), Timestamp::from_millis(end.millis() - 1)),
+            Taken::Good
+        );
     }
 
-    /// `PASSKEY_CHALLENGES_USED`, and one more; those that are over make room.
+    /// `PASSKEY_CHALLENGES_USED_PER_ACCOUNT`, `PASSKEY_CHALLENGES_USED`, and one more of each; those that are over make room.
     #[test]
     fn the_table_of_used_ones_is_bounded() {
         let challenges = Challenges::new();
-        for _ in 0..limits::PASSKEY_CHALLENGES_USED {
-            assert_eq!(challenges.take(&challenges.make(Occasion::LogIn, NOW), Occasion::LogIn, NOW), Taken::Good);
+        let log_in = |account: usize, now| {
+            let challenge = challenges.make(Occasion::LogIn, now);
+            challenges.take(&challenge, Occasion::LogIn, AccountId(account as u64), now)
+        };
+        let each = limits::PASSKEY_CHALLENGES_USED_PER_ACCOUNT;
+        for _ in 0..each {
+            assert_eq!(log_in(0, NOW), Taken::Good);
         }
-        assert_eq!(challenges.take(&challenges.make(Occasion::LogIn, NOW), Occasion::LogIn, NOW), Taken::Full);
-        let later = NOW.plus(limits::PASSKEY_CHALLENGE_LIFETIME);
-        assert_eq!(challenges.take(&challenges.make(Occasion::LogIn, later), Occasion::LogIn, later), Taken::Good);
-        assert_eq!(challenges.used.lock().unwrap().len(), 1);
+        assert_eq!(log_in(0, NOW), Taken::Full);
+        for n in each..limits::PASSKEY_CHALLENGES_USED {
+            assert_eq!(log_in(n / each, NOW), Taken::Good);
+        }
+        assert_eq!(log_in(usize::MAX, NOW), Taken::Full);
+        assert_eq!(log_in(0, NOW.plus(limits::PASSKEY_CHALLENGE_LIFETIME)), Taken::Good);
+        let used = challenges.used.lock().unwrap();
+        assert_eq!((used.all.len(), used.counts.len()), (1, 1));
     }
 }

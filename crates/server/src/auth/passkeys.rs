@@ -97,7 +97,7 @@ impl Auth {
     ) -> Result<TokenId, PasskeyError> {
         let now = self.clock.now();
         let made = passkey::registered(site, client_data, attestation).map_err(PasskeyError::Refused)?;
-        if self.challenges.take(&made.challenge, Occasion::Register(token.id), now) != Taken::Good {
+        if self.challenges.take(&made.challenge, Occasion::Register(token.id), token.account, now) != Taken::Good {
             return Err(PasskeyError::Refused(Refusal::Challenge));
         }
         let new = NewToken {
@@ -175,7 +175,7 @@ impl Auth {
         let signed =
             passkey::signed(site, &passkey.key, client_data, authenticator_data, signature).map_err(refused)?;
         // Only now, so that nobody but owners of passkeys fills the table.
-        match self.challenges.take(&signed.challenge, Occasion::LogIn, now) {
+        match self.challenges.take(&signed.challenge, Occasion::LogIn, account.id, now) {
             Taken::Good => {}
             Taken::NotGood => return Err(refused(Refusal::Challenge)),
             Taken::Full => return Err(LoginError::Wait),
