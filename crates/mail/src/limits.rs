@@ -424,6 +424,9 @@ limits! {
     PUSH_LISTENERS_PER_ACCOUNT: usize = 100;
     /// Listeners for changes in all.
     PUSH_LISTENERS: usize = 20_000;
+    /// Push subscriptions that are told in all, apart from those listeners: these stay, with nobody connected. Further ones are told
+    /// what they missed when there is room.
+    PUSH_FOLLOWERS: usize = 50_000;
     /// A listener is told that the connection lives no more often (RFC 8620 §7.3: at most 30 s) ...
     PUSH_PING_LEAST: Duration = Duration::from_secs(5);
     /// ... and no less often (RFC 8620 §7.3: at least 300 s), whatever it asks for.
@@ -451,6 +454,9 @@ limits! {
     PUSH_MESSAGE_LEAST: usize = 500;
     /// A push service keeps a message so long for a device that is off (RFC 8030 §5.2).
     PUSH_KEPT: Duration = Duration::from_secs(7 * 86_400);
+    /// One push subscription is told of changes no more often than this; what comes sooner goes with the next message (RFC 8620 §7.2: the
+    /// server may hold back and put together).
+    PUSH_PAUSE: Duration = Duration::from_secs(5);
     /// Push messages under way at once; the next one waits.
     PUSH_AT_ONCE: usize = 64;
     /// Of these, to one host: one that is slow holds up nobody else.

@@ -16,6 +16,7 @@ use server::auth::Proof;
 use store::conformance::{address, append};
 use store::{AccountState, Credential, DirectoryEntry, Scopes, TokenKind};
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
 
 /// A system, and a push service outside.
 struct Scene {
@@ -189,6 +190,29 @@ fn a_client_is_told() {
         assert_eq!(scene.told(&fourth.json()), scene.state().await);
         assert!(field(&fourth, "topic") != topic && field(&fourth, "urgency") == "low");
         assert!(scene.reached_only_the_service());
+    });
+}
+
+/// `PUSH_PAUSE` lies between two messages, however fast things change; the last one says all.
+#[test]
+fn changes_go_together() {
+    let mut world = World::new();
+    let (shared, _) = world.system(true, |_| {});
+    play(shared, async |mut scene: Scene| {
+        scene.subscribe("/a", emails()).await;
+        for _ in 0..5 {
+            scene.deliver().await;
+        }
+        let mut last: Option<Instant> = None;
+        loop {
+            let change = scene.pushed_to("/a").await.json();
+            let now = Instant::now();
+            assert!(last.is_none_or(|last| now.duration_since(last) >= limits::PUSH_PAUSE));
+            last = Some(now);
+            if scene.told(&change) == scene.state().await {
+                break;
+            }
+        }
     });
 }
 

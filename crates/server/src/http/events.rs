@@ -21,7 +21,7 @@ use super::jmap::user;
 use super::problem::Problem;
 use super::reply::Response;
 use super::request::Request;
-use crate::push::{Listening, Over, Push, Refused};
+use crate::push::{Kind, Listening, Over, Push, Refused};
 use crate::shared::Shared;
 
 const LAST: HeaderName = HeaderName::from_static("last-event-id");
@@ -64,7 +64,8 @@ pub(super) fn listen(
     types: Types,
     since: Option<String>,
 ) -> Result<Listening, Problem> {
-    Push::listen(shared, user(visitor), visitor.proof.clone(), types, since).map_err(|refused| match refused {
+    let who = (user(visitor), visitor.proof.clone());
+    Push::listen(shared, Kind::Connection, who, types, since).map_err(|refused| match refused {
         Refused::OfAccount => {
             Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many listen to this account already").code("limit")
         }

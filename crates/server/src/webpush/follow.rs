@@ -8,12 +8,12 @@ use jmap::push::{Changed, Types};
 use mail::limits;
 use store::{PushChange, PushSubscription, StoreError};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::WebPush;
 use super::send::{Message, Outcome};
 use crate::auth::{Proof, hash};
-use crate::push::{Listening, Over, Push};
+use crate::push::{Kind, Listening, Over, Push};
 use crate::shared::Shared;
 
 /// Where it may not listen, the pause grows so often: an account that was disabled for a while is told again soon.
@@ -26,8 +26,14 @@ struct Gone;
 pub(super) async fn follow(push: Arc<WebPush>, shared: Arc<Shared>, subscription: watch::Receiver<PushSubscription>) {
     let id = subscription.borrow().id;
     let end = over(&shared, subscription.clone());
-    let mut follower =
-        Follower { push: &push, shared: &shared, subscription, failures: 0, most: limits::PUSH_MESSAGE_LEN };
+    let mut follower = Follower {
+        push: &push,
+        shared: &shared,
+        subscription,
+        failures: 0,
+        most: limits::PUSH_MESSAGE_LEN,
+        rested: Instant::now(),
+    };
     tokio::select! {
         // Nothing is sent for one that is over.
         biased;
@@ -62,6 +68,8 @@ struct Follower<'f> {
     failures: u32,
     /// Octets of a message that the push service takes.
     most: usize,
+    /// It is told of nothing before.
+    rested: Instant,
 }
 
 impl Follower<'_> {
@@ -128,7 +136,8 @@ impl Follower<'_> {
         let account = self.shared.store.account(given.account).await.ok().flatten().ok_or(Over)?;
         let user = User { account: account.id, address: account.address, credential: given.credential.clone() };
         let proof = Proof::of_credential(given.credential);
-        Push::listen(self.shared, user, proof, Types::NONE, Some(told.to_owned())).map_err(|_| Over)
+        Push::listen(self.shared, Kind::Subscription, (user, proof), Types::NONE, Some(told.to_owned()))
+            .map_err(|_| Over)
     }
 
     fn types(&mut self) -> Types {
@@ -160,6 +169,10 @@ impl Follower<'_> {
                     }
                 }
             }
+            let pause = self.rested.saturating_duration_since(Instant::now());
+            if !pause.is_zero() && self.gather(listening, &mut waiting, pause).await.is_err() {
+                return Ok(Over);
+            }
             let given = self.now().given;
             let mut rest = waiting.clone();
             let part = rest.part(self.most);
@@ -180,13 +193,14 @@ impl Follower<'_> {
                 }
             }
             if waiting.is_empty() {
+                self.rested = Instant::now() + limits::PUSH_PAUSE;
                 *told = listening.id();
                 self.change(PushChange::Told(told.clone())).await?;
             }
         }
     }
 
-    /// Waits before the next try. What changes meanwhile goes with it: there is never more than one message to send.
+    /// Waits before the next message, or try. What changes meanwhile goes with it: there is never more than one message to send.
     async fn gather(&mut self, listening: &mut Listening, waiting: &mut Changed, wait: Duration) -> Result<(), Over> {
         let end = sleep(wait);
         tokio::pin!(end);
