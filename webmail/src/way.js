@@ -50,6 +50,7 @@ function told(event, journey) {
 		case 'reported': return [t('jTold')];
 		case 'answered': return [t('jAnswered')];
 		case 'not-answered': return [t('jNotAnswered', { words })];
+		case 'judged': return [t(event.junk ? 'jJunk' : 'jNoJunk', { words: event.evidence.map((one) => `${one.what} ${one.percent} %`).join(', ') })];
 		case 'operator': return [t('jOperator', { action: event.action })];
 		default: return [t(`jState_${event.event}`), kindOf(event.event)];
 	}

@@ -328,6 +328,8 @@ limits! {
     JUNK_LESSONS: u32 = 10;
     /// Messages that one change of many teaches about: the newest.
     LESSONS_AT_ONCE: usize = 100;
+    /// Words and clues of one message that the journey tells: the strongest.
+    JUNK_TOLD: usize = 12;
     /// Wait after what was taught could not be learnt.
     JUNK_PAUSE: Duration = Duration::from_secs(60);
     /// Words that are counted for one account.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::limits;
+use mta::accept::inspect::{Filter, Inspectors};
 use server::control::{Context, ControlSocket};
+use server::junk::ByWords;
 use server::listen::{Doors, Handler, Listener, Service};
 use server::outbound::Outbound;
 use server::smtp::{Extras, Reception};
@@ -69,7 +71,10 @@ async fn run_on(
             let relay = outbound.relay.clone();
             Arc::new(move || relay.reporter())
         }),
-        inspectors: Box::new(|_| Vec::new()),
+        inspectors: {
+            let words: Arc<dyn Filter> = Arc::new(ByWords(store.clone()));
+            Box::new(move |_| Inspectors::new(Vec::new(), vec![words.clone()]))
+        },
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));
     reception.receive_from_jmap(&shared);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use mail::Timestamp;
-use mta::accept::inspect::{Inspect, Inspectors};
+use mta::accept::inspect::Inspectors;
 use mta::accept::{Desk, MakeReporter, Policy, VerifyRecipient};
 use mta::misbehave::Misbehave;
 use mta::world::Random;
@@ -39,8 +39,8 @@ pub struct Extras {
     pub inspectors: MakeInspectors,
 }
 
-/// Gives those who look at messages, in the order in which they are asked.
-pub type MakeInspectors = Box<dyn Fn(&Settings) -> Vec<Arc<dyn Inspect>> + Send + Sync>;
+/// Gives those who look at messages and say where their copies are put.
+pub type MakeInspectors = Box<dyn Fn(&Settings) -> Inspectors + Send + Sync>;
 
 /// Receives mail for one system, on all its SMTP listeners.
 pub struct Reception {
@@ -74,7 +74,7 @@ impl Reception {
             },
             verify: self.extras.verify.clone(),
             misbehave: self.extras.misbehave.clone().filter(|_| settings.local.misbehave),
-            inspectors: Arc::new(Inspectors::new((self.extras.inspectors)(&settings))),
+            inspectors: Arc::new((self.extras.inspectors)(&settings)),
             reporter: self.extras.reporter.clone(),
         };
         let made = (settings, Arc::new(desk));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::limits;
+use mta::accept::inspect::Inspectors;
 use mta::world::Clock as _;
 use quiet_time::QuietTime;
 use server::connect::SystemRandom;
@@ -68,7 +69,7 @@ impl System {
             verify: None,
             misbehave: None,
             reporter: None,
-            inspectors: Box::new(|_| Vec::new()),
+            inspectors: Box::new(|_| Inspectors::default()),
         };
         let listener = Listener::bind(service, SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let at = listener.address().unwrap();

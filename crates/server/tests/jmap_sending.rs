@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use jmap::{Moment, Outbox, User};
 use mail::{AccountId, Flags};
-use mta::accept::inspect::Inspectors;
 use mta::accept::{Desk, Policy};
 use mta::queue::Schedule;
 use mta::relay::Relay;
@@ -65,7 +64,7 @@ impl House {
             verify: None,
             misbehave: None,
             reporter: Some(Arc::new(move || reports.reporter())),
-            inspectors: Inspectors::none(),
+            inspectors: Arc::default(),
         });
         let server = Arc::new(jmap::Server::new(store.clone()));
         let outbox = move || {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::limits;
+use mta::accept::inspect::Inspectors;
 use scene::World;
 use scene::quiet_time::QuietTime;
 use server::connect::SystemRandom;
@@ -39,8 +40,13 @@ impl Door {
         let acceptor = Some(world.acceptor());
         let shared = Arc::new(Shared::new(world.between.clone(), time.clone(), settings, acceptor, shutdown));
         let random = Arc::new(SystemRandom);
-        let extras =
-            Extras { random, verify: None, misbehave: None, reporter: None, inspectors: Box::new(|_| Vec::new()) };
+        let extras = Extras {
+            random,
+            verify: None,
+            misbehave: None,
+            reporter: None,
+            inspectors: Box::new(|_| Inspectors::default()),
+        };
         let reception = Arc::new(Reception::new(extras));
         Self { world, runtime, time, shared, reception, _switch: switch }
     }

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mail::{BodyType, Envelope, QueueId, Recipient, ReversePath};
+use mta::accept::inspect::Inspectors;
 use mta::route::FixedRoute;
 use mta::world::{Clock, World};
 use server::connect::{Network, SystemRandom};
@@ -65,7 +66,7 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
         verify: Some(outbound.verifier.clone()),
         misbehave: None,
         reporter: Some(Arc::new(move || relay.reporter())),
-        inspectors: Box::new(|_| Vec::new()),
+        inspectors: Box::new(|_| Inspectors::default()),
     }));
     let handler: Handler =
         Arc::new(move |connection, service, shared| Box::pin(reception.clone().serve(connection, service, shared)));

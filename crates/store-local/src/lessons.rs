@@ -3,8 +3,9 @@
 //! Losing it costs no mail: what was taught is forgotten, and is taught again. So it is not synced with the truth. A message that
 //! was counted is remembered with what it counted as, so that a lesson which is learnt twice, or taken back, counts right.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use mail::{AccountId, limits};
@@ -22,6 +23,8 @@ const FORMAT: i64 = 1;
 /// The database, while it is open, and news of lessons.
 pub(crate) struct Words {
     conn: Arc<Mutex<Option<Connection>>>,
+    /// How much each account has taught: asked for with each delivery.
+    taught: Mutex<HashMap<AccountId, WordCounts>>,
     news: Notify,
 }
 
@@ -37,8 +40,14 @@ impl Words {
             }
             open(&path)
         });
+        let opened = opened.and_then(|conn| Ok((all_taught(&conn)?, conn)));
         let opened = opened.inspect_err(|error| tracing::warn!(%error, "junk.db can't be used; nothing is learnt"));
-        Self { conn: Arc::new(Mutex::new(opened.ok())), news: Notify::new() }
+        let (taught, conn) = opened.ok().unzip();
+        Self { conn: Arc::new(Mutex::new(conn)), taught: Mutex::new(taught.unwrap_or_default()), news: Notify::new() }
+    }
+
+    fn taught(&self) -> MutexGuard<'_, HashMap<AccountId, WordCounts>> {
+        self.taught.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lessons came.
@@ -55,6 +64,7 @@ impl Words {
             }
             transaction.commit()
         });
+        self.taught().remove(&account);
         if let Err(error) = forgotten.await {
             tracing::warn!(%error, "what a removed account had taught about junk can't be forgotten");
         }
@@ -157,19 +167,16 @@ fn make_room(conn: &Transaction<'_>, account: AccountId) -> rusqlite::Result<()>
     Ok(())
 }
 
-fn counts(conn: &Connection, account: AccountId, words: &[u64]) -> rusqlite::Result<(WordCounts, Vec<WordCounts>)> {
-    let read = |row: &rusqlite::Row<'_>| Ok(WordCounts { junk: row.get(0)?, good: row.get(1)? });
-    let mut statement = conn.prepare_cached("SELECT junk, good FROM taught WHERE account = ?1")?;
-    let taught = statement.query_row([account.0], read).optional()?.unwrap_or_default();
-    // Of an account that has taught too little nobody asks for words.
-    if taught.junk.min(taught.good) < limits::JUNK_LESSONS {
-        return Ok((taught, vec![WordCounts::default(); words.len()]));
-    }
-    let mut one = conn.prepare_cached("SELECT junk, good FROM words WHERE account = ?1 AND word = ?2")?;
-    let counts = words.iter().map(|word| {
-        one.query_row(params![account.0, word.cast_signed()], read).optional().map(Option::unwrap_or_default)
-    });
-    Ok((taught, counts.collect::<rusqlite::Result<_>>()?))
+/// How much an account has taught.
+fn read_counts(row: &rusqlite::Row<'_>) -> rusqlite::Result<WordCounts> {
+    Ok(WordCounts { junk: row.get("junk")?, good: row.get("good")? })
+}
+
+/// How much each account has taught.
+fn all_taught(conn: &Connection) -> rusqlite::Result<HashMap<AccountId, WordCounts>> {
+    let mut statement = conn.prepare("SELECT account, junk, good FROM taught")?;
+    let rows = statement.query_map([], |row| Ok((AccountId(row.get("account")?), read_counts(row)?)))?;
+    rows.collect()
 }
 
 #[async_trait]
@@ -190,18 +197,29 @@ impl Lessons for LocalStore {
         let counted = self.published.words.with(move |conn| {
             let transaction = conn.transaction()?;
             learnt.iter().try_for_each(|one| learn(&transaction, one))?;
-            transaction.commit()
+            let taught = all_taught(&transaction)?;
+            transaction.commit()?;
+            Ok(taught)
         });
-        // What can't be counted is not counted; it must not stand in the way of what comes after it.
-        if let Err(error) = counted.await {
-            tracing::warn!(%error, "lessons about junk can't be kept");
+        match counted.await {
+            Ok(taught) => *self.published.words.taught() = taught.unwrap_or_default(),
+            // What can't be counted is not counted; it must not stand in the way of what comes after it.
+            Err(error) => tracing::warn!(%error, "lessons about junk can't be kept"),
         }
         self.change(move |truth, _| truth.forget_lessons(&numbers)).await.map(mail::Durable::into_inner)
     }
 
-    async fn word_counts(&self, account: AccountId, words: Vec<u64>) -> StoreResult<(WordCounts, Vec<WordCounts>)> {
+    fn taught(&self, account: AccountId) -> WordCounts {
+        self.published.words.taught().get(&account).copied().unwrap_or_default()
+    }
+
+    async fn word_counts(&self, account: AccountId, words: Vec<u64>) -> StoreResult<Vec<WordCounts>> {
         let none = vec![WordCounts::default(); words.len()];
-        let counted = self.published.words.with(move |conn| counts(conn, account, &words)).await?;
-        Ok(counted.unwrap_or((WordCounts::default(), none)))
+        let counted = self.published.words.with(move |conn| {
+            let mut one = conn.prepare_cached("SELECT junk, good FROM words WHERE account = ?1 AND word = ?2")?;
+            let count = |word: u64| one.query_row(params![account.0, word.cast_signed()], read_counts).optional();
+            words.into_iter().map(count).map(|found| found.map(Option::unwrap_or_default)).collect()
+        });
+        Ok(counted.await?.unwrap_or(none))
     }
 }

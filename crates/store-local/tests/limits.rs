@@ -238,13 +238,13 @@ async fn words_of_an_account() {
     learn(2 * all, old.clone(), true).await.unwrap();
     learn(2 * all + 1, young.clone(), true).await.unwrap();
     let known = async || {
-        let (_, counts) = store.word_counts(account, (0..=most).collect()).await.unwrap();
+        let counts = store.word_counts(account, (0..=most).collect()).await.unwrap();
         counts.iter().filter(|counts| counts.junk + counts.good > 0).count() as u64
     };
     assert_eq!(known().await, most);
     learn(2 * all + 2, most..most + 1, true).await.unwrap();
     assert_eq!(known().await, most - most / 8);
-    let (_, counts) = store.word_counts(account, vec![0, 1, most - 1, most]).await.unwrap();
+    let counts = store.word_counts(account, vec![0, 1, most - 1, most]).await.unwrap();
     let seen: Vec<u32> = counts.iter().map(|counts| counts.junk).collect();
     assert_eq!(seen, [limits::JUNK_LESSONS, 0, 1, 1]);
     store.close().await;

@@ -58,6 +58,15 @@ pub struct Tls {
     pub verified: Option<bool>,
 }
 
+/// A word or a sign, and how likely it makes junk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weighed {
+    /// The word, with the field that it stood in where that is not the text: `prize`, `subject:prize`, `web:prize.example`.
+    pub what: String,
+    /// 0 to 100.
+    pub percent: u8,
+}
+
 /// What happened. Names and fields are an interface: `trace --json` shows them as they are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -186,6 +195,17 @@ pub enum What {
         rule: String,
         /// What the rule says.
         words: String,
+    },
+    /// It was judged by what its recipient has taught about junk.
+    Judged {
+        /// The account that it was judged for.
+        account: String,
+        /// It looks like junk.
+        junk: bool,
+        /// How likely it is junk, 0 to 100.
+        percent: u8,
+        /// What counted, the strongest first.
+        evidence: Vec<Weighed>,
     },
     /// A named policy or the operator threw it away.
     Discarded {

@@ -55,8 +55,13 @@ pub trait Lessons: Send + Sync {
         Ok(())
     }
 
-    /// How many messages an account has taught, and how often each of these words stood in them.
-    async fn word_counts(&self, _account: AccountId, words: Vec<u64>) -> StoreResult<(WordCounts, Vec<WordCounts>)> {
-        Ok((WordCounts::default(), vec![WordCounts::default(); words.len()]))
+    /// How many messages an account has taught.
+    fn taught(&self, _account: AccountId) -> WordCounts {
+        WordCounts::default()
+    }
+
+    /// In how many of them each of these words stood.
+    async fn word_counts(&self, _account: AccountId, words: Vec<u64>) -> StoreResult<Vec<WordCounts>> {
+        Ok(vec![WordCounts::default(); words.len()])
     }
 }

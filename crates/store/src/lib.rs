@@ -43,7 +43,7 @@ pub use directory::{Account, AccountState, Alias, DirectoryEntry, DomainRecord, 
 pub use error::{StoreError, StoreResult};
 pub use failpoint::failpoint;
 pub use history::{Departed, DepartedMessage, MessageStep, SORT_ORDER_ENTRY, Survey, Surveyed};
-pub use journey::{Event, Journey, JourneyQuery, Tls, What};
+pub use journey::{Event, Journey, JourneyQuery, Tls, Weighed, What};
 pub use lessons::{Learnt, Lesson, Lessons, WordCounts};
 pub use listen::{AccountNews, AccountWatch, Heard, Interest, Listeners, MessageNews};
 pub use mailbox::{

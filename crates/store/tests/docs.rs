@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use mail::Timestamp;
-use store::{Event, Tls, What};
+use store::{Event, Tls, Weighed, What};
 
 const HEAD: &str = "\
 # The journey of a message
@@ -26,13 +26,14 @@ This page is made from `crates/store/src/journey.rs`.
 
 ## What it keeps about people, and for how long
 
-A journey holds what a postmaster needs to answer *where is my mail?*, and nothing of what the mail says: no subject, no
-text, no names of attachments. It does hold personal data:
+A journey holds what a postmaster needs to answer *where is my mail?*, and of what the mail says no more than the few words
+by which it was judged to be junk or not: no subject, no text, no names of attachments. It does hold personal data:
 
 | what | where | why |
 |---|---|---|
 | mail addresses of sender and recipients | `received`, `recipient` of each event, `expanded`, `refused` | the question is asked by address |
 | the Message-ID | the journey itself | the question is asked by Message-ID |
+| the strongest words of a message from outside, out of their order | `judged` | to answer *why is it in Junk?* |
 | the account that sent or got a message, and that its owner is away | `received`, `delivered`, `answered`, `not-answered` | to tell who was served |
 | the network address and name of the *server* that brought a message | `received` (`from`, `helo`) | to find a wrong or hostile server |
 | the network address of a person's mail client | not kept, unless the operator turns it on | it tells where a person is |
@@ -70,6 +71,7 @@ const fn note(what: &What) -> &'static str {
         What::Reported { .. } => "The report has a journey of its own.",
         What::Answered { .. } => "In the commit that accepts the message. The reply has a journey of its own.",
         What::NotAnswered { .. } => "In the commit that accepts the message.",
+        What::Judged { .. } => "In the commit that accepts the message, where anything is known of it.",
         What::Discarded { .. } => "The end. Nobody is told.",
         What::Operator { .. } => "By a command, or the admin page.",
         What::Refused { .. } => "In the ring of refusals only.",
@@ -151,6 +153,16 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
                 account: "bob@blue.example".into(),
                 rule: "told".into(),
                 words: "the sender was told not long ago".into(),
+            },
+        ),
+        (
+            bob,
+            None,
+            What::Judged {
+                account: "bob@blue.example".into(),
+                junk: true,
+                percent: 99,
+                evidence: vec![Weighed { what: "subject:prize".into(), percent: 98 }],
             },
         ),
         (bob, None, What::Discarded { rule: "operator".into() }),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use mail::{Durable, QueueId, Reply, Timestamp, limits};
-use mta::accept::inspect::Inspectors;
 use mta::accept::{Client, Desk, Ending, Identity, Incoming, Policy, Transaction};
 use mta::route::Routing;
 use store::Store;
@@ -191,7 +190,7 @@ fn desk(store: Arc<LocalStore>) -> Arc<Desk> {
         verify: None,
         misbehave: None,
         reporter: None,
-        inspectors: Inspectors::none(),
+        inspectors: Arc::default(),
     })
 }
 

@@ -210,6 +210,9 @@ pub(super) fn of_receiver(journey: &Journey, owner: &Owner) -> Value {
             What::Delivered { account, mailbox } if *account == owner.address => {
                 ("delivered", json!({ "mailbox": mailbox }))
             }
+            What::Judged { account, junk, percent, evidence } if *account == owner.address => {
+                ("judged", json!({ "junk": junk, "percent": percent, "evidence": evidence }))
+            }
             What::Answered { account, .. } if *account == owner.address => ("answered", json!({})),
             What::NotAnswered { account, rule, words } if *account == owner.address => {
                 ("not-answered", json!({ "rule": rule, "words": words }))

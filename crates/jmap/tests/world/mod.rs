@@ -16,7 +16,6 @@ use async_trait::async_trait;
 use jmap::push::Courier;
 use jmap::{Moment, Outbox, Reply, Server, User};
 use mail::{AccountId, Address, Domain, Flags, Timestamp};
-use mta::accept::inspect::Inspectors;
 use mta::accept::{Desk, Policy};
 use mta::route::Routing;
 use mta::world::{Clock, Random};
@@ -106,7 +105,7 @@ fn desk(store: Arc<LocalStore>) -> Arc<Desk> {
         verify: None,
         misbehave: None,
         reporter: None,
-        inspectors: Inspectors::none(),
+        inspectors: Arc::default(),
     })
 }
 

@@ -1,18 +1,21 @@
 //! The look at a message between its last byte and our answer: authentication, filters, signatures.
 //!
 //! **Does:** shows who asked for it the whole message as it is stored, with its envelope and client; joins what they
-//! found: fields for the top of each copy, events of the journey, the Junk mailbox, a refusal.
+//! found: fields for the top of each copy, events of the journey, the Junk mailbox, a refusal. Then lets filters say
+//! of each copy that stays here where it is to be put.
 //!
-//! **Does not:** know what is looked for: each inspector is an [`Inspect`] of its own. Change what was received: what is
+//! **Does not:** know what is looked for: each inspector is an [`Inspect`] of its own, each filter a [`Filter`]. Change what was received: what is
 //! found is put on top of each recipient's copy.
 //!
-//! **Data** comes in as the stage of a message that nobody has answered for; it leaves as [`Findings`].
+//! **Data** comes in as the stage of a message that nobody has answered for; it leaves as [`Findings`], and a [`Filing`] for
+//! each account that receives.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use mail::{Envelope, QueueId, Reply, Timestamp, limits};
+use mail::{AccountId, Address, Envelope, Flags, QueueId, Recipient, Reply, Timestamp, limits};
 use store::{Event, Stage, StoreError, StoreResult};
 use tokio::sync::Semaphore;
 use wire::smtp::server::Hello;
@@ -47,6 +50,15 @@ impl<'a> Inspection<'a> {
     }
 }
 
+/// Something that makes a message more or less likely junk.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clue {
+    /// In words that go on "it is judged so because …": `the sender's domain says that it did not send this`.
+    pub says: String,
+    /// How likely mail is junk of which nothing but this is known; 0 to 1, both excluded.
+    pub likely: f64,
+}
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -56,6 +68,8 @@ pub struct Findings {
     pub events: Vec<Event>,
     /// It looks like junk: into that mailbox of those who receive here.
     pub junk: bool,
+    /// What makes it more or less likely junk, for those who judge that.
+    pub clues: Vec<Clue>,
     /// It is not taken, and why.
     pub refusal: Option<Refusal>,
 }
@@ -72,6 +86,7 @@ impl Findings {
         self.top = later.top;
         self.events.append(&mut later.events);
         self.junk |= later.junk;
+        self.clues.append(&mut later.clues);
         self.refusal = later.refusal;
     }
 }
@@ -83,29 +98,58 @@ pub trait Inspect: Send + Sync + 'static {
     async fn inspect(&self, inspection: &Inspection<'_>) -> Findings;
 }
 
+/// A copy for an account here.
+pub struct LocalCopy<'a> {
+    /// Whose.
+    pub account: AccountId,
+    /// The account's own address.
+    pub address: &'a Address,
+    /// Whom the sender named.
+    pub recipient: &'a Recipient,
+}
+
+/// Where a copy is put.
+#[derive(Clone, Debug, Default)]
+pub struct Filing {
+    /// The mailbox; `None`: INBOX. One that is not there is made.
+    pub mailbox: Option<String>,
+    /// The flags that it gets.
+    pub flags: Flags,
+    /// What the journey is to tell of it.
+    pub events: Vec<Event>,
+}
+
+/// Somebody who says where copies are put.
+#[async_trait]
+pub trait Filter: Send + Sync + 'static {
+    /// Where; `filing` is what those before have said. He bounds his own time; who can't tell leaves it as it is.
+    async fn file(&self, copy: &LocalCopy<'_>, inspection: &Inspection<'_>, filing: Filing) -> Filing;
+}
+
 /// Those who look at messages, in the order in which they are asked.
 pub struct Inspectors {
     all: Vec<Arc<dyn Inspect>>,
+    filters: Vec<Arc<dyn Filter>>,
     /// KiB that messages which were streamed to disk may take in memory while they are looked at.
     room: Semaphore,
 }
 
 impl Inspectors {
     /// In this order.
-    pub fn new(all: Vec<Arc<dyn Inspect>>) -> Self {
-        Self { all, room: Semaphore::new(limits::INSPECTED_IN_MEMORY / 1024) }
+    pub fn new(all: Vec<Arc<dyn Inspect>>, filters: Vec<Arc<dyn Filter>>) -> Self {
+        Self { all, filters, room: Semaphore::new(limits::INSPECTED_IN_MEMORY / 1024) }
     }
 
-    /// Nobody looks.
-    pub fn none() -> Arc<Self> {
-        Arc::new(Self::new(Vec::new()))
-    }
-
-    /// Asks each in turn, up to the first who refuses.
-    pub(super) async fn look(&self, stage: &mut dyn Stage, about: About<'_>) -> StoreResult<Findings> {
-        let mut findings = Findings::default();
-        if self.all.is_empty() {
-            return Ok(findings);
+    /// Asks each in turn, up to the first who refuses; then of each copy where it is put.
+    pub(super) async fn look(
+        &self,
+        stage: &mut dyn Stage,
+        about: About<'_>,
+        copies: &[LocalCopy<'_>],
+    ) -> StoreResult<(Findings, Filings)> {
+        let (mut findings, mut filings) = (Findings::default(), Filings::new());
+        if self.all.is_empty() && (self.filters.is_empty() || copies.is_empty()) {
+            return Ok((findings, filings));
         }
         let size = usize::try_from(stage.len()).unwrap_or(usize::MAX);
         let is_large = stage.in_memory().is_none();
@@ -117,16 +161,34 @@ impl Inspectors {
             None => Cow::Borrowed(stage.in_memory().unwrap_or_default()),
         };
         for one in &self.all {
-            let About { id, client, hello, envelope, ours, at } = about;
-            let inspection =
-                Inspection { id, client, hello, envelope, message: &message, ours, at, findings: &findings };
-            let found = one.inspect(&inspection).await;
+            let found = one.inspect(&about.inspection(&message, &findings)).await;
             findings.join(found);
             if findings.refusal.is_some() {
-                break;
+                return Ok((findings, filings));
             }
         }
-        Ok(findings)
+        let inspection = about.inspection(&message, &findings);
+        for copy in copies {
+            let mut filing = Filing { mailbox: findings.junk.then(|| JUNK.to_owned()), ..Filing::default() };
+            for filter in &self.filters {
+                filing = filter.file(copy, &inspection, filing).await;
+            }
+            filings.insert(copy.account, filing);
+        }
+        Ok((findings, filings))
+    }
+}
+
+/// Where the copies of a message are put, by account.
+pub(super) type Filings = HashMap<AccountId, Filing>;
+
+/// Where junk goes.
+pub const JUNK: &str = "Junk";
+
+/// Nobody looks.
+impl Default for Inspectors {
+    fn default() -> Self {
+        Self::new(Vec::new(), Vec::new())
     }
 }
 
@@ -139,6 +201,13 @@ pub(super) struct About<'a> {
     pub(super) envelope: &'a Envelope,
     pub(super) ours: usize,
     pub(super) at: Timestamp,
+}
+
+impl<'a> About<'a> {
+    const fn inspection(self, message: &'a [u8], findings: &'a Findings) -> Inspection<'a> {
+        let Self { id, client, hello, envelope, ours, at } = self;
+        Inspection { id, client, hello, envelope, message, ours, at, findings }
+    }
 }
 
 /// KiB of the room that a message takes; one that is larger than all of it takes all.

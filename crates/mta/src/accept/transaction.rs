@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{
-    AccountId, Address, Durable, Envelope, Flags, Hold, Notify, QueueId, Recipient, Reply, ReversePath, SubmissionId,
+    AccountId, Address, Durable, Envelope, Hold, Notify, QueueId, Recipient, Reply, ReversePath, SubmissionId,
     Timestamp, limits,
 };
 use message::header::{Header, HeaderEnd};
@@ -14,7 +14,7 @@ use store::{
 };
 use wire::smtp::server::{Hello, Role, Sender};
 
-use super::inspect::{About, Findings};
+use super::inspect::{About, Filing, Filings, Findings, LocalCopy};
 use super::resolve::{Place, Refusal, Resolved, Target};
 use super::{Client, Desk, Identity, Unsent, hold, replies, submission, success, trace};
 use crate::away::{Away, Clerk, Letter};
@@ -267,11 +267,12 @@ impl Incoming {
                 AtEnd::HangUp => return Ending::HangUp,
             }
         }
-        let findings = match self.inspected(&envelope).await {
-            Ok(findings) => findings,
+        let found = match self.inspected(&envelope).await {
+            Ok(found) => found,
             Err(refusal) => return Ending::Refused(self.transaction.refused(refusal)),
         };
-        let (acceptance, _) = self.accepted(envelope, facts, Laid { findings, ..Laid::default() }).await;
+        let (findings, filings) = found;
+        let (acceptance, _) = self.accepted(envelope, facts, Laid { findings, filings, ..Laid::default() }).await;
         let Self { transaction, id, stage, .. } = self;
         match desk.store.accept(stage, acceptance).await {
             Ok(accepted) => {
@@ -288,17 +289,27 @@ impl Incoming {
         }
     }
 
-    /// What those find who look at the whole message; the refusal, where one refuses it.
-    async fn inspected(&mut self, envelope: &Envelope) -> Result<Findings, Refusal> {
-        let Transaction { desk, client, .. } = &self.transaction;
+    /// What those find who look at the whole message, and where its copies are put; the refusal, where one refuses it.
+    async fn inspected(&mut self, envelope: &Envelope) -> Result<(Findings, Filings), Refusal> {
+        let Transaction { desk, client, recipients, .. } = &self.transaction;
+        let mut copies: Vec<LocalCopy<'_>> = Vec::new();
+        for (recipient, resolved) in recipients {
+            for target in &resolved.targets {
+                let Place::Here(account, address) = &target.place else { continue };
+                if !copies.iter().any(|copy| copy.account == *account) {
+                    copies.push(LocalCopy { account: *account, address, recipient });
+                }
+            }
+        }
         let at = desk.clock.now();
         let about = About { id: self.id, client, hello: &self.hello, envelope, ours: self.ours, at };
-        let findings = desk.inspectors.look(&mut *self.stage, about).await.map_err(|error| {
+        let findings = desk.inspectors.look(&mut *self.stage, about, &copies).await;
+        let (findings, filings) = findings.map_err(|error| {
             tracing::error!(id = %self.id, %error, "a message can't be looked at");
             Refusal::new(replies::of_store(&error), "store")
         })?;
         match findings.refusal {
-            None => Ok(findings),
+            None => Ok((findings, filings)),
             Some(refusal) => Err(refusal),
         }
     }
@@ -330,8 +341,9 @@ impl Incoming {
         let checked = self.check_loop(&facts, desk.policy.hops);
         checked.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
         let inspected = self.inspected(&envelope).await;
-        let findings = inspected.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
-        let laid = Laid { ways: Some(Vec::new()), findings, ..Laid::default() };
+        let inspected = inspected.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)));
+        let (findings, filings) = inspected?;
+        let laid = Laid { ways: Some(Vec::new()), findings, filings, ..Laid::default() };
         let (acceptance, ways) = self.accepted(envelope, facts, laid).await;
         let Self { transaction, id, stage, .. } = self;
         let (sender, recipients) = (acceptance.envelope.reverse_path.clone(), acceptance.envelope.recipients.len());
@@ -456,9 +468,6 @@ impl Incoming {
 /// What is said of a recipient that is taken (RFC 3463 §3.2 X.1.5).
 const TAKEN: &str = "250 2.1.5 OK";
 
-/// Where junk goes.
-const JUNK: &str = "Junk";
-
 /// The ways that are laid for a message.
 #[derive(Default)]
 struct Laid {
@@ -471,6 +480,8 @@ struct Laid {
     ways: Option<Vec<Way>>,
     /// What was found in the message.
     findings: Findings,
+    /// Where its copies are put.
+    filings: Filings,
 }
 
 /// Adds one target, unless it was reached in another way before; its number in the queue.
@@ -502,15 +513,10 @@ fn deliver(
                 );
                 return queued;
             }
-            let mailbox = laid.findings.junk.then(|| JUNK.to_owned());
+            let Filing { mailbox, flags, events } = laid.filings.remove(account).unwrap_or_default();
+            out.events.extend(events);
             let told = mailbox.clone().unwrap_or_else(|| "INBOX".to_owned());
-            out.deliveries.push(LocalDelivery {
-                account: *account,
-                address: address.clone(),
-                mailbox,
-                prefix,
-                flags: Flags::NONE,
-            });
+            out.deliveries.push(LocalDelivery { account: *account, address: address.clone(), mailbox, prefix, flags });
             let what = What::Delivered { account: address.to_string(), mailbox: told };
             out.events.push(Event::about(now, recipient.address.to_string(), what));
             None

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use mail::{AccountId, Address, Domain, ReversePath};
-use mta::accept::inspect::Inspectors;
 use mta::accept::resolve::{Place, Refusal, Resolved};
 use mta::accept::{Client, Desk, Identity, Policy};
 use mta::route::{Routing, Verdict, route};
@@ -31,7 +30,7 @@ pub(super) async fn rehearse(context: &Context, address: Address) -> Result<Rout
         verify: None,
         reporter: None,
         misbehave: None,
-        inspectors: Inspectors::none(),
+        inspectors: Arc::default(),
     };
     let mut view = RouteView { address: address.to_string(), steps: Vec::new(), from: "nobody".into() };
     whose(context, &routing, address.domain(), &mut view).await?;

@@ -65,7 +65,11 @@ impl Lessons for Between {
         self.call("learn", self.store.learn(learnt)).await
     }
 
-    async fn word_counts(&self, account: AccountId, words: Vec<u64>) -> StoreResult<(WordCounts, Vec<WordCounts>)> {
+    fn taught(&self, account: AccountId) -> WordCounts {
+        self.store.taught(account)
+    }
+
+    async fn word_counts(&self, account: AccountId, words: Vec<u64>) -> StoreResult<Vec<WordCounts>> {
         self.call("word_counts", self.store.word_counts(account, words)).await
     }
 }

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use between::Between;
 use mail::{Address, Reply, ReversePath, Timestamp, Uid};
 use mta::accept::VerifyRecipient;
-use mta::accept::inspect::Inspect;
+use mta::accept::inspect::{Filter, Inspect, Inspectors};
 use mta::bounce::Reporter;
 use mta::route::FixedRoute;
 use rustls::ClientConfig;
@@ -84,6 +84,8 @@ pub struct World {
     pub trusted: Arc<ClientConfig>,
     /// Who looks at each message before it is taken.
     pub inspectors: Vec<Arc<dyn Inspect>>,
+    /// Who says where copies are put.
+    pub filters: Vec<Arc<dyn Filter>>,
 }
 
 impl World {
@@ -94,7 +96,16 @@ impl World {
         let trusted = certify(folder.path(), "mail.red.example");
         runtime.block_on(people(&store));
         let between = Arc::new(Between::new(store.clone()));
-        Self { runtime, store, between, switches: Vec::new(), folder, trusted, inspectors: Vec::new() }
+        Self {
+            runtime,
+            store,
+            between,
+            switches: Vec::new(),
+            folder,
+            trusted,
+            inspectors: Vec::new(),
+            filters: Vec::new(),
+        }
     }
 
     /// The certificate of mail.red.example.
@@ -116,13 +127,13 @@ impl World {
         let (switch, shutdown) = Shutdown::new();
         self.switches.push(switch);
         let shared = Arc::new(Shared::new(self.between.clone(), Arc::new(SystemClock), settings, acceptor, shutdown));
-        let inspectors = self.inspectors.clone();
+        let (inspectors, filters) = (self.inspectors.clone(), self.filters.clone());
         let extras = Extras {
             random: Arc::new(SystemRandom),
             verify: Some(Arc::new(Branch)),
             misbehave: None,
             reporter: Some(Arc::new(reporter)),
-            inspectors: Box::new(move |_| inspectors.clone()),
+            inspectors: Box::new(move |_| Inspectors::new(inspectors.clone(), filters.clone())),
         };
         let reception = Arc::new(Reception::new(extras));
         reception.receive_from_jmap(&shared);

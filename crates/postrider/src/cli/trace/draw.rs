@@ -127,6 +127,11 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
         What::Reported { kind, report } => ("reported", format!("{kind}, by {report}"), None),
         What::Answered { report, .. } => ("answered", format!("is away, the sender is told by {report}"), None),
         What::NotAnswered { words, .. } => ("not answered", format!("is away, the sender is not told: {words}"), None),
+        What::Judged { junk, percent, evidence, .. } => {
+            let says = if *junk { "looks like junk" } else { "does not look like junk" };
+            let evidence: Vec<_> = evidence.iter().map(|one| format!("{} {} %", one.what, one.percent)).collect();
+            ("judged", format!("{says} ({percent} %): {}", evidence.join(", ")), None)
+        }
         What::Discarded { rule } => ("discarded", format!("({rule})"), None),
         What::Operator { action } => ("operator", action.clone(), None),
         What::Refused { from, reply, rule, .. } => ("refused", format!("{from} ({rule})"), Some(reply)),

@@ -54,6 +54,6 @@ async fn read(store: &dyn Store, lesson: Lesson) -> StoreResult<Option<(BodyId, 
         return Ok(None);
     };
     let front = body.read(0..limits::READ_CHUNK as u64).await?;
-    let keys = tokio::task::spawn_blocking(move || junk::words(&front).into_iter().map(|word| word.key).collect());
+    let keys = tokio::task::spawn_blocking(move || ::junk::words(&front).into_iter().map(|word| word.key).collect());
     Ok(keys.await.ok().map(|keys| (body.id(), keys)))
 }
