@@ -238,6 +238,8 @@ export const texts = {
 	jTold: ['You were told by mail.', 'Sie bekamen eine Mail darüber.'],
 	jAnswered: ['The sender was told that you are away.', 'Der Absender erfuhr, dass Sie weg sind.'],
 	jNotAnswered: ['The sender was not told that you are away: {words}', 'Der Absender erfuhr nicht, dass Sie weg sind: {words}'],
+	jJunk: ['Looks like junk to you: {words}', 'Sieht für Sie nach Spam aus: {words}'],
+	jNoJunk: ['Does not look like junk to you: {words}', 'Sieht für Sie nicht nach Spam aus: {words}'],
 	jOperator: ['The operator of this server: {action}.', 'Der Betreiber dieses Servers: {action}.'],
 	jState_accepted: ['Accepted', 'Angenommen'],
 	jState_waiting: ['Waiting', 'Wartet'],
