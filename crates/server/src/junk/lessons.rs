@@ -3,9 +3,10 @@
 //! Does: read the messages that lessons are about ([`store::Lessons`]), find their words and have them counted, one lesson after
 //! the other. Does not: judge anything; hold up who moves his mail.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mail::{BodyId, limits};
+use mail::{AccountId, BodyId, Flags, limits};
 use store::{Learnt, Lesson, Store, StoreError, StoreResult};
 
 use crate::shared::Shared;
@@ -37,7 +38,9 @@ pub async fn learn(shared: Arc<Shared>) {
 /// Waits for lessons, and learns some.
 async fn learn_some(store: &dyn Store) -> StoreResult<()> {
     let mut learnt = Vec::new();
-    for lesson in store.lessons(AT_ONCE).await? {
+    let mut lessons = store.lessons(AT_ONCE).await?;
+    lessons.extend(good_ones(store, &lessons).await?);
+    for lesson in lessons {
         let message = read(store, lesson).await.unwrap_or_else(|error| {
             // It can't be read now, and would not be later: the others go on.
             tracing::debug!(%error, mailbox = lesson.mailbox.0, uid = lesson.uid.get(), "a lesson can't be read");
@@ -46,6 +49,27 @@ async fn learn_some(store: &dyn Store) -> StoreResult<()> {
         learnt.push(Learnt { lesson, message });
     }
     store.learn(learnt).await
+}
+
+/// Who only ever throws junk out teaches nothing of good mail: what such an account has read and left in its INBOX is good, as
+/// much of it, the newest, as it takes for the balance. What it calls junk later counts as that then.
+async fn good_ones(store: &dyn Store, lessons: &[Lesson]) -> StoreResult<Vec<Lesson>> {
+    let mut junk: BTreeMap<AccountId, (u64, u32)> = BTreeMap::new();
+    for lesson in lessons.iter().filter(|lesson| lesson.junk) {
+        let (number, count) = junk.entry(lesson.account).or_default();
+        (*number, *count) = (lesson.number, *count + 1);
+    }
+    let mut good = Vec::new();
+    for (account, (number, count)) in junk {
+        let taught = store.taught(account);
+        let lacks = (taught.junk + count).saturating_sub(taught.good) as usize;
+        let Some(mailbox) = store.mailbox(account, "INBOX").await? else { continue };
+        let Some(newest) = store.watch(mailbox).await?.newest() else { continue };
+        let read = newest.iter().rev().filter(|row| row.flags.contains(Flags::SEEN));
+        let read = read.take(lacks.min(limits::LESSONS_AT_ONCE));
+        good.extend(read.map(|row| Lesson { number, account, mailbox, uid: row.uid, junk: false }));
+    }
+    Ok(good)
 }
 
 /// The message and the keys of its words; none where it is not there any more.
