@@ -554,6 +554,10 @@ limits! {
     TRACE_WAIT: Duration = Duration::from_secs(10);
     /// A command waits no longer for another process to be done with the store.
     STORE_WAIT: Duration = Duration::from_secs(10);
+    /// Queued messages that are looked at, listed or changed at once; a longer list comes in pages of so many.
+    QUEUE_PAGE: usize = 1_000;
+    /// Ids of messages that a command on many of them names before it does something.
+    QUEUE_PREVIEW: usize = 10;
     /// Octets of one line on the control socket.
     CONTROL_REQUEST_LEN: usize = MIB;
     /// Refusals kept; strangers can cause them at will, so the oldest go.

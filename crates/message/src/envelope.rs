@@ -99,6 +99,12 @@ pub fn addresses(value: &[u8]) -> Vec<EnvelopeAddress> {
 }
 
 impl EnvelopeAddress {
+    /// The local part of one that has no domain.
+    pub fn local(&self) -> Option<String> {
+        let (mailbox, host) = (self.mailbox.as_deref()?, self.host.as_deref()?);
+        (host == NO_DOMAIN && mailbox != NO_MAILBOX).then(|| String::from_utf8_lossy(mailbox).into_owned())
+    }
+
     /// `local@domain`, unless it marks a group or lacks something.
     pub fn address(&self) -> Option<String> {
         let (mailbox, host) = (self.mailbox.as_deref()?, self.host.as_deref()?);

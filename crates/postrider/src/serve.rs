@@ -79,7 +79,11 @@ async fn run_on(
     }));
     reception.receive_from_jmap(&shared);
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(server::control::serve(control, Context::running(shared.clone()), shutdown.clone()));
+    tasks.spawn(server::control::serve(
+        control,
+        Context::running(shared.clone(), outbound.relay.clone()),
+        shutdown.clone(),
+    ));
     tasks.spawn(care(shared.clone(), care_interval));
     tasks.spawn(server::imap::make_digests(shared.clone()));
     tasks.spawn(server::junk::learn(shared.clone()));

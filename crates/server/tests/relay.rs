@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{BodyType, Envelope, Notify, QueueId, Recipient, ReversePath, limits};
-use mta::queue::{self, Schedule};
+use mta::queue::{self, Chosen, Schedule, Standings};
 use mta::relay::{Answer, Relay, Verifier};
 use mta::route::{FixedRoute, Routing};
+use mta::world::Clock;
 use outside::{Outside, Say, TestClock, good};
 use store::conformance::{address, domain};
 use store::{Acceptance, Journey, JourneyQuery, NewAccount, PasswordHash, QueueRelay, Store, What};
@@ -55,7 +56,6 @@ async fn house_with(outside: Outside, routing: Routing) -> House {
         scram: None,
         quota: None,
     };
-    use mta::world::Clock;
     store.add_account(account, clock.now()).await.unwrap().into_inner();
     let relay = Relay::new(world, store.clone(), routing, Schedule::default());
     let (stop, stopped) = oneshot::channel::<()>();
@@ -76,7 +76,6 @@ impl House {
     }
 
     async fn send_bytes(&self, from: &str, to: &[&str], change: impl FnOnce(&mut Envelope), bytes: &[u8]) -> QueueId {
-        use mta::world::Clock;
         let now = self.clock.now();
         let id = self.store.next_queue_id(now);
         let reverse_path = if from.is_empty() { ReversePath::Null } else { ReversePath::Address(address(from)) };
@@ -354,7 +353,6 @@ async fn what_fails_for_now_waits_warns_and_expires() {
             break;
         }
         let Some((_, next)) = journey.waiting.first() else { continue };
-        use mta::world::Clock;
         let wait = mail::Timestamp::from_millis(*next).since(house.clock.now());
         assert!(wait <= hour * 5);
         house.clock.advance(wait);
@@ -534,16 +532,18 @@ async fn the_operator_holds_releases_retries_bounces_and_drops() {
         line => good(n, line),
     });
     let house = house(outside).await;
-    let (store, clock) = (house.store.as_ref(), house.clock.as_ref());
+    let store = house.store.as_ref();
+    let chosen = async |id| [Chosen::all(store.queue_message(id).await.unwrap().unwrap())];
     let id = house.send(&["bob@blue.example"]).await;
     house.until(id, 1, deferred).await;
-    queue::hold(store, clock, id).await.unwrap();
+    let one = chosen(id).await;
+    assert_eq!(queue::hold(store, house.clock.now(), &one).await.unwrap(), 1);
     house.clock.advance(Duration::from_secs(86_400));
-    queue::release(store, clock, id).await.unwrap();
+    queue::release(store, house.clock.now(), &one).await.unwrap();
     house.until(id, 2, deferred).await;
-    queue::retry(store, clock, id).await.unwrap();
+    queue::retry(store, house.clock.now(), &one).await.unwrap();
     house.until(id, 1, relayed).await;
-    assert!(queue::retry(store, clock, id).await.is_err());
+    assert_eq!(queue::retry(store, house.clock.now(), &one).await.unwrap(), 0);
     house.clock.advance(queue::IDLE);
     while house.relay.load().1 > 0 {
         tokio::task::yield_now().await;
@@ -552,12 +552,63 @@ async fn the_operator_holds_releases_retries_bounces_and_drops() {
     let (lost, back) = (house.send(&["bob@blue.example"]).await, house.send(&["bob@blue.example"]).await);
     house.until(lost, 1, deferred).await;
     house.until(back, 1, deferred).await;
-    queue::discard(store, clock, lost).await.unwrap();
+    queue::discard(store, house.clock.now(), &chosen(lost).await).await.unwrap();
     house.until(lost, 1, |what| matches!(what, What::Discarded { .. }).then_some(())).await;
-    queue::bounce(store, &house.relay.reporter(), back).await.unwrap();
+    queue::bounce(store, &house.relay.reporter(), &chosen(back).await).await.unwrap();
     assert!(house.until(back, 1, bounced).await[0].1);
     // One of the failure, and before it one of the day that the first message was held.
     assert_eq!(house.mailbox_of(2).await.len(), 2);
+    house.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_destination_waits_until_it_is_resumed() {
+    let outside = blue();
+    outside.server("192.0.2.1", good);
+    let house = house(outside).await;
+    let (store, blue) = (house.store.as_ref(), domain("blue.example"));
+    store.pause_destination(&blue, Some(house.clock.now())).await.unwrap().into_inner();
+    let id = house.send(&["bob@blue.example"]).await;
+    let seen = loop {
+        match house.relay.destinations(None, 9).pop() {
+            Some(seen) if seen.due == 1 => break seen,
+            _ => tokio::task::yield_now().await,
+        }
+    };
+    assert_eq!((seen.name, seen.standing, seen.recipients, seen.connections), (blue.clone(), Standings::Untried, 1, 0));
+    // Also much later, and after all that its times would have done.
+    house.clock.advance(Duration::from_secs(30 * 86_400));
+    assert_eq!(store.journeys(&JourneyQuery::Id(id), 1).await.unwrap()[0].paused, ["bob@blue.example"]);
+    assert_eq!(house.outside.connections.lock().unwrap().len(), 0);
+    store.pause_destination(&blue, None).await.unwrap().into_inner();
+    house.until(id, 1, relayed).await;
+    house.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_operator_redirects_to_elsewhere_and_to_an_account() {
+    let outside = blue();
+    outside.server("192.0.2.1", |_, line| match line {
+        line if line.contains("bob@") => Say::Last("451 not now"),
+        line => good(0, line),
+    });
+    let house = house(outside).await;
+    let store = house.store.as_ref();
+    for to in ["carol@blue.example", "alice@red.example"] {
+        let id = house.send(&["bob@blue.example"]).await;
+        house.until(id, 1, deferred).await;
+        let to = wire::address::mailbox(to).unwrap();
+        let found = queue::redirection(store, &house.relay.routing(), &to).await.unwrap().unwrap();
+        let chosen = [Chosen::all(store.queue_message(id).await.unwrap().unwrap())];
+        assert_eq!(queue::redirect(store, house.clock.now(), &chosen, &found).await.unwrap(), 1);
+        let ended = |what: &What| matches!(what, What::Relayed { .. } | What::Delivered { .. }).then_some(());
+        house.until(id, 1, ended).await;
+    }
+    let [mail] = &house.mailbox_of(1).await[..] else { panic!("not one mail") };
+    assert!(mail.starts_with("Return-Path: <alice@red.example>\r\nDelivered-To: alice@red.example\r\n"), "{mail}");
+    let nobody = wire::address::mailbox("nobody@red.example").unwrap();
+    let why = queue::redirection(store, &house.relay.routing(), &nobody).await.unwrap().unwrap_err();
+    assert!(why.contains("there is no account nobody@red.example here"), "{why}");
     house.end().await;
 }
 

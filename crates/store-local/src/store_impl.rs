@@ -21,8 +21,8 @@ use store::{
     Appended, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed, DigestPart, Digested,
     DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey,
     JourneyQuery, Kept, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount,
-    NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueFeed, QueueItem,
-    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError,
+    NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueChange, QueueFeed,
+    QueueItem, QueueMessage, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError,
     StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, Undigested, UrlKey,
 };
 use tokio::sync::mpsc;
@@ -625,15 +625,24 @@ impl Store for LocalStore {
         self.change_with(bodies, move |truth, places| truth.settle(&plan, places)).await
     }
 
-    async fn reschedule(
-        &self,
-        id: QueueId,
-        state: QueueState,
-        next_attempt: Option<Timestamp>,
-        event: Event,
-    ) -> StoreResult<Durable<()>> {
-        let events = codec::events_text(&[event]);
-        self.change(move |truth, _| truth.reschedule(id, state, next_attempt, &events)).await
+    async fn change_queue(&self, changes: Vec<QueueChange>) -> StoreResult<Durable<u64>> {
+        let changes: Vec<_> = changes
+            .into_iter()
+            .map(|change| {
+                let events = codec::events_text(&change.events);
+                (change, events)
+            })
+            .collect();
+        self.change(move |truth, _| truth.change_queue(&changes)).await
+    }
+
+    async fn pause_destination(&self, destination: &Domain, paused: Option<Timestamp>) -> StoreResult<Durable<bool>> {
+        let destination = destination.clone();
+        self.change(move |truth, _| truth.pause_destination(&destination, paused)).await
+    }
+
+    async fn paused_destinations(&self) -> StoreResult<Vec<(Domain, Timestamp)>> {
+        self.readers.read(read::paused_destinations).await
     }
 
     async fn journeys(&self, query: &JourneyQuery, limit: usize) -> StoreResult<Vec<Journey>> {

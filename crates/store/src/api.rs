@@ -16,7 +16,7 @@ use crate::{
     Appended, AwayNotice, Balance, Body, Cancellation, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry,
     DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept,
     MailboxInfo, MailboxStatus, MailboxWatch, MessageStep, NewAccount, NewPushSubscription, NewSubmission, NewToken,
-    PasswordHash, PushChange, PushSubscription, QueueFeed, QueueItem, QueueMessage, QueueState, QueueWork, ScramKeys,
+    PasswordHash, PushChange, PushSubscription, QueueChange, QueueFeed, QueueItem, QueueMessage, QueueWork, ScramKeys,
     Settlement, SharedMailbox, SpecialUse, Stage, StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash,
     TokenKind, Undigested, UrlKey,
 };
@@ -375,14 +375,12 @@ pub trait Store: Lessons + Send + Sync + 'static {
     async fn begin_sending(&self, id: QueueId) -> StoreResult<Durable<bool>>;
     /// Ends a try. A recipient that is no longer queued (dropped meanwhile) is passed over.
     async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>>;
-    /// Holds or releases all recipients of a message, or makes them due at `next_attempt`; with its event.
-    async fn reschedule(
-        &self,
-        id: QueueId,
-        state: QueueState,
-        next_attempt: Option<Timestamp>,
-        event: Event,
-    ) -> StoreResult<Durable<()>>;
+    /// Does what an operator wants done to what waits, in one commit. Returns how many recipients it was done to.
+    async fn change_queue(&self, changes: Vec<QueueChange>) -> StoreResult<Durable<u64>>;
+    /// From now on nothing is sent to this destination, until it is resumed. False: it was so already.
+    async fn pause_destination(&self, destination: &Domain, paused: Option<Timestamp>) -> StoreResult<Durable<bool>>;
+    /// Destinations that are paused, by name, and since when.
+    async fn paused_destinations(&self) -> StoreResult<Vec<(Domain, Timestamp)>>;
 
     // ---- Journey --------------------------------------------------------------------------
 

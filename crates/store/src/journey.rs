@@ -73,12 +73,13 @@ pub struct Weighed {
 pub enum What {
     /// Accepted: our 250 after DATA (or the like).
     Received {
-        /// `ESMTPSA` and the like (RFC 3848), `HTTP` for what came by JMAP, or `local` for what we made ourselves.
+        /// `ESMTPSA` and the like (RFC 3848), `HTTP` for what came by JMAP, or `local` for what we made ourselves, or
+        /// was handed in on this machine.
         protocol: String,
         /// The client's address; absent for submissions unless configured.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<String>,
-        /// What the client called itself.
+        /// What the client called itself; of what was handed in on this machine, by which user.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         helo: Option<String>,
         /// The account that sent it.
@@ -212,10 +213,15 @@ pub enum What {
         /// Which.
         rule: String,
     },
-    /// The operator did something: `hold`, `release`, `retry`.
+    /// The operator did something: `hold`, `release`, `retry`, `bounce`.
     Operator {
         /// What.
         action: String,
+    },
+    /// The operator sent it on to another address, which takes the recipient's place.
+    Redirected {
+        /// Which.
+        to: String,
     },
     /// A client was refused. Not of a message's journey: kept in the ring of refusals.
     Refused {
@@ -245,6 +251,9 @@ pub struct Journey {
     pub events: Vec<Event>,
     /// Recipients still queued, with their next try.
     pub waiting: Vec<(String, i64)>,
+    /// Of these, those whose destination the operator has paused: they wait until he lets it go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused: Vec<String>,
 }
 
 /// What to look for.

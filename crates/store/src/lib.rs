@@ -52,8 +52,8 @@ pub use mailbox::{
 };
 pub use push::{Credential, NewPushSubscription, PushChange, PushKeys, PushSubscription};
 pub use queue::{
-    Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueFeed, QueueItem, QueueMessage,
-    QueueNews, QueueRecipient, QueueRelay, QueueState, QueueWork, Settlement,
+    Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueChange, QueueFeed, QueueItem,
+    QueueMessage, QueueNews, QueueRecipient, QueueRelay, QueueState, QueueWork, Redirection, Settlement,
 };
 pub use sending::{
     Addressed, Cancellation, Gone, Identity, IdentityChange, Kept, Named, NewSubmission, Profile, Progress, Submission,

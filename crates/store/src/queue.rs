@@ -117,6 +117,10 @@ pub enum QueueNews {
     Changed(QueueItem),
     /// Settled, dropped: forget it.
     Gone(QueueId, u32),
+    /// The operator paused a destination.
+    Paused(Domain),
+    /// The operator let a destination go on.
+    Resumed(Domain),
 }
 
 /// Where the scheduler hears of new work: all of one commit at once, so that recipients that came together go
@@ -274,4 +278,33 @@ pub struct Settlement {
     pub events: Vec<Event>,
     /// Reports that are due because of it.
     pub dsns: Vec<NewDsn>,
+}
+
+/// What an operator changes of recipients of one message that wait.
+#[derive(Clone, Debug)]
+pub struct QueueChange {
+    /// The message.
+    pub id: QueueId,
+    /// Which of its recipients; those no longer queued are passed over.
+    pub recipients: Vec<u32>,
+    /// Whether they may be tried.
+    pub state: QueueState,
+    /// When; none: as before.
+    pub next_attempt: Option<Timestamp>,
+    /// Whom they are from now on for; none: as before.
+    pub to: Option<Redirection>,
+    /// What happened; written where at least one of them was still queued.
+    pub events: Vec<Event>,
+}
+
+/// Another recipient in the place of those that wait. Where there are several he gets it once: one stands for all of
+/// them, and the others end as discarded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirection {
+    /// To whom.
+    pub address: Address,
+    /// Header lines for him alone.
+    pub prefix: Vec<u8>,
+    /// What it is scheduled under.
+    pub destination: Domain,
 }

@@ -74,6 +74,7 @@ const fn note(what: &What) -> &'static str {
         What::Judged { .. } => "In the commit that accepts the message, where anything is known of it.",
         What::Discarded { .. } => "The end. Nobody is told.",
         What::Operator { .. } => "By a command, or the admin page.",
+        What::Redirected { .. } => "By a command. What follows is about the new address.",
         What::Refused { .. } => "In the ring of refusals only.",
     }
 }
@@ -167,6 +168,7 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
         ),
         (bob, None, What::Discarded { rule: "operator".into() }),
         (bob, None, What::Operator { action: "retry".into() }),
+        (bob, None, What::Redirected { to: "carol@blue.example".into() }),
         (
             bob,
             None,

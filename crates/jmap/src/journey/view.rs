@@ -175,6 +175,8 @@ fn shown_to_sender(event: &Event, owner: &Owner, is_hidden: bool, named: Option<
         What::Reported { kind, report } => ("reported", json!({ "kind": kind, "report": report })),
         What::Discarded { rule } => ("discarded", json!({ "rule": rule })),
         What::Operator { action } => ("operator", json!({ "action": action })),
+        // Where to is the operator's business.
+        What::Redirected { .. } => ("operator", json!({ "action": "redirect" })),
         // RFC 4865: the sender asked for it.
         What::Held { until } => ("held", json!({ "until": utc_date(*until) })),
         What::Relayed { .. } if is_hidden => ("relayed", json!({})),

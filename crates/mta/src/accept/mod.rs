@@ -8,6 +8,7 @@
 //! **Data** comes in as values of the engine's questions and the slices of a body; it goes to [`store::Store::accept`],
 //! whole or not at all, and back as replies.
 
+mod handed;
 mod hold;
 pub mod inspect;
 mod outgoing;
@@ -35,6 +36,7 @@ use crate::world::{Clock, Random};
 
 use inspect::Inspectors;
 
+pub use handed::HandedIn;
 pub use hold::{NotHeld, hold, release_limits};
 pub use outgoing::{Outgoing, Unsent};
 pub use transaction::{Ending, Incoming, Transaction};
@@ -107,4 +109,6 @@ pub enum Identity {
     Stranger,
     /// An account and its address.
     Account(AccountId, Address),
+    /// Who runs this system, on this machine: he may send as anybody.
+    Operator,
 }

@@ -43,7 +43,7 @@ impl Authorized {
     /// Who is logged in may send anywhere.
     const fn by_log_in(client: &Client) -> Option<Self> {
         match (client.role, &client.identity) {
-            (Role::Submission, Identity::Account(..)) => Some(Self(())),
+            (Role::Submission, Identity::Account(..) | Identity::Operator) => Some(Self(())),
             _ => None,
         }
     }

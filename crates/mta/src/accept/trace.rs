@@ -20,6 +20,9 @@ pub(super) struct Received<'a> {
 /// `with`, of what came by JMAP.
 pub(super) const HTTP: &str = "HTTP";
 
+/// `with`, of what was handed in on this machine.
+pub(super) const LOCAL: &str = "local";
+
 /// `with` (RFC 3848, RFC 6531 §4.3).
 pub(super) fn protocol(extended: bool, tls: bool, log_in: bool, smtputf8: bool) -> &'static str {
     match (extended, smtputf8, tls, log_in) {

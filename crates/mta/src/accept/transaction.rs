@@ -89,7 +89,7 @@ impl Transaction {
 
     async fn may_send(&self) -> Result<(), Refusal> {
         match (self.client.role, &self.client.identity, &self.sender.reverse_path) {
-            (Role::Mx, ..) => Ok(()),
+            (Role::Mx, ..) | (Role::Submission, Identity::Operator, _) => Ok(()),
             // The engine asks for AUTH first; this is the second lock of the door.
             (Role::Submission, Identity::Stranger, _) => {
                 Err(Refusal::new(Reply::new(530, (5, 7, 0), "Authentication required"), "log-in"))
@@ -164,6 +164,18 @@ impl Incoming {
         Self { protocol: trace::HTTP, ..self }
     }
 
+    /// It was handed in on this machine.
+    pub(super) fn by_hand(self) -> Self {
+        Self { protocol: trace::LOCAL, ..self }
+    }
+
+    /// Whether the client's address is shown; what came over no connection has none.
+    fn shows_client(&self) -> bool {
+        let Transaction { desk, client, .. } = &self.transaction;
+        let over_connection = ![trace::HTTP, trace::LOCAL].contains(&self.protocol);
+        client.role != Role::Submission || desk.policy.show_client && over_connection
+    }
+
     /// The next bytes of the message.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Reply> {
         let Reading::Inside(front, end) = &mut self.header else { return self.store(bytes).await };
@@ -205,7 +217,7 @@ impl Incoming {
         let Transaction { desk, client, recipients, .. } = &self.transaction;
         let now = desk.clock.now();
         let is_submission = client.role == Role::Submission;
-        let show = !is_submission || desk.policy.show_client && self.protocol != trace::HTTP;
+        let show = self.shows_client();
         let received = trace::Received {
             hello: &self.hello,
             ip: show.then_some(client.ip),
@@ -231,7 +243,7 @@ impl Incoming {
         let rest = if is_submission {
             let domain = match &client.identity {
                 Identity::Account(_, address) => address.domain(),
-                Identity::Stranger => &desk.policy.routing.hostname,
+                Identity::Stranger | Identity::Operator => &desk.policy.routing.hostname,
             };
             let (header, id) = submission::put_right(&header, domain, &*desk.random, now);
             top.extend_from_slice(&header);
@@ -415,7 +427,6 @@ impl Incoming {
 
     fn acceptance(&self, envelope: Envelope, facts: Facts, size: u64, now: Timestamp, laid: &mut Laid) -> Acceptance {
         let Transaction { desk, client, recipients, sender, .. } = &self.transaction;
-        let is_submission = client.role == Role::Submission;
         laid.hold = envelope.release_at(now);
         let mut out = Acceptance {
             id: self.id,
@@ -428,14 +439,14 @@ impl Incoming {
             events: Vec::with_capacity(1 + recipients.len()),
             dsns: Vec::new(),
         };
-        let show = !is_submission || desk.policy.show_client && self.protocol != trace::HTTP;
+        let show = self.shows_client();
         let what = What::Received {
             protocol: self.protocol.to_owned(),
             from: show.then(|| client.ip.to_string()),
-            helo: show.then(|| self.hello.name.clone()),
+            helo: (show || self.protocol == trace::LOCAL).then(|| self.hello.name.clone()),
             account: match &client.identity {
                 Identity::Account(_, address) => Some(address.to_string()),
-                Identity::Stranger => None,
+                Identity::Stranger | Identity::Operator => None,
             },
             tls: client.tls.clone(),
             size,

@@ -21,6 +21,40 @@ pub(super) enum Health {
     Probing { failures: u32, words: String },
 }
 
+/// Whether a destination answers, as an operator sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standings {
+    /// Nobody has tried yet.
+    Untried,
+    /// It answers.
+    Good,
+    /// It did not answer when last asked, so often in a row.
+    Failing(u32),
+}
+
+/// A destination as an operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub name: Domain,
+    /// Whether it answers.
+    pub standing: Standings,
+    /// It is left alone until then.
+    pub until: Option<Timestamp>,
+    /// The first of its mail is due then; none: nothing waits.
+    pub next: Option<Timestamp>,
+    /// Its last words, or what failed, where it does not answer.
+    pub words: Option<String>,
+    /// Connections that are open or being opened.
+    pub connections: usize,
+    /// Of these, those that wait for a message.
+    pub idle: usize,
+    /// Recipients that are queued.
+    pub recipients: usize,
+    /// Of these, those that are due now.
+    pub due: usize,
+}
+
 /// How much of the connections destinations may have, by what is known of them.
 pub(super) struct Standing;
 
@@ -67,6 +101,26 @@ impl Destination {
             jobs: 0,
             health: Health::default(),
             listed: None,
+        }
+    }
+
+    pub(super) fn seen(&self) -> Seen {
+        let (standing, until, words) = match &self.health {
+            Health::Unproven => (Standings::Untried, None, None),
+            Health::Good => (Standings::Good, None, None),
+            Health::Down { until, failures, words } => (Standings::Failing(*failures), Some(*until), Some(words)),
+            Health::Probing { failures, words } => (Standings::Failing(*failures), None, Some(words)),
+        };
+        Seen {
+            name: self.name.clone(),
+            standing,
+            until,
+            next: None,
+            words: words.cloned(),
+            connections: self.workers,
+            idle: self.idle.iter().filter(|worker| !worker.is_closed()).count(),
+            recipients: self.entries,
+            due: self.fresh.len() + self.retries.len(),
         }
     }
 

@@ -16,7 +16,7 @@ mod operator;
 mod schedule;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ use store::{QueueItem, QueueNews, QueueState};
 use tokio::sync::oneshot;
 
 use destination::{Destination, Health, Standing};
-pub use operator::{bounce, discard, hold, release, retry};
+pub use destination::{Seen, Standings};
+pub use operator::{Chosen, bounce, discard, hold, redirect, redirection, release, retry};
 pub use schedule::Schedule;
 
 /// Every fourth job of a destination is a retry, if one waits: fresh mail comes first, but starves nobody.
@@ -86,6 +87,8 @@ pub struct Scheduler {
     slots: Vec<Option<Destination>>,
     free: Vec<usize>,
     names: HashMap<Domain, usize>,
+    /// Destinations to which the operator lets nothing be sent.
+    paused: HashSet<Domain>,
     /// What is not yet due; an element whose entry says another time is void.
     waiting: BinaryHeap<Reverse<(Timestamp, Key)>>,
     /// When destinations that are down may be tried.
@@ -110,6 +113,7 @@ impl Scheduler {
             slots: Vec::new(),
             free: Vec::new(),
             names: HashMap::new(),
+            paused: HashSet::new(),
             waiting: BinaryHeap::new(),
             revive: BinaryHeap::new(),
             runnable: Default::default(),
@@ -153,7 +157,19 @@ impl Scheduler {
         match news {
             QueueNews::Changed(item) => self.changed(item, now),
             QueueNews::Gone(id, recipient) => self.gone((id, recipient)),
+            QueueNews::Paused(destination) => self.pause(destination),
+            QueueNews::Resumed(destination) => {
+                self.paused.remove(&destination);
+                if let Some(slot) = self.names.get(&destination) {
+                    self.list(*slot);
+                }
+            }
         }
+    }
+
+    /// Nothing more is begun for this destination; what is under way ends.
+    pub fn pause(&mut self, destination: Domain) {
+        self.paused.insert(destination);
     }
 
     /// Takes a recipient that is queued, new or changed.
@@ -497,6 +513,23 @@ impl Scheduler {
         self.list(slot);
     }
 
+    /// Destinations after `after`, by name, at most `limit`; and of each what is known.
+    pub fn destinations(&self, after: Option<&Domain>, limit: usize) -> Vec<Seen> {
+        let mut names: Vec<&Domain> =
+            self.names.keys().filter(|name| after.is_none_or(|after| *name > after)).collect();
+        names.sort_unstable();
+        names.truncate(limit);
+        let seen = |name: &&Domain| self.slots[self.names[*name]].as_ref().map(Destination::seen);
+        let mut seen: Vec<Seen> = names.iter().filter_map(seen).collect();
+        let place: HashMap<usize, usize> = names.iter().enumerate().map(|(n, name)| (self.names[*name], n)).collect();
+        for entry in self.entries.values().filter(|entry| !entry.held && !entry.claimed) {
+            if let Some(one) = place.get(&(entry.slot as usize)).and_then(|n| seen.get_mut(*n)) {
+                one.next = Some(one.next.map_or(entry.next, |known| known.min(entry.next)));
+            }
+        }
+        seen
+    }
+
     /// The destination's last words, where it does not answer.
     pub fn down(&self, destination: &Domain) -> Option<&str> {
         match &self.slots[*self.names.get(destination)?].as_ref()?.health {
@@ -517,7 +550,7 @@ impl Scheduler {
     /// Claims the destination's next message.
     fn take(&mut self, slot: usize, now: Timestamp) -> Option<Job> {
         let destination = self.slots[slot].as_mut()?;
-        if destination.fresh.is_empty() && destination.retries.is_empty() {
+        if destination.fresh.is_empty() && destination.retries.is_empty() || self.paused.contains(&destination.name) {
             return None;
         }
         let down = match &destination.health {

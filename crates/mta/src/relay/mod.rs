@@ -21,7 +21,7 @@ use store::{QueueFeed, Store, StoreError};
 use tokio::sync::Notify;
 
 use crate::bounce::Reporter;
-use crate::queue::{Schedule, Scheduler};
+use crate::queue::{Schedule, Scheduler, Seen};
 use crate::route::Routing;
 use crate::world::World;
 pub use verify::{Answer, Verifier};
@@ -85,6 +85,11 @@ impl Relay {
         self.scheduler().down(destination).map(str::to_owned)
     }
 
+    /// What is known of destinations, by name, after `after`, at most `limit`.
+    pub fn destinations(&self, after: Option<&mail::Domain>, limit: usize) -> Vec<Seen> {
+        self.scheduler().destinations(after, limit)
+    }
+
     fn schedule(&self) -> Schedule {
         *self.scheduler().schedule()
     }
@@ -121,6 +126,9 @@ impl Relay {
     }
 
     async fn load_queue(&self) -> Result<(), StoreError> {
+        for (destination, _) in self.store.paused_destinations().await? {
+            self.scheduler().pause(destination);
+        }
         let mut after = None;
         loop {
             let items = self.store.queue_items(after, PAGE).await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use mail::limits;
 use serde::de::DeserializeOwned;
 use server::SystemClock;
-use server::control::{Context, Request, ask, execute};
+use server::control::{Context, Request, Submission, ask, execute, submit};
 use store::Store;
 use store_local::{LocalStore, OpenError, Options};
 use tokio::time::Instant;
@@ -39,6 +39,28 @@ pub(crate) async fn ask_server<T: DeserializeOwned>(config: &Config, request: Re
     let value =
         serde_json::from_value(answer?).map_err(|error| Failure(format!("the answer makes no sense: {error}")))?;
     Ok((value, running))
+}
+
+/// Hands a message in: to the server that runs, else straight into its store. Returns its queue id.
+pub(crate) async fn hand_in(config: &Config, submission: Submission, message: &[u8]) -> Result<String, Failure> {
+    let began = Instant::now();
+    let answer = loop {
+        if let Some(answer) = server::control::hand_in(&config.data_dir, submission.clone(), message).await {
+            break answer;
+        }
+        match open(config) {
+            Ok(store) => {
+                let answer = submit(&context(store.clone(), config), submission, &mut &message[..]).await;
+                store.close().await;
+                break answer;
+            }
+            Err(OpenError::Locked(_)) if began.elapsed() < limits::STORE_WAIT => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => return Err(explain(&error)),
+        }
+    };
+    Ok(answer?.as_str().unwrap_or_default().to_owned())
 }
 
 /// What commands work with where no server runs.

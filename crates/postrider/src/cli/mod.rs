@@ -14,6 +14,7 @@ mod man;
 mod passkey;
 mod queue;
 mod route;
+mod sendmail;
 mod serve;
 mod table;
 mod trace;
@@ -54,6 +55,14 @@ enum Command {
     Queue(queue::Queue),
     Trace(trace::Trace),
     Route(route::Route),
+    /// Sends a message from standard input, as programs know it of sendmail. Also by a link of that name to this program
+    /// (`mailq` and `newaliases` likewise).
+    #[command(disable_help_flag = true)]
+    Sendmail {
+        /// -t, -i, -oi, -f ADDRESS, -F NAME, -bp, -C FILE, and recipients; docs/sendmail.md.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     #[command(subcommand)]
     Mail(mail::Mail),
     #[command(hide = true)]
@@ -139,24 +148,44 @@ pub(crate) type Outcome = Result<(), Failure>;
 
 /// Parses the command line and runs the command.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
-    if cli.command.works_on_a_server() {
-        // Whatever a server's files are called and wherever they lie: they are for its owner alone.
-        rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    if let Some((name, arguments)) = sendmail::by_name(std::env::args_os()) {
+        return sendmail(name, arguments);
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    let cli = Cli::parse();
+    if let Command::Sendmail { arguments } = cli.command {
+        return sendmail("sendmail".into(), arguments);
+    }
+    if cli.command.works_on_a_server() {
+        keep_private();
+    }
+    in_runtime(async {
+        match run(cli.command).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failure(words)) => {
+                if !words.is_empty() {
+                    eprintln!("postrider: {}", visible::lines(&words));
+                }
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+fn sendmail(name: String, arguments: Vec<std::ffi::OsString>) -> ExitCode {
+    keep_private();
+    in_runtime(async move { ExitCode::from(sendmail::run(&name, &arguments).await) })
+}
+
+/// Whatever a server's files are called and wherever they lie: they are for its owner alone.
+fn keep_private() {
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+}
+
+fn in_runtime(task: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(task),
         Err(error) => {
             eprintln!("postrider: the system gives no threads: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(run(cli.command)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(words)) => {
-            if !words.is_empty() {
-                eprintln!("postrider: {}", visible::lines(&words));
-            }
             ExitCode::FAILURE
         }
     }
@@ -174,6 +203,8 @@ async fn run(command: Command) -> Outcome {
         Command::Queue(command) => command.run().await,
         Command::Trace(command) => command.run().await,
         Command::Route(command) => command.run().await,
+        // `main` has run it, for it has exit codes of its own.
+        Command::Sendmail { .. } => Ok(()),
         Command::Mail(command) => command.run().await.map_err(|error| Failure(error.to_string())),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

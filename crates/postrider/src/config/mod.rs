@@ -31,7 +31,7 @@ use toml::de::{DeTable, DeValue};
 
 pub(crate) use listen::Listen;
 pub(crate) use log::{Log, LogFormat};
-pub(crate) use read::{Problem, size};
+pub(crate) use read::{Problem, duration, size};
 use read::{Problems, section};
 
 section! {

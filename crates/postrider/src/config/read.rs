@@ -259,7 +259,8 @@ text_value!(Duration, "a time in quotes: a number and s, m, h or d, like \"90s\"
     }
 });
 
-fn duration(text: &str) -> Option<Duration> {
+/// `90s`, `5d`.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     if let Some(millis) = text.strip_suffix("ms") {
         return millis.parse().ok().map(Duration::from_millis);
     }

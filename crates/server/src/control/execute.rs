@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use mail::{Address, Domain, QueueId, TokenId, limits};
-use mta::bounce::Reporter;
+use mta::accept::{Desk, Policy};
+use mta::relay::Relay;
 use mta::world::{Clock, World};
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use store::{
 
 use super::rehearse::rehearse;
 use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, PasskeyView, QueueView};
-use super::{QueueAction, Request, Secret};
+use super::{Request, Secret, queue};
 use crate::auth::hash::{Hashes, hashes_now};
 use crate::auth::{add_app_password, take_away};
 use crate::connect::{Network, SystemRandom};
@@ -32,19 +33,40 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The settings of this moment.
     pub settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
+    /// Mail out, where a server runs.
+    pub relay: Option<Arc<Relay>>,
 }
 
 impl Context {
     /// Of a running system.
-    pub fn running(shared: Arc<Shared>) -> Self {
+    pub fn running(shared: Arc<Shared>, relay: Arc<Relay>) -> Self {
         let (store, clock) = (shared.store.clone(), shared.clock.clone());
-        Self { store, clock, settings: Arc::new(move || shared.settings()) }
+        Self { store, clock, settings: Arc::new(move || shared.settings()), relay: Some(relay) }
     }
 
     /// Of a store that no server has open.
     pub fn alone(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        Self { store, clock, settings: Arc::new(move || settings.clone()) }
+        Self { store, clock, settings: Arc::new(move || settings.clone()), relay: None }
+    }
+
+    /// Acceptance for who asks here. Nobody is asked whether he would take a message: the next hop says so when it is sent.
+    pub(super) fn desk(&self) -> Desk {
+        let settings = (self.settings)();
+        Desk {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            random: Arc::new(SystemRandom),
+            policy: Policy {
+                hops: settings.limits.hops,
+                show_client: settings.smtp.show_client,
+                routing: Arc::new(outbound::routing(&settings)),
+            },
+            verify: None,
+            misbehave: None,
+            reporter: None,
+            inspectors: Arc::default(),
+        }
     }
 
     /// The real world, for the few commands that look at it.
@@ -73,7 +95,7 @@ pub async fn execute(context: &Context, request: Request) -> Result<Value, Strin
     })
 }
 
-enum Failure {
+pub(super) enum Failure {
     Store(StoreError),
     Words(String),
 }
@@ -84,7 +106,7 @@ impl From<StoreError> for Failure {
     }
 }
 
-type Answer = Result<Value, Failure>;
+pub(super) type Answer = Result<Value, Failure>;
 
 async fn run(context: &Context, request: Request) -> Answer {
     let store = &context.store;
@@ -143,19 +165,19 @@ async fn run(context: &Context, request: Request) -> Answer {
         Request::AliasAdd { alias, targets } => alias_add(context, alias, targets).await,
         Request::AliasList => answer(&all_aliases(context).await?.into_iter().map(AliasView::from).collect::<Vec<_>>()),
         Request::AliasRemove { alias, targets } => alias_remove(context, alias, targets).await,
-        Request::QueueList => {
-            let messages = store.queue_messages(None, LIST).await?;
-            answer(&messages.into_iter().map(QueueView::from).collect::<Vec<_>>())
-        }
+        Request::QueueList { filter, after, limit } => queue::list(context, &filter, after, limit).await,
+        Request::Submit(_) => Err(Failure::Words("the message itself is missing".into())),
         Request::QueueShow { id } => answer(&QueueView::from(queued(context, id).await?)),
-        Request::Queue { id, action } => queue(context, id, action).await,
+        Request::Queue { filter, action, dry_run } => queue::act(context, &filter, &action, dry_run).await,
+        Request::QueueDestinations { after, limit } => queue::destinations(context, after.as_ref(), limit).await,
+        Request::QueuePause { destination, paused } => queue::pause(context, &destination, paused).await,
         Request::Route { address } => answer(&rehearse(context, address).await.map_err(Failure::Words)?),
         Request::Trace { query } => trace(context, &query).await,
         Request::Check => answer(&store.check(false).await?.into_iter().map(CheckView::from).collect::<Vec<_>>()),
     }
 }
 
-fn answer(value: &impl Serialize) -> Answer {
+pub(super) fn answer(value: &impl Serialize) -> Answer {
     serde_json::to_value(value).map_err(|error| Failure::Words(error.to_string()))
 }
 
@@ -322,28 +344,6 @@ async fn alias_remove(context: &Context, alias: Address, targets: Vec<Address>) 
 
 async fn queued(context: &Context, id: QueueId) -> Result<QueueMessage, Failure> {
     context.store.queue_message(id).await?.ok_or(Failure::Store(StoreError::NoQueueEntry(id)))
-}
-
-async fn queue(context: &Context, id: QueueId, action: QueueAction) -> Answer {
-    let (store, clock) = (&*context.store, &*context.clock);
-    // Says so where there is none.
-    queued(context, id).await?;
-    match action {
-        QueueAction::Retry => mta::queue::retry(store, clock, id).await?,
-        QueueAction::Hold => mta::queue::hold(store, clock, id).await?,
-        QueueAction::Release => mta::queue::release(store, clock, id).await?,
-        QueueAction::Drop => mta::queue::discard(store, clock, id).await?,
-        QueueAction::Bounce => {
-            let settings = (context.settings)();
-            let reporter = Reporter {
-                world: context.world().map_err(Failure::Words)?,
-                routing: Arc::new(outbound::routing(&settings)),
-                lifetime: settings.relay.schedule.lifetime,
-            };
-            mta::queue::bounce(store, &reporter, id).await?;
-        }
-    }
-    Ok(Value::Null)
 }
 
 /// A queue id, a Message-ID or an address. A Message-ID without its brackets looks like an address: then both are

@@ -6,18 +6,22 @@
 //! One line of JSON comes in, one goes out: `{"ok": …}` or `{"error": "a sentence"}`.
 
 mod execute;
+mod queue;
 mod rehearse;
 mod socket;
+mod submit;
 mod view;
 
 use mail::{Address, Domain, QueueId};
 use serde::{Deserialize, Serialize};
 
 pub use execute::{Context, execute};
-pub use socket::{ControlSocket, ask, serve};
+pub use queue::{QueueAction, QueueFilter};
+pub use socket::{ControlSocket, ask, hand_in, serve};
+pub use submit::{Submission, submit};
 pub use view::{
-    AccountView, AliasView, AppPasswordMade, AppPasswordView, AttemptView, CheckView, PasskeyView, QueueRecipientView,
-    QueueView, RouteView, StepView,
+    AccountView, AliasView, AppPasswordMade, AppPasswordView, AttemptView, CheckView, DestinationView, PasskeyView,
+    QueueActed, QueueRecipientView, QueueView, RouteView, StepView,
 };
 
 /// What an operator asks.
@@ -156,21 +160,52 @@ pub enum Request {
         #[serde(with = "view::texts")]
         targets: Vec<Address>,
     },
-    /// Answers a list of [`QueueView`], oldest first.
-    QueueList,
+    /// Answers a list of [`QueueView`], oldest first, with the recipients that are meant.
+    QueueList {
+        /// Which.
+        #[serde(default)]
+        filter: QueueFilter,
+        /// Those after this one.
+        #[serde(default, with = "view::maybe_text")]
+        after: Option<QueueId>,
+        /// So many at most; [`mail::limits::QUEUE_PAGE`] at most.
+        #[serde(default = "page")]
+        limit: usize,
+    },
     /// Answers a [`QueueView`].
     QueueShow {
         /// Which.
         #[serde(with = "view::text")]
         id: QueueId,
     },
-    /// Answers null.
+    /// Hands a message in, whose octets follow the line. Answers its queue id.
+    Submit(Submission),
+    /// Does something to what waits. Answers a [`QueueActed`].
     Queue {
-        /// Which.
-        #[serde(with = "view::text")]
-        id: QueueId,
+        /// To which.
+        filter: QueueFilter,
         /// What.
         action: QueueAction,
+        /// Only counts.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Answers a list of [`DestinationView`], by name.
+    QueueDestinations {
+        /// Those after this one.
+        #[serde(default, with = "view::maybe_text")]
+        after: Option<Domain>,
+        /// So many at most; [`mail::limits::QUEUE_PAGE`] at most.
+        #[serde(default = "page")]
+        limit: usize,
+    },
+    /// Pauses a destination, or lets it go on. Answers null.
+    QueuePause {
+        /// Which.
+        #[serde(with = "view::text")]
+        destination: Domain,
+        /// Paused from now on, else no more.
+        paused: bool,
     },
     /// Answers a list of [`store::Journey`], newest first.
     Trace {
@@ -187,20 +222,8 @@ pub enum Request {
     Check,
 }
 
-/// What an operator does to a queued message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum QueueAction {
-    /// Due at once.
-    Retry,
-    /// Not tried until released.
-    Hold,
-    /// Tried again in its turn.
-    Release,
-    /// Returned to its sender now.
-    Bounce,
-    /// Thrown away; nobody is told.
-    Drop,
+const fn page() -> usize {
+    mail::limits::QUEUE_PAGE
 }
 
 /// A password on its way; its `Debug` shows nothing.

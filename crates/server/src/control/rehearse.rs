@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mail::{AccountId, Address, Domain, ReversePath};
 use mta::accept::resolve::{Place, Refusal, Resolved};
-use mta::accept::{Client, Desk, Identity, Policy};
+use mta::accept::{Client, Desk, Identity};
 use mta::route::{Routing, Verdict, route};
 use mta::world::World;
 use wire::smtp::server::Role;
@@ -21,17 +21,7 @@ pub(super) async fn rehearse(context: &Context, address: Address) -> Result<Rout
     let settings = (context.settings)();
     let world = context.world()?;
     let routing = Arc::new(outbound::routing(&settings));
-    let desk = Desk {
-        store: context.store.clone(),
-        clock: context.clock.clone(),
-        random: world.random.clone(),
-        policy: Policy { hops: settings.limits.hops, show_client: settings.smtp.show_client, routing: routing.clone() },
-        // It would talk to the next hop.
-        verify: None,
-        reporter: None,
-        misbehave: None,
-        inspectors: Arc::default(),
-    };
+    let desk = context.desk();
     let mut view = RouteView { address: address.to_string(), steps: Vec::new(), from: "nobody".into() };
     whose(context, &routing, address.domain(), &mut view).await?;
     let stranger = ask(&desk, Role::Mx, Identity::Stranger, &address).await;

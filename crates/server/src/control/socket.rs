@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use mail::limits;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::submit::{Submission, submit};
 use super::{Context, Request, execute};
 use crate::shared::Shutdown;
 
@@ -74,23 +75,45 @@ pub async fn serve(socket: ControlSocket, context: Context, shutdown: Shutdown) 
 
 async fn session(stream: UnixStream, context: &Context) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read.take(limits::CONTROL_REQUEST_LEN as u64)).lines();
-    while let Some(line) = lines.next_line().await? {
+    let mut read = BufReader::new(read.take(limits::CONTROL_REQUEST_LEN as u64));
+    let mut line = String::new();
+    while read.read_line(&mut line).await? > 0 {
         let result = match serde_json::from_str::<Request>(&line) {
+            Ok(Request::Submit(submission)) => {
+                // Judged by its size before any of it is read.
+                read.get_mut().set_limit(submission.size);
+                let result = submit(context, submission, &mut read).await;
+                // What is left of a message that was not taken is no request.
+                return reply(&mut write, result).await;
+            }
             Ok(request) => execute(context, request).await,
             Err(error) => Err(format!("the server does not understand this command: {error}")),
         };
-        let reply = match result {
-            Ok(value) => json!({ "ok": value }),
-            Err(error) => json!({ "error": error }),
-        };
-        write.write_all(format!("{reply}\n").as_bytes()).await?;
+        reply(&mut write, result).await?;
+        line.clear();
     }
     Ok(())
 }
 
+async fn reply(write: &mut (impl AsyncWrite + Unpin), result: Result<Value, String>) -> io::Result<()> {
+    let reply = match result {
+        Ok(value) => json!({ "ok": value }),
+        Err(error) => json!({ "error": error }),
+    };
+    write.write_all(format!("{reply}\n").as_bytes()).await
+}
+
 /// Asks the server that runs on a data directory. `None`: none runs there.
 pub async fn ask(data_dir: &Path, request: &Request) -> Option<Result<Value, String>> {
+    ask_with(data_dir, request, &[]).await
+}
+
+/// Hands a message in to the server that runs on a data directory; the answer is its queue id. `None`: none runs there.
+pub async fn hand_in(data_dir: &Path, submission: Submission, message: &[u8]) -> Option<Result<Value, String>> {
+    ask_with(data_dir, &Request::Submit(submission), message).await
+}
+
+async fn ask_with(data_dir: &Path, request: &Request, more: &[u8]) -> Option<Result<Value, String>> {
     let dir = std::fs::File::open(data_dir).ok()?;
     let stream = UnixStream::connect(short(&dir, NAME)).await;
     let stream = match stream {
@@ -100,16 +123,26 @@ pub async fn ask(data_dir: &Path, request: &Request) -> Option<Result<Value, Str
         }
         Err(_) => return None,
     };
-    Some(talk(stream, request).await.unwrap_or_else(|error| Err(format!("the server does not answer: {error}"))))
+    Some(talk(stream, request, more).await.unwrap_or_else(|error| Err(format!("the server does not answer: {error}"))))
 }
 
-async fn talk(mut stream: UnixStream, request: &Request) -> io::Result<Result<Value, String>> {
+async fn talk(stream: UnixStream, request: &Request, more: &[u8]) -> io::Result<Result<Value, String>> {
     let mut line = serde_json::to_string(request)?;
     line.push('\n');
-    stream.write_all(line.as_bytes()).await?;
-    stream.shutdown().await?;
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    let say = async {
+        write.write_all(line.as_bytes()).await?;
+        write.write_all(more).await?;
+        write.shutdown().await
+    };
     let mut reply = String::new();
-    stream.read_to_string(&mut reply).await?;
+    // What is refused at once is not read: then the answer says more than that it can't be written.
+    let (said, heard) = tokio::join!(say, read.read_line(&mut reply));
+    if reply.is_empty() {
+        said?;
+    }
+    heard?;
     let mut reply: Value = serde_json::from_str(&reply)?;
     if let Some(error) = reply.get("error") {
         return Ok(Err(error.as_str().unwrap_or("the server failed").to_owned()));

@@ -1,6 +1,7 @@
 //! What answers look like as JSON; `--json` shows them as they are, so their names are an interface.
 
 use mail::Timestamp;
+use mta::queue::{Seen, Standings};
 use serde::{Deserialize, Serialize};
 use store::{Account, AccountState, Alias, Attempt, CheckFinding, QueueMessage, QueueRecipient, QueueState, Token};
 
@@ -212,6 +213,81 @@ impl From<Attempt> for AttemptView {
     }
 }
 
+/// What was done to the queue, or would be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueActed {
+    /// Messages that were meant.
+    pub messages: u64,
+    /// Of them, recipients to which it was done.
+    pub recipients: u64,
+    /// The first of the messages.
+    pub first: Vec<String>,
+}
+
+/// A destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationView {
+    /// Its name.
+    pub destination: String,
+    /// `good`, `failing`, `untried`; `unknown` where no server runs.
+    pub health: String,
+    /// Tries in a row at which it did not answer.
+    pub failures: u32,
+    /// What it said last, or what failed, where it does not answer.
+    pub words: Option<String>,
+    /// When it, or the first of its mail, is tried next, in milliseconds since 1970; null: at once, or nothing waits.
+    pub next_attempt: Option<i64>,
+    /// Connections that are open or being opened.
+    pub connections: usize,
+    /// Of these, those that wait for a message.
+    pub idle: usize,
+    /// Recipients that are queued.
+    pub recipients: usize,
+    /// Of these, those that are due now.
+    pub due: usize,
+    /// The operator lets nothing be sent there since then, in milliseconds since 1970.
+    pub paused_since: Option<i64>,
+}
+
+impl DestinationView {
+    /// One of which nothing is known.
+    pub(super) fn of(name: &mail::Domain) -> Self {
+        Self {
+            destination: name.to_string(),
+            health: "unknown".into(),
+            failures: 0,
+            words: None,
+            next_attempt: None,
+            connections: 0,
+            idle: 0,
+            recipients: 0,
+            due: 0,
+            paused_since: None,
+        }
+    }
+}
+
+impl From<Seen> for DestinationView {
+    fn from(seen: Seen) -> Self {
+        let (health, failures) = match seen.standing {
+            Standings::Untried => ("untried", 0),
+            Standings::Good => ("good", 0),
+            Standings::Failing(failures) => ("failing", failures),
+        };
+        Self {
+            health: health.into(),
+            failures,
+            words: seen.words,
+            next_attempt: seen.until.or(seen.next).map(Timestamp::millis),
+            connections: seen.connections,
+            idle: seen.idle,
+            recipients: seen.recipients,
+            due: seen.due,
+            ..Self::of(&seen.name)
+        }
+    }
+}
+
 /// Something that the store's check found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckView {
@@ -258,6 +334,21 @@ pub(super) mod text {
 
     pub(crate) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
         T::read(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+/// The same where there may be none.
+pub(super) mod maybe_text {
+    use super::{Deserialize, Serialize, Text};
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<T: Text, S: Serializer>(value: &Option<T>, to: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(Text::show).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, T: Text, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| T::read(&text)).transpose().map_err(D::Error::custom)
     }
 }
 

@@ -15,8 +15,8 @@ use store::{
     Appended, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed, DirectoryEntry,
     DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept, Learnt,
     Lesson, Lessons, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount,
-    NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueFeed, QueueItem,
-    QueueMessage, QueueState, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError,
+    NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueChange, QueueFeed,
+    QueueItem, QueueMessage, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError,
     StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, UrlKey, WordCounts,
 };
 use store_local::LocalStore;
@@ -506,14 +506,16 @@ impl Store for Between {
         self.call("settle", self.store.settle(settlement)).await
     }
 
-    async fn reschedule(
-        &self,
-        id: QueueId,
-        state: QueueState,
-        next_attempt: Option<Timestamp>,
-        event: Event,
-    ) -> StoreResult<Durable<()>> {
-        self.call("reschedule", self.store.reschedule(id, state, next_attempt, event)).await
+    async fn change_queue(&self, changes: Vec<QueueChange>) -> StoreResult<Durable<u64>> {
+        self.call("change_queue", self.store.change_queue(changes)).await
+    }
+
+    async fn pause_destination(&self, destination: &Domain, paused: Option<Timestamp>) -> StoreResult<Durable<bool>> {
+        self.call("pause_destination", self.store.pause_destination(destination, paused)).await
+    }
+
+    async fn paused_destinations(&self) -> StoreResult<Vec<(Domain, Timestamp)>> {
+        self.call("paused_destinations", self.store.paused_destinations()).await
     }
 
     async fn journeys(&self, query: &JourneyQuery, limit: usize) -> StoreResult<Vec<Journey>> {

@@ -113,14 +113,18 @@ pub(crate) fn journey(conn: &Connection, id: QueueId) -> StoreResult<Option<Jour
     for more in statement.query_map([id.as_u64()], |row| row.get::<_, String>(0)).map_err(db)? {
         events.extend(codec::events(&more.map_err(db)?)?);
     }
-    let sql = "SELECT recipient, next_attempt FROM queue_recipients WHERE queue = ?1 ORDER BY idx";
+    let sql = "SELECT recipient, next_attempt, EXISTS(SELECT 1 FROM paused p WHERE p.destination = r.destination)
+               FROM queue_recipients r WHERE queue = ?1 ORDER BY idx";
     let mut statement = conn.prepare_cached(sql).map_err(db)?;
-    let rows = statement.query_map([id.as_u64()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?))).map_err(db)?;
-    let mut waiting = Vec::new();
-    for row in rows {
-        let (recipient, next) = row.map_err(db)?;
-        let next: i64 = next;
-        waiting.push((codec::recipient(&recipient)?.address.to_string(), Timestamp::from_millis(next).millis()));
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, bool>(2)?));
+    let (mut waiting, mut paused) = (Vec::new(), Vec::new());
+    for row in statement.query_map([id.as_u64()], read).map_err(db)? {
+        let (recipient, next, is_paused) = row.map_err(db)?;
+        let address = codec::recipient(&recipient)?.address.to_string();
+        if is_paused {
+            paused.push(address.clone());
+        }
+        waiting.push((address, Timestamp::from_millis(next).millis()));
     }
-    Ok(Some(Journey { id: id.to_string(), message_id, received_at, sender, events, waiting }))
+    Ok(Some(Journey { id: id.to_string(), message_id, received_at, sender, events, waiting, paused }))
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use mail::{AccountId, BodyId, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, UidValidity};
+use mail::{AccountId, BodyId, Domain, MailboxId, ModSeq, QueueId, Rights, Timestamp, Uid, UidValidity};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use store::{
     Annotation, AwayNotice, Body, Event, Grant, MailboxInfo, MailboxStatus, PushSubscription, QueueItem, QueueMessage,
@@ -439,6 +439,12 @@ pub(crate) fn queue_messages(
 pub(crate) fn queue_message(conn: &Connection, id: QueueId) -> StoreResult<Option<QueueMessage>> {
     let found = all(conn, &format!("{QUEUE} WHERE id = ?1"), [id.as_u64()], |row| queue_head(conn, row, 0))?;
     Ok(found.into_iter().next())
+}
+
+pub(crate) fn paused_destinations(conn: &Connection) -> StoreResult<Vec<(Domain, Timestamp)>> {
+    all(conn, "SELECT destination, since FROM paused ORDER BY destination", [], |row| {
+        Ok((codec::domain(&get::<String>(row, 0)?)?, Timestamp::from_millis(get(row, 1)?)))
+    })
 }
 
 pub(crate) fn refusals(conn: &Connection, limit: usize) -> StoreResult<Vec<Event>> {

@@ -1,8 +1,10 @@
 //! Ends of tries, the operator's hand, and events that come later.
 
-use mail::{AccountId, BodyId, Flags, QueueId, ThreadId, Timestamp, limits};
+use mail::{AccountId, BodyId, Domain, Flags, QueueId, Recipient, ThreadId, Timestamp, limits};
 use rusqlite::params;
-use store::{LocalDelivery, Once, Outcome, QueueItem, QueueNews, QueueState, StoreError, StoreResult};
+use store::{
+    LocalDelivery, Once, Outcome, QueueChange, QueueItem, QueueNews, QueueState, Redirection, StoreError, StoreResult,
+};
 
 use super::{Effect, Plan, Truth};
 use crate::codec;
@@ -180,27 +182,78 @@ impl Truth {
         }
     }
 
-    /// Holds, releases or hastens all recipients of a message.
-    pub(crate) fn reschedule(
-        &mut self,
-        id: QueueId,
-        state: QueueState,
-        next_attempt: Option<Timestamp>,
-        events: &str,
-    ) -> StoreResult<()> {
-        let sql = "SELECT idx FROM queue_recipients WHERE queue = ?1";
-        let indexes: Vec<u32> = self.all(sql, [id.as_u64()], |row| row.get(0))?;
-        if indexes.is_empty() {
-            return Err(StoreError::NoQueueEntry(id));
-        }
-        let sql = "UPDATE queue_recipients SET state = ?2, next_attempt = coalesce(?3, next_attempt) WHERE queue = ?1";
-        let held = i64::from(state == QueueState::Held);
-        self.exec(sql, params![id.as_u64(), held, next_attempt.map(Timestamp::millis)])?;
-        for index in indexes {
-            if let Some(item) = self.queue_item(id, index)? {
-                self.effects.push(Effect::Queue(QueueNews::Changed(item)));
+    /// Does what an operator wants; each change with its encoded events. Returns to how many recipients.
+    pub(crate) fn change_queue(&mut self, changes: &[(QueueChange, String)]) -> StoreResult<u64> {
+        let mut changed = 0;
+        for (change, events) in changes {
+            let before = changed;
+            let mut to = change.to.as_ref();
+            for index in &change.recipients {
+                let Some(item) = self.queue_item(change.id, *index)? else { continue };
+                changed += 1;
+                match (&change.to, to.take()) {
+                    (None, _) => self.move_queued(change, item)?,
+                    (Some(_), Some(to)) => {
+                        self.redirect(change.id, *index, to)?;
+                        self.move_queued(
+                            change,
+                            QueueItem { destination: to.destination.clone(), attempts: 0, ..item },
+                        )?;
+                    }
+                    // He gets it once.
+                    (Some(_), None) => self.settle_one(item, &Outcome::Discarded)?,
+                }
+            }
+            if changed > before {
+                self.add_events(change.id, events)?;
             }
         }
-        self.add_events(id, events)
+        Ok(changed)
+    }
+
+    fn move_queued(&mut self, change: &QueueChange, mut item: QueueItem) -> StoreResult<()> {
+        item.state = change.state;
+        item.next_attempt = change.next_attempt.unwrap_or(item.next_attempt);
+        let held = i64::from(item.state == QueueState::Held);
+        self.exec(
+            "UPDATE queue_recipients SET state = ?3, next_attempt = ?4 WHERE queue = ?1 AND idx = ?2",
+            params![item.id.as_u64(), item.recipient, held, item.next_attempt.millis()],
+        )?;
+        self.effects.push(Effect::Queue(QueueNews::Changed(item)));
+        Ok(())
+    }
+
+    /// Puts another in the place of a recipient. What the sender called him stays known to reports (RFC 3461 §5.2.7.1).
+    fn redirect(&mut self, id: QueueId, index: u32, to: &Redirection) -> StoreResult<()> {
+        let sql = "SELECT recipient FROM queue_recipients WHERE queue = ?1 AND idx = ?2";
+        let old = self.one(sql, params![id.as_u64(), index], |row| row.get::<_, String>(0))?;
+        let old = codec::recipient(&old.ok_or(StoreError::NoQueueEntry(id))?)?;
+        let kind = if old.address.needs_utf8() { "utf-8" } else { "rfc822" };
+        let original = old.original.or_else(|| Some(format!("{kind};{}", old.address)));
+        let new = Recipient { address: to.address.clone(), notify: old.notify, original };
+        self.exec(
+            "UPDATE queue_recipients SET recipient = ?3, prefix = ?4, destination = ?5, attempts = 0, warned = 0, last = NULL
+             WHERE queue = ?1 AND idx = ?2",
+            params![id.as_u64(), index, codec::recipient_text(&new), to.prefix, to.destination.as_str()],
+        )?;
+        Ok(())
+    }
+
+    /// Pauses a destination, or lets it go on. False: it was so already.
+    pub(crate) fn pause_destination(&mut self, destination: &Domain, paused: Option<Timestamp>) -> StoreResult<bool> {
+        let (changed, news) = match paused {
+            Some(since) => {
+                let sql = "INSERT OR IGNORE INTO paused(destination, since) VALUES (?1, ?2)";
+                (self.exec(sql, params![destination.as_str(), since.millis()])?, QueueNews::Paused(destination.clone()))
+            }
+            None => {
+                let sql = "DELETE FROM paused WHERE destination = ?1";
+                (self.exec(sql, [destination.as_str()])?, QueueNews::Resumed(destination.clone()))
+            }
+        };
+        if changed > 0 {
+            self.effects.push(Effect::Queue(news));
+        }
+        Ok(changed > 0)
     }
 }

@@ -191,6 +191,8 @@ const STEPS: &[&str] = &[
     "CREATE TABLE lessons(
        number INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,
        junk INTEGER NOT NULL);",
+    // To 15. Destinations to which the operator lets nothing be sent.
+    "CREATE TABLE paused(destination TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -7,8 +7,8 @@ use mail::{QueueId, Timestamp};
 
 use super::{NOW, acceptance, account, address, deliver_to, domain, inbox, read, relay_to, staged};
 use crate::{
-    Acceptance, Attempt, Event, Interest, JourneyQuery, NewDsn, Outcome, QueueFeed, QueueNews, QueueState, Settlement,
-    Store, StoreError, What,
+    Acceptance, Attempt, Event, Interest, JourneyQuery, NewDsn, Outcome, QueueChange, QueueFeed, QueueNews, QueueState,
+    Redirection, Settlement, Store, StoreError, What,
 };
 
 fn settlement(id: QueueId, outcomes: Vec<(u32, Outcome)>) -> Settlement {
@@ -122,17 +122,83 @@ pub async fn the_operator_holds_and_releases(store: Arc<impl Store>) {
     let id = accept(&*store, message).await;
     let mut feed = Feed(store.queue_feed(), VecDeque::new());
     let event = |action: &str| Event::new(NOW, What::Operator { action: action.into() });
-    store.reschedule(id, QueueState::Held, None, event("hold")).await.unwrap().into_inner();
+    let change = |id, state, next_attempt, action: &str| {
+        let (recipients, events) = (vec![0, 7], vec![event(action)]);
+        QueueChange { id, recipients, state, next_attempt, to: None, events }
+    };
+    let hold = change(id, QueueState::Held, None, "hold");
+    assert_eq!(store.change_queue(vec![hold]).await.unwrap().into_inner(), 1, "there is no recipient 7");
     assert!(matches!(feed.next().await, QueueNews::Changed(item) if item.state == QueueState::Held));
     let at = Timestamp::from_secs(7);
-    store.reschedule(id, QueueState::Waiting, Some(at), event("retry")).await.unwrap().into_inner();
+    let none = change(QueueId::from_u64(5), QueueState::Held, None, "hold");
+    let retry = change(id, QueueState::Waiting, Some(at), "retry");
+    assert_eq!(store.change_queue(vec![none, retry]).await.unwrap().into_inner(), 1);
     assert!(matches!(feed.next().await, QueueNews::Changed(item) if item.next_attempt == at));
-    let none = store.reschedule(QueueId::from_u64(5), QueueState::Held, None, event("hold")).await;
-    assert_eq!(none, Err(StoreError::NoQueueEntry(QueueId::from_u64(5))));
     store.settle(settlement(id, vec![(0, Outcome::Discarded)])).await.unwrap().into_inner();
     let journey = &store.journeys(&JourneyQuery::Id(id), 1).await.unwrap()[0];
     assert_eq!(journey.events.len(), 4);
     assert_eq!(store.queue_messages(None, 10).await.unwrap(), []);
+}
+
+/// Another address takes the place of several: it gets the message once, and reports know whom the sender meant.
+pub async fn the_operator_redirects(store: Arc<impl Store>) {
+    let mut message = acceptance(store.next_queue_id(NOW), "s@x.example", "<1@x.example>");
+    relay_to(&mut message, "c@far.example");
+    relay_to(&mut message, "d@far.example");
+    relay_to(&mut message, "e@further.example");
+    let id = accept(&*store, message).await;
+    let attempt = Attempt { at: NOW, host: None, words: "451 no".into(), status: (4, 3, 0) };
+    let later = Outcome::Deferred { next_attempt: Timestamp::from_secs(9), warned: true, attempt };
+    store.settle(settlement(id, vec![(0, later)])).await.unwrap().into_inner();
+    let mut feed = Feed(store.queue_feed(), VecDeque::new());
+    let to = Redirection {
+        address: address("f@new.example"),
+        prefix: b"Delivered-To: f@new.example\r\n".to_vec(),
+        destination: domain("new.example"),
+    };
+    let change = QueueChange {
+        id,
+        recipients: vec![0, 1],
+        state: QueueState::Waiting,
+        next_attempt: Some(NOW),
+        to: Some(to),
+        events: vec![Event::about(NOW, "c@far.example".into(), What::Redirected { to: "f@new.example".into() })],
+    };
+    assert_eq!(store.change_queue(vec![change]).await.unwrap().into_inner(), 2);
+    let QueueNews::Changed(item) = feed.next().await else { panic!("no change") };
+    assert_eq!((item.destination, item.attempts, item.next_attempt), (domain("new.example"), 0, NOW));
+    assert_eq!(feed.next().await, QueueNews::Gone(id, 1));
+    let left = store.queue_message(id).await.unwrap().unwrap().recipients;
+    assert_eq!(left.iter().map(|one| one.index).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!((left[0].address.to_string(), left[0].warned), ("f@new.example".to_owned(), false));
+    assert_eq!((left[0].original.as_deref(), &left[0].last), (Some("rfc822;c@far.example"), &None));
+    let body = store.queue_body(id, 0).await.unwrap();
+    assert!(read(&body).await.starts_with(b"Delivered-To: f@new.example\r\n"));
+    let balance = store.balance().await.unwrap();
+    assert_eq!((balance.accepted, balance.discarded, balance.queued), (3, 1, 2));
+    assert!(balance.holds());
+}
+
+/// A pause is remembered, told once, and seen in the journeys of what waits for it.
+pub async fn destinations_are_paused(store: Arc<impl Store>) {
+    let mut message = acceptance(store.next_queue_id(NOW), "s@x.example", "<1@x.example>");
+    relay_to(&mut message, "c@far.example");
+    relay_to(&mut message, "d@further.example");
+    let id = accept(&*store, message).await;
+    let mut feed = Feed(store.queue_feed(), VecDeque::new());
+    let far = domain("far.example");
+    for (since, first) in [(NOW, true), (Timestamp::from_secs(9), false)] {
+        assert_eq!(store.pause_destination(&far, Some(since)).await.unwrap().into_inner(), first);
+    }
+    assert_eq!(feed.next().await, QueueNews::Paused(far.clone()));
+    assert_eq!(store.paused_destinations().await.unwrap(), [(far.clone(), NOW)]);
+    let journey = async || store.journeys(&JourneyQuery::Id(id), 1).await.unwrap().remove(0);
+    assert_eq!(journey().await.paused, ["c@far.example"]);
+    for first in [true, false] {
+        assert_eq!(store.pause_destination(&far, None).await.unwrap().into_inner(), first);
+    }
+    assert_eq!(feed.next().await, QueueNews::Resumed(far));
+    assert_eq!((store.paused_destinations().await.unwrap(), journey().await.paused), (Vec::new(), Vec::new()));
 }
 
 /// By id, by Message-ID with or without brackets, by any address, newest first; forgotten in time.

@@ -65,7 +65,11 @@ fn draw_leg(text: &mut String, leg: &Leg) {
         draw_event(text, event);
     }
     for (recipient, next) in &journey.waiting {
-        let _ = writeln!(text, "│ {:<12} waiting       {recipient}, next try at {}", "", moment(*next));
+        let when = match journey.paused.contains(recipient) {
+            true => "waits: destination paused by the operator".to_owned(),
+            false => format!("next try at {}", moment(*next)),
+        };
+        let _ = writeln!(text, "│ {:<12} waiting       {recipient}, {when}", "");
     }
     let _ = writeln!(text, "└{}", if journey.waiting.is_empty() { "" } else { " still under way" });
 }
@@ -134,6 +138,7 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
         }
         What::Discarded { rule } => ("discarded", format!("({rule})"), None),
         What::Operator { action } => ("operator", action.clone(), None),
+        What::Redirected { to } => ("redirected", format!("→ {to} (operator)"), None),
         What::Refused { from, reply, rule, .. } => ("refused", format!("{from} ({rule})"), Some(reply)),
     }
 }
@@ -189,7 +194,15 @@ mod tests {
         let sender = "alice@red.example".to_owned();
         Leg {
             system: system.into(),
-            journey: Journey { id: id.into(), message_id, received_at: at, sender, events, waiting },
+            journey: Journey {
+                id: id.into(),
+                message_id,
+                received_at: at,
+                sender,
+                events,
+                waiting,
+                paused: Vec::new(),
+            },
         }
     }
 

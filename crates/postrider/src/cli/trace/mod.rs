@@ -163,7 +163,15 @@ mod tests {
         let found = |running, waiting: &[i64]| {
             let waiting = waiting.iter().map(|next| ("bob@blue.example".to_owned(), *next)).collect();
             let (id, sender) = ("1".into(), String::new());
-            let journey = Journey { id, message_id: None, received_at: 0, sender, events: Vec::new(), waiting };
+            let journey = Journey {
+                id,
+                message_id: None,
+                received_at: 0,
+                sender,
+                events: Vec::new(),
+                waiting,
+                paused: Vec::new(),
+            };
             Found { legs: vec![Leg { system: "red".into(), journey }], running }
         };
         let (at_work, later) = (found(true, &[0]), found(true, &[i64::MAX]));
