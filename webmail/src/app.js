@@ -22,7 +22,7 @@ import { install } from './offline.js';
 import { manageFolders } from './manage.js';
 import { choose, isDark, showColours } from './choices.js';
 import { click, mailto, wayOut } from './unsubscribe.js';
-import { openMenu } from './menu.js';
+import { moreButton, openMenu } from './menu.js';
 
 const TYPING = 250; // ms after a key before a search begins
 const AFTER = 50; // ms; the list is drawn by then
@@ -84,10 +84,9 @@ export class App {
 	goOn() {
 		this.push = new Push(this.jmap, { changed: (types) => this.changed(types), state: (connected) => this.connection(connected) });
 		this.contacts.learn().catch(() => {});
-		this.sends.watch();
 		install();
 		this.reader.ahead(this.list.current());
-		later().catch(() => {});
+		later().then(({ keep }) => keep(this)).catch(() => {});
 	}
 
 	async begin(loaded) {
@@ -177,7 +176,7 @@ export class App {
 		);
 		byId('compose-float').append(icon('pen'));
 		byId('compose-float').addEventListener('click', () => this.compose());
-		byId('list-head-tools').append(iconButton('more', t('more'), (event) => openMenu(event.currentTarget, manageFolders(this)), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }));
+		byId('list-head-tools').append(moreButton(() => manageFolders(this)));
 		byId('top-tools').replaceChildren(
 			iconButton('help', t('keys'), () => this.keys.help(), { class: 'icon-button wide-only' }),
 			iconButton('moon', t('darkOrLight'), () => this.switchColours()),
@@ -240,9 +239,9 @@ export class App {
 
 	/** `enter`: by the keyboard, which goes on in the message then. */
 	openMessage(email, enter = false) {
-		// A draft is there to be gone on with; one that waits for its time is looked at first.
+		// A draft is there to be gone on with.
 		const drafts = this.store.mailboxes.get(this.folder)?.role === 'drafts';
-		if (drafts && email.keywords.$draft && !this.sends.waitsHere(email.id)) {
+		if (drafts && email.keywords.$draft) {
 			this.list.openThread = null;
 			this.editDraft(email);
 			return;

@@ -1,7 +1,7 @@
 // What the reader has chosen for this browser: colours, language, notifications and the like, in localStorage. Nothing of
 // the account is in here.
 
-const standard = { theme: 'auto', language: '', notify: false, images: false, undoSeconds: 10, plain: false };
+const standard = { theme: 'auto', language: '', notify: false, push: false, images: false, undoSeconds: 10, plain: false };
 
 export function chosen(name) {
 	try {

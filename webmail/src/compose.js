@@ -5,7 +5,7 @@ import { byId, el, icon, iconButton, set, show } from './dom.js';
 import { Draft } from './draft.js';
 import { Editor, lines, paragraphs } from './editor.js';
 import { Recipients } from './recipients.js';
-import { openMenu } from './menu.js';
+import { moreButton } from './menu.js';
 import { ask, notice, orNot, sure } from './notice.js';
 import { parse, plausible, same, shortName } from './addresses.js';
 import { forwardHead, forwardSubject, identityFor, quoted, recipients, replySubject, textOf, threading } from './quote.js';
@@ -144,7 +144,7 @@ export class Composer {
 		show(this.cc.element, this.cc.addresses.length > 0);
 		show(this.bcc.element, this.bcc.addresses.length > 0);
 		this.more = el('button', {
-			type: 'button', class: 'link', onclick: () => {
+			class: 'link', onclick: () => {
 				show(this.cc.element, true);
 				show(this.bcc.element, true);
 				this.more.hidden = true;
@@ -159,10 +159,10 @@ export class Composer {
 				el('div', { class: 'field' }, el('label', { for: 'compose-subject' }, t('subject')), this.subject)),
 			this.editor.holder, this.list,
 			el('div', { class: 'composer-foot tools' },
-				el('button', { type: 'button', class: 'main send', onclick: () => this.send() }, t('send')),
+				el('button', { class: 'main send', onclick: () => this.send() }, t('send')),
 				iconButton('clock', t('sendLater'), () => this.schedule()),
 				iconButton('clip', t('attach'), () => this.pick(false)),
-				iconButton('more', t('more'), (event) => openMenu(event.currentTarget, [{ label: this.editor.rich ? t('makePlain') : t('makeRich'), act: () => this.changeKind() }]), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }),
+				moreButton(() => [{ label: this.editor.rich ? t('makePlain') : t('makeRich'), act: () => this.changeKind() }]),
 				el('span', { class: 'space' }), iconButton('trash', t('discard'), () => this.discard())));
 		this.dropping();
 		byId('composers').replaceChildren(this.element);
@@ -374,7 +374,7 @@ export class Composer {
 		const local = (date) => new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 		const field = el('input', { type: 'datetime-local', value: local(day(1, 8)), min: local(new Date()), 'aria-label': t('sendLater') });
 		const monday = (8 - new Date().getDay()) % 7 || 7;
-		const choice = (label, date) => el('button', { type: 'button', onclick: () => { field.value = local(date); } }, label);
+		const choice = (label, date) => el('button', { onclick: () => { field.value = local(date); } }, label);
 		const yes = await ask(t('sendLater'), [el('div', { class: 'choices' }, choice(t('tomorrowMorning'), day(1, 8)), choice(t('tomorrowEvening'), day(1, 18)), choice(t('mondayMorning'), day(monday, 8))), field],
 			orNot(t('schedule')));
 		const at = new Date(field.value);

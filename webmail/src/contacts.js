@@ -2,6 +2,7 @@
 // the folder of sent mail at the start, and from each that is sent. Nothing is stored: they come with the mail.
 
 import { ref } from './jmap.js';
+import { NEWEST } from './store.js';
 
 const SENT = 200; // messages that are looked at
 const MOST = 2000;
@@ -16,7 +17,7 @@ export class Contacts {
 		const sent = this.store.byRole('sent');
 		if (!sent) return;
 		const [, got] = await this.store.jmap.all([
-			['Email/query', { filter: { inMailbox: sent.id }, sort: [{ property: 'receivedAt', isAscending: false }], limit: SENT }],
+			['Email/query', { filter: { inMailbox: sent.id }, sort: NEWEST, limit: SENT }],
 			['Email/get', { '#ids': ref(0, '/ids'), properties: ['to', 'cc', 'bcc'] }],
 		], { tolerant: true });
 		(got.list ?? []).forEach((email, at) => this.take([email.to, email.cc, email.bcc].flat().filter(Boolean), 1 - at / (2 * SENT)));

@@ -4,6 +4,7 @@
 /** `el('p', {class: 'x', onclick: f}, 'text', child)`; null and false children and attributes are left out. */
 export function el(name, attributes = {}, ...children) {
 	const node = document.createElement(name);
+	if (name === 'button') node.type = name;
 	set(node, attributes);
 	node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
 	return node;
@@ -86,5 +87,5 @@ export function icon(name) {
 
 /** A button with a drawing and a label that is read, and shown when the pointer rests. */
 export function iconButton(name, label, onclick, more = {}) {
-	return el('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label, onclick, ...more }, icon(name));
+	return el('button', { class: 'icon-button', 'aria-label': label, title: label, onclick, ...more }, icon(name));
 }

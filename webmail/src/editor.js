@@ -156,7 +156,7 @@ export class Editor {
 
 	tools() {
 		const button = (label, words, command, value) => el('button', {
-			type: 'button', class: `format format-${command}`, title: label, 'aria-label': label, onmousedown: (event) => event.preventDefault(), onclick: () => this.command(command, value),
+			class: `format format-${command}`, title: label, 'aria-label': label, onmousedown: (event) => event.preventDefault(), onclick: () => this.command(command, value),
 		}, words);
 		return el('div', { class: 'tools format-bar', role: 'toolbar', 'aria-label': t('format') },
 			button(t('bold'), 'B', 'bold'), button(t('italic'), 'I', 'italic'), button(t('underline'), 'U', 'underline'), button(t('bullets'), icon('bullets'), 'insertUnorderedList'), button(t('numbers'), icon('numbers'), 'insertOrderedList'),

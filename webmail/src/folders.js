@@ -60,7 +60,7 @@ export class Folders {
 		const count = box.role === 'drafts' ? box.totalEmails : box.unreadEmails;
 		const counted = count && box.role !== 'trash' && box.role !== 'sent';
 		const button = el('button', {
-			type: 'button', class: `folder depth-${Math.min(depth, 5)}`, 'data-id': box.id, 'aria-current': box.id === this.current ? 'page' : null,
+			class: `folder depth-${Math.min(depth, 5)}`, 'data-id': box.id, 'aria-current': box.id === this.current ? 'page' : null,
 			onclick: () => this.open(box.id),
 			ondragover: (event) => {
 				if (!event.dataTransfer.types.includes('application/x-postrider')) return;

@@ -5,6 +5,7 @@ const CORE = 'urn:ietf:params:jmap:core';
 export const MAIL = 'urn:ietf:params:jmap:mail';
 export const SUBMISSION = 'urn:ietf:params:jmap:submission';
 export const VACATION = 'urn:ietf:params:jmap:vacationresponse';
+export const VAPID = 'urn:ietf:params:jmap:webpush-vapid';
 export const JOURNEY = 'urn:postrider:jmap:journey';
 
 const needs = { Identity: SUBMISSION, EmailSubmission: SUBMISSION, VacationResponse: VACATION, Journey: JOURNEY };
@@ -47,6 +48,14 @@ export class Jmap {
 	/** One call; calls of the same moment share a request. */
 	async call(method, args) {
 		return (await this.all([[method, args]]))[0];
+	}
+
+	/** A call of `…/set` of which nothing may be refused. */
+	async set(method, args) {
+		const answer = await this.call(method, args);
+		const refused = [answer.notCreated, answer.notUpdated, answer.notDestroyed].flatMap((one) => Object.values(one ?? {}))[0];
+		if (refused) throw new JmapError(refused.type, refused.description);
+		return answer;
 	}
 
 	/**
@@ -126,7 +135,7 @@ export function encode(groups, accountId) {
 		group.calls.forEach(([method, args], c) => {
 			const capability = needs[method.split('/')[0]];
 			if (capability) using.add(capability);
-			const whole = method === 'Core/echo' ? {} : { accountId };
+			const whole = /^(Core|PushSubscription)\//.test(method) ? {} : { accountId };
 			for (const [name, value] of Object.entries(args)) {
 				whole[name] = name.startsWith('#') ? { resultOf: `${g}.${value.call}`, name: group.calls[value.call][0], path: value.path } : value;
 			}
@@ -169,6 +178,9 @@ export function here(address, base) {
 	const path = address.replace(/^https?:\/\/[^/]+/i, '');
 	return path.startsWith('/') ? path : base.replace(/[^/]*$/, '') + path;
 }
+
+/** RFC 8620 §1.4: a UTCDate has no fraction that is zero. */
+export const stamp = (date) => date.toISOString().replace(/\.\d+Z$/, 'Z');
 
 /** RFC 6570 level 1: what the session's addresses use. */
 export function fill(template, values) {

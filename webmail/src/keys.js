@@ -107,6 +107,6 @@ export class Keys {
 	help() {
 		const rows = this.table.map(([keys, name]) => el('div', {},
 			el('dt', {}, ...keys.split(' ').flatMap((key, at) => (at ? [' ', el('kbd', {}, key)] : [el('kbd', {}, key)]))), el('dd', {}, t(name))));
-		return ask(t('keys'), el('dl', { class: 'keys' }, ...rows), [{ label: t('close'), main: true }], { wide: true });
+		return ask(t('keys'), el('dl', { class: 'keys' }, ...rows), null, { wide: true });
 	}
 }

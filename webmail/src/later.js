@@ -5,6 +5,7 @@ import './invitation.js';
 import './way.js';
 import { el } from './dom.js';
 
+export { keep } from './background.js';
 export { Composer } from './compose.js';
 export { settings } from './settings.js';
 

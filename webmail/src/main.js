@@ -14,13 +14,14 @@ const app = import('./app.js');
 
 /** Fills in the texts and drawings that the HTML names. */
 function label(root) {
-	for (const node of root.querySelectorAll('[data-text]')) node.textContent = t(node.dataset.text);
-	for (const node of root.querySelectorAll('[data-label]')) {
-		node.setAttribute('aria-label', t(node.dataset.label));
-		if (node.tagName === 'BUTTON') node.title = t(node.dataset.label);
-	}
-	for (const node of root.querySelectorAll('[data-placeholder]')) node.placeholder = t(node.dataset.placeholder);
-	for (const node of root.querySelectorAll('[data-icon]')) node.replaceChildren(icon(node.dataset.icon));
+	const each = (name, act) => root.querySelectorAll(`[data-${name}]`).forEach((node) => act(node, node.dataset[name]));
+	each('text', (node, name) => { node.textContent = t(name); });
+	each('label', (node, name) => {
+		node.setAttribute('aria-label', t(name));
+		if (node.tagName === 'BUTTON') node.title = t(name);
+	});
+	each('placeholder', (node, name) => { node.placeholder = t(name); });
+	each('icon', (node, name) => node.replaceChildren(icon(name)));
 }
 
 async function begin() {

@@ -13,11 +13,12 @@ async function name(title, value = '') {
 }
 
 async function change(app, args) {
-	const answer = await app.jmap.call('Mailbox/set', args);
-	const refused = [answer.notCreated, answer.notUpdated, answer.notDestroyed].flatMap((one) => Object.values(one ?? {}))[0];
-	if (refused) throw new Error(refused.type === 'mailboxHasEmail' ? t('folderNotEmpty') : refused.description ?? refused.type);
+	try {
+		await app.jmap.set('Mailbox/set', args);
+	} catch (error) {
+		throw error.kind === 'mailboxHasEmail' ? new Error(t('folderNotEmpty')) : error;
+	}
 	await app.sync();
-	return answer;
 }
 
 const AT_ONCE = 500;

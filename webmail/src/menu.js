@@ -1,6 +1,10 @@
 // A menu that opens at a button: arrows move in it, Escape gives the focus back (ARIA: menu button).
 
-import { el, set } from './dom.js';
+import { el, iconButton, set } from './dom.js';
+import { t } from './texts.js';
+
+/** A button with more that can be done. */
+export const moreButton = (items) => iconButton('more', t('more'), (event) => openMenu(event.currentTarget, items()), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
 
 /** Opens a menu of [{label, act, separate, checked}] below a button. */
 export function openMenu(button, items) {
@@ -20,7 +24,7 @@ export function openMenu(button, items) {
 	};
 	for (const item of items.filter(Boolean)) {
 		menu.append(el('button', {
-			type: 'button', role: item.checked === undefined ? 'menuitem' : 'menuitemradio', 'aria-checked': item.checked === undefined ? null : String(item.checked), tabindex: '-1', class: item.separate ? 'separate' : '', dir: 'auto',
+			role: item.checked === undefined ? 'menuitem' : 'menuitemradio', 'aria-checked': item.checked === undefined ? null : String(item.checked), tabindex: '-1', class: item.separate ? 'separate' : '', dir: 'auto',
 			onclick: () => {
 				close(true);
 				item.act();

@@ -9,7 +9,7 @@ import { Frame } from './frame.js';
 import { linked, plainText } from './plain.js';
 import { odd } from './links.js';
 import { ask } from './notice.js';
-import { openMenu } from './menu.js';
+import { moreButton } from './menu.js';
 import { wayOut } from './unsubscribe.js';
 import { chosen, isDark } from './choices.js';
 import { ROW } from './store.js';
@@ -76,7 +76,7 @@ export class Message {
 
 	foldedHead() {
 		const { email } = this;
-		return el('button', { type: 'button', class: 'folded-head', 'aria-expanded': 'false', onclick: () => this.app.reader.unfold(this) },
+		return el('button', { class: 'folded-head', 'aria-expanded': 'false', onclick: () => this.app.reader.unfold(this) },
 			el('strong', { dir: 'auto' }, shortName(email.from?.[0]) || t('noSender')), el('span', { class: 'preview', dir: 'auto' }, email.preview),
 			email.hasAttachment ? icon('clip') : '', el('span', { class: 'date' }, shortDate(email.receivedAt)));
 	}
@@ -101,7 +101,7 @@ export class Message {
 					iconButton('reply', t('reply'), () => app.reply('reply', email)),
 					iconButton('replyall', t('replyAll'), () => app.reply('all', email)),
 					iconButton('forward', t('forward'), () => app.reply('forward', email)),
-					iconButton('more', t('more'), (event) => openMenu(event.currentTarget, this.menu()), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }))));
+					moreButton(() => this.menu()))));
 	}
 
 	field(name, addresses) {
@@ -127,7 +127,7 @@ export class Message {
 		const { email, app } = this;
 		this.bannerBox = el('div', { class: 'banners' });
 		if (wayOut(email)) {
-			this.bannerBox.append(el('div', { class: 'banner' }, el('span', {}, t('isList')), el('button', { type: 'button', class: 'link', onclick: () => app.unsubscribe(email) }, t('unsubscribe'))));
+			this.bannerBox.append(el('div', { class: 'banner' }, el('span', {}, t('isList')), el('button', { class: 'link', onclick: () => app.unsubscribe(email) }, t('unsubscribe'))));
 		}
 		for (const part of email.attachments ?? []) if (/^text\/calendar$/i.test(part.type) && part.size < 500_000) this.invitation(part);
 		app.sends?.banner(email, this.bannerBox);
@@ -190,7 +190,7 @@ export class Message {
 		frame.element.classList.toggle('paper', own && isDark());
 		if (found.remote && !this.images) {
 			const banner = el('div', { class: 'banner' }, icon('image'), el('span', {}, t('imagesOff', { n: found.remote })), el('button', {
-				type: 'button', class: 'link', onclick: () => {
+				class: 'link', onclick: () => {
 					this.images = true;
 					this.draw();
 				},
@@ -248,7 +248,7 @@ export class Message {
 		const parts = (this.email.attachments ?? []).filter((part) => !(this.usedCids?.has(part.blobId) && part.disposition !== 'attachment'));
 		if (!parts.length) return null;
 		return el('section', { class: 'attachments', 'aria-label': t('attachments') }, el('ul', {}, ...parts.map((part) => el('li', {},
-			el('button', { type: 'button', class: 'attachment', onclick: () => this.save(part) }, icon(/^image\//i.test(part.type) ? 'image' : 'clip'),
+			el('button', { class: 'attachment', onclick: () => this.save(part) }, icon(/^image\//i.test(part.type) ? 'image' : 'clip'),
 				el('span', { dir: 'auto' }, part.name || part.type), el('span', { class: 'soft' }, size(part.size)))))));
 	}
 
@@ -267,7 +267,7 @@ export class Message {
 			return;
 		}
 		const text = new TextDecoder('latin1').decode((await answer.arrayBuffer()).slice(0, 1_000_000));
-		await ask(t('source'), el('pre', { class: 'source' }, text), [{ label: t('close'), main: true }], { wide: true });
+		await ask(t('source'), el('pre', { class: 'source' }, text), null, { wide: true });
 	}
 
 	print() {

@@ -17,7 +17,7 @@ export function notice(text, way = null, time = TIME) {
 		box.classList.remove('shown');
 	};
 	clearTimeout(timer);
-	box.replaceChildren(el('span', {}, text), way ? el('button', { type: 'button', class: 'link', onclick: () => { gone(); way.act(); } }, way.label) : '');
+	box.replaceChildren(el('span', {}, text), way ? el('button', { class: 'link', onclick: () => { gone(); way.act(); } }, way.label) : '');
 	box.classList.add('shown');
 	if (time) timer = setTimeout(gone, time);
 	return gone;
@@ -31,7 +31,7 @@ export function takeBack() {
 }
 
 /**
- * A dialog with a title and content; buttons are [{label, value, main}]. Gives the value of the one pressed, null when it was
+ * A dialog with a title and content; buttons are [{label, value, main}], or the one that closes it. Gives the value of the one pressed, null when it was
  * closed. The element is a real `<dialog>`: the browser keeps the focus in it and gives it back.
  */
 export function ask(title, content, buttons, { wide = false } = {}) {
@@ -43,8 +43,8 @@ export function ask(title, content, buttons, { wide = false } = {}) {
 		const stops = parts.some((part) => part.matches?.('input, select, textarea') || part.querySelector?.('input, select, textarea, button, summary'));
 		const dialog = el('dialog', { class: wide ? 'dialog wide' : 'dialog', 'aria-labelledby': id, onclose: () => { dialog.remove(); resolve(value); } },
 			el('h2', { id }, title), el('div', { class: 'dialog-body', tabindex: wide && !stops ? '0' : null }, ...parts),
-			el('div', { class: 'dialog-buttons' }, ...buttons.map((button) => el('button', {
-				type: 'button', class: button.main ? 'main' : '', onclick: () => {
+			el('div', { class: 'dialog-buttons' }, ...(buttons ?? [{ label: t('close'), main: true }]).map((button) => el('button', {
+				class: button.main ? 'main' : '', onclick: () => {
 					if (button.check && button.check() === false) return;
 					value = button.value ?? true;
 					dialog.close();

@@ -45,7 +45,7 @@ export class Recipients {
 		const focused = document.activeElement === this.input;
 		this.chips.replaceChildren(...this.addresses.map((address, at) => el('span', { class: plausible(address.email) ? 'chip' : 'chip wrong', title: written(address), dir: 'auto' },
 			shortName(address), el('button', {
-				type: 'button', 'aria-label': t('removeAddress', { name: shortName(address) }), onclick: () => {
+				'aria-label': t('removeAddress', { name: shortName(address) }), onclick: () => {
 					this.addresses = this.addresses.toSpliced(at, 1);
 					this.draw();
 					this.input.focus();

@@ -39,7 +39,7 @@ async function drawing(app, part) {
 	return box;
 }
 
-const button = (label, act, attributes = {}) => el('button', { type: 'button', onclick: act, ...attributes }, label);
+const button = (label, act, attributes = {}) => el('button', { onclick: act, ...attributes }, label);
 const secret = (autocomplete) => el('input', { type: 'password', autocomplete, required: true });
 const own = () => ({ [t('password')]: secret('current-password') });
 const codeField = () => el('input', { inputmode: 'numeric', autocomplete: 'one-time-code' });
@@ -53,7 +53,7 @@ async function form(title, fields, ...before) {
 }
 
 /** Shows what is seen this once. */
-const once = (title, ...content) => ask(title, el('div', { class: 'group' }, el('p', {}, t('seenOnce')), ...content), [{ label: t('close'), main: true }]);
+const once = (title, ...content) => ask(title, el('div', { class: 'group' }, el('p', {}, t('seenOnce')), ...content));
 
 function password(act) {
 	const [now, next, again] = [secret('current-password'), secret('new-password'), secret('new-password')];

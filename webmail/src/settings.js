@@ -3,7 +3,8 @@
 
 import { el } from './dom.js';
 import { ask, notice } from './notice.js';
-import { SUBMISSION, VACATION } from './jmap.js';
+import { SUBMISSION, VACATION, stamp } from './jmap.js';
+import { able, set } from './background.js';
 import { choose, chosen, showColours } from './choices.js';
 import { languageNames, t } from './texts.js';
 import { parse, written } from './addresses.js';
@@ -20,7 +21,7 @@ function select(values, now, onchange) {
 
 export async function settings(app) {
 	const parts = (await Promise.all([browser(app), identities(app), vacation(app), security(app)])).flat();
-	await ask(t('settings'), parts.filter(Boolean), [{ label: t('close'), main: true }], { wide: true });
+	await ask(t('settings'), parts.filter(Boolean), null, { wide: true });
 }
 
 function browser(app) {
@@ -36,7 +37,8 @@ function browser(app) {
 		labelled(t('undoTime'), select([['0', t('noUndo')], ['5', '5 s'], ['10', '10 s'], ['20', '20 s'], ['30', '30 s']], String(chosen('undoSeconds')), (value) => choose('undoSeconds', Number(value)))),
 		labelled(t('writePlain'), check(chosen('plain'), (on) => choose('plain', on))),
 		labelled(t('alwaysImages'), check(chosen('images'), (on) => choose('images', on)), t('alwaysImagesHelp')),
-		labelled(t('notifications'), check(chosen('notify') && globalThis.Notification?.permission === 'granted', (on) => app.notifications.choose(on))));
+		labelled(t('notifications'), check(chosen('notify') && globalThis.Notification?.permission === 'granted', (on) => app.notifications.choose(on))),
+		able(app) ? labelled(t('notifyClosed'), check(chosen('push'), (on) => app.attempt(set(app, on)))) : '');
 }
 
 async function identities(app) {
@@ -49,15 +51,13 @@ async function identities(app) {
 		const signature = el('textarea', { rows: '3', dir: 'auto', value: identity.textSignature ?? '' });
 		const save = async () => {
 			const replyTo = parse(reply.value);
-			const answer = await app.jmap.call('Identity/set', { update: { [identity.id]: { name: name.value, replyTo: replyTo.length ? replyTo : null, textSignature: signature.value } } });
-			const refused = answer.notUpdated?.[identity.id];
-			if (refused) throw new Error(refused.description ?? refused.type);
+			await app.jmap.set('Identity/set', { update: { [identity.id]: { name: name.value, replyTo: replyTo.length ? replyTo : null, textSignature: signature.value } } });
 			await store.loadIdentities();
 			notice(t('saved'));
 		};
 		return el('details', { class: 'identity', open: store.identities.length === 1 }, el('summary', { dir: 'auto' }, identity.email),
 			labelled(t('name'), name), labelled(t('replyTo'), reply), labelled(t('signature'), signature),
-			el('button', { type: 'button', onclick: () => app.attempt(save()) }, t('save')));
+			el('button', { onclick: () => app.attempt(save()) }, t('save')));
 	}));
 }
 
@@ -71,20 +71,18 @@ async function vacation(app) {
 		const date = new Date(text);
 		return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 	};
-	const stamp = (text) => (text ? new Date(text).toISOString().replace(/\.\d+Z$/, 'Z') : null);
+	const given = (text) => (text ? stamp(new Date(text)) : null);
 	const on = el('input', { type: 'checkbox', checked: now.isEnabled });
 	const from = el('input', { type: 'datetime-local', value: local(now.fromDate) });
 	const to = el('input', { type: 'datetime-local', value: local(now.toDate) });
 	const subject = el('input', { type: 'text', value: now.subject ?? '', dir: 'auto' });
 	const text = el('textarea', { rows: '4', dir: 'auto', value: now.textBody ?? '' });
 	const save = async () => {
-		const result = await app.jmap.call('VacationResponse/set', {
-			update: { singleton: { isEnabled: on.checked, fromDate: stamp(from.value), toDate: stamp(to.value), subject: subject.value || null, textBody: text.value || null, htmlBody: null } },
+		await app.jmap.set('VacationResponse/set', {
+			update: { singleton: { isEnabled: on.checked, fromDate: given(from.value), toDate: given(to.value), subject: subject.value || null, textBody: text.value || null, htmlBody: null } },
 		});
-		const refused = result.notUpdated?.singleton;
-		if (refused) throw new Error(refused.description ?? refused.type);
 		notice(t('saved'));
 	};
 	return group(t('vacation'), labelled(t('vacationOn'), on), labelled(t('from'), from), labelled(t('vacationTo'), to), labelled(t('subject'), subject), labelled(t('text'), text),
-		el('button', { type: 'button', class: 'save-vacation', onclick: () => app.attempt(save()) }, t('save')));
+		el('button', { class: 'save-vacation', onclick: () => app.attempt(save()) }, t('save')));
 }

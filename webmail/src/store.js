@@ -6,6 +6,8 @@ import { SUBMISSION, ref } from './jmap.js';
 
 /** What a row of the list, and a line of a thread, needs of a message. */
 export const ROW = ['id', 'blobId', 'threadId', 'mailboxIds', 'keywords', 'from', 'to', 'subject', 'receivedAt', 'size', 'preview', 'hasAttachment'];
+/** The order of lists. */
+export const NEWEST = [{ property: 'receivedAt', isAscending: false }];
 const MAILBOX = ['id', 'name', 'parentId', 'role', 'sortOrder', 'totalEmails', 'unreadEmails', 'totalThreads', 'unreadThreads', 'myRights', 'isSubscribed'];
 const MOST_EMAILS = 6000;
 

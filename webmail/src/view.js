@@ -2,7 +2,7 @@
 // takes changes. One view is one filter; another filter is another view. It draws nothing.
 
 import { JmapError, ref } from './jmap.js';
-import { ROW } from './store.js';
+import { NEWEST, ROW } from './store.js';
 import { Segments } from './segments.js';
 
 const WINDOW = 50;
@@ -57,7 +57,7 @@ export class View extends EventTarget {
 	}
 
 	query() {
-		return { filter: this.filter, sort: [{ property: 'receivedAt', isAscending: false }], collapseThreads: this.collapse };
+		return { filter: this.filter, sort: NEWEST, collapseThreads: this.collapse };
 	}
 
 	/** The message in a row, if it is known. */

@@ -146,7 +146,7 @@ class Page:
     def __init__(self, browser, session, context, target):
         self.browser, self.session, self.context, self.target = browser, session, context, target
         self.blocked, self.requests, self.dialogs, self.errors, self.violations = {}, [], [], [], []
-        self.urls, self.contexts = {}, {}
+        self.urls, self.contexts, self.workers = {}, {}, {}
 
     def call(self, method, params=None, wait=True):
         return self.browser.call(method, params, self.session, wait)
@@ -161,6 +161,8 @@ class Page:
             self.contexts.pop(params["executionContextId"], None)
         elif method == "Runtime.executionContextsCleared":
             self.contexts.clear()
+        elif method == "ServiceWorker.workerRegistrationUpdated":
+            self.workers.update({one["scopeURL"]: one["registrationId"] for one in params["registrations"]})
         elif method == "Input.dragIntercepted":
             self.dragged = params["data"]
         elif method == "Network.loadingFailed" and params.get("blockedReason"):

@@ -21,8 +21,8 @@ def chromium():
 class Scene:
     """A server of its own and a tab in a profile of its own. Errors and dialogs that nobody expected fail the test."""
 
-    def __init__(self, messages=20_000, hold=True, width=1440, height=900, phone=False):
-        self.server = server.serve(messages, 0, hold)
+    def __init__(self, messages=20_000, width=1440, height=900, phone=False):
+        self.server = server.serve(messages, 0)
         self.world, self.account = self.server.world, self.server.world.account
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/"
         self.page = chromium().page()

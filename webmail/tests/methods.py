@@ -417,6 +417,8 @@ METHODS = {
     "Identity/get": get("Identity", lambda account: account.identities), "Identity/set": simple_set("Identity", lambda account: account.identities, "i"),
     "VacationResponse/get": get("VacationResponse", lambda account: account.vacation),
     "VacationResponse/set": simple_set("VacationResponse", lambda account: account.vacation, "v"),
+    "PushSubscription/get": get("PushSubscription", lambda account: account.pushes),
+    "PushSubscription/set": simple_set("PushSubscription", lambda account: account.pushes, "p"),
     "Journey/get": get("Journey", lambda account: account.journeys), "Journey/changes": changes("Journey"), "Journey/query": journeys.query,
     "EmailSubmission/set": submission_set, "EmailSubmission/query": submission_query,
     "EmailSubmission/get": get("EmailSubmission", lambda account: account.submissions),

@@ -16,6 +16,7 @@ import hostile_cases  # noqa: E402,F401
 import list_cases  # noqa: E402,F401
 import mail_cases  # noqa: E402,F401
 import look_cases  # noqa: E402,F401
+import push_cases  # noqa: E402,F401
 import journey_cases  # noqa: E402,F401
 import real_cases  # noqa: E402,F401
 import real_sending_cases  # noqa: E402,F401

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A small JMAP server in memory, for driving the page before and without the real one.
 
-    server.py [--messages 20000] [--port 0] [--no-hold]
+    server.py [--messages 20000] [--port 0]
 
 Comes in: HTTP on loopback. Goes out: the page of `webmail/`, the log-in, the JMAP session, api, upload, download and
 events, each with the headers that the real server gives. Mail goes nowhere. `/test/…` is for the tests: the calls
@@ -37,6 +37,7 @@ CAPABILITIES = {
                                   "maxSizeAttachmentsPerEmail": 50_000_000, "emailQuerySortOptions": ["receivedAt"], "mayCreateTopLevelMailbox": True},
     "urn:ietf:params:jmap:submission": {"maxDelayedSend": 2_592_000, "submissionExtensions": {"FUTURERELEASE": ["2592000", "2027-01-01T00:00:00Z"]}},
     "urn:ietf:params:jmap:vacationresponse": {},
+    "urn:ietf:params:jmap:webpush-vapid": {"applicationServerKey": "BKEY"},
     "urn:postrider:jmap:journey": {},
 }
 
@@ -52,14 +53,12 @@ def worker():
 class World:
     """What the handlers share."""
 
-    def __init__(self, messages, hold):
+    def __init__(self, messages):
         self.lock, self.sessions, self.listeners, self.calls, self.hits = threading.Lock(), set(), [], [], []
         self.events = "told"  # or "silent", "refused"
         self.capabilities = json.loads(json.dumps(CAPABILITIES))
-        if not hold:
-            self.capabilities["urn:ietf:params:jmap:submission"]["maxDelayedSend"] = 0
         account = self.account = mailbox.Account(messages, threads=messages <= 100_000)
-        account.submissions = {}
+        account.submissions, account.pushes = {}, {}
         account.vacation = {"singleton": {"id": "singleton", "isEnabled": False, "fromDate": None, "toDate": None, "subject": None, "textBody": None,
                                           "htmlBody": None}}
         account.identities = {
@@ -242,7 +241,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if what == "arrive":
             with world.lock:
                 world.account.add({"mailboxIds": {"b0": True}, "keywords": {}, "from": [{"name": "Nadia New", "email": "nadia@blue.example"}],
-                                   "to": [{"name": None, "email": "alice@red.example"}], "subject": query.get("subject", "Just arrived")},
+                                   "to": [{"name": None, "email": "alice@red.example"}], "subject": query.get("subject", "Just arrived"), **({"receivedAt": query["at"]} if "at" in query else {})},
                                   text="This came while you were looking.\n")
                 world.account.step()
             world.tell()
@@ -272,9 +271,9 @@ class Server(http.server.ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def serve(messages=20_000, port=0, hold=True):
+def serve(messages=20_000, port=0):
     """A server that runs in a thread of its own; its world is `server.world`."""
-    world = World(messages, hold)
+    world = World(messages)
     server = Server(("127.0.0.1", port), type("Bound", (Handler,), {"world": world}))
     server.world = world
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -285,8 +284,7 @@ if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--messages", type=int, default=20_000)
     options.add_argument("--port", type=int, default=8765)
-    options.add_argument("--no-hold", action="store_true", help="no FUTURERELEASE: the page must delay by itself")
     chosen = options.parse_args()
-    running = serve(chosen.messages, chosen.port, not chosen.no_hold)
+    running = serve(chosen.messages, chosen.port)
     print(f"http://127.0.0.1:{running.server_address[1]}/  alice@red.example, alice", flush=True)
     threading.Event().wait()

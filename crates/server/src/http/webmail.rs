@@ -3,10 +3,12 @@
 //! Does: answer with a file, packed where the browser takes that, or say that the one it has is current. A browser asks each
 //! time, so a new version is there at once. Does not: know what is in the files.
 
+use std::sync::LazyLock;
+
 use hyper::StatusCode;
 use hyper::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, IF_NONE_MATCH, VARY,
-    X_FRAME_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, ETAG, HeaderValue, IF_NONE_MATCH, LINK,
+    VARY, X_FRAME_OPTIONS,
 };
 
 use super::reply::{self, Response};
@@ -29,6 +31,30 @@ const ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/webmail.rs"));
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; \
                       frame-src 'self' blob:; worker-src 'self'; manifest-src 'self'; form-action 'none'; base-uri 'none'; \
                       require-trusted-types-for 'script'; trusted-types postrider; frame-ancestors ";
+
+/// What comes with the page (RFC 8288): the session, what main.js imports, and, where nothing else is on its way, what app.js does, which
+/// it asks for. Found one by one, each step would take a way to the server.
+static BEGINNING: LazyLock<Option<HeaderValue>> = LazyLock::new(|| {
+    let mut links = vec!["</.well-known/jmap>; rel=preload; as=fetch; crossorigin".to_owned()];
+    let mut named = Vec::new();
+    for (first, priority) in [("main.js", ""), ("app.js", "; fetchpriority=low")] {
+        let mut at = named.len();
+        named.push(first);
+        while let Some(name) = named.get(at) {
+            links.push(format!("<src/{name}>; rel=modulepreload{priority}"));
+            let asset = Asset::find(&format!("src/{name}"));
+            let text = asset.map_or("", |asset| str::from_utf8(asset.plain).unwrap_or_default());
+            for rest in text.split(" from './").skip(1) {
+                let imported = rest.split('\'').next().unwrap_or_default();
+                if !named.contains(&imported) {
+                    named.push(imported);
+                }
+            }
+            at += 1;
+        }
+    }
+    links.join(", ").parse().ok()
+});
 
 impl Asset {
     /// The file of a path without its first slash; the page itself is at the empty one.
@@ -62,6 +88,9 @@ pub(super) fn show(request: &Request, asset: &'static Asset) -> Response {
     headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
     // RFC 9111 §5.2.2.4: kept, but asked about each time.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let (true, Some(modules)) = (asset.path == "index.html", BEGINNING.as_ref()) {
+        headers.insert(LINK, modules.clone());
+    }
     let frames = request.settings.local.framed_by.as_deref();
     if let Ok(policy) = HeaderValue::from_str(&format!("{POLICY}{}", frames.unwrap_or("'none'"))) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
@@ -93,7 +122,6 @@ fn has(tags: &str, tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
     use std::io::Read as _;
 
     use flate2::read::GzDecoder;
@@ -134,20 +162,20 @@ mod tests {
         assert!(worker.contains("\"./\""));
     }
 
-    /// All that main.js imports comes with it, and so does app.js, which it asks for at once: found one by one, each step would take a way to
-    /// the server.
+    /// What is named is there: all that the list needs, and no more.
     #[test]
-    fn the_page_names_what_it_begins_with() {
-        let text = |path: &str| std::str::from_utf8(Asset::find(path).unwrap().plain).unwrap();
-        let between = |text: &'static str, start: &str, end: char| -> BTreeSet<_> {
-            text.split(start).skip(1).map(|rest| rest.split(end).next().unwrap()).collect()
-        };
-        let (mut needed, mut open) = (BTreeSet::from(["app.js"]), vec!["main.js"]);
-        while let Some(name) = open.pop() {
-            let imported = between(text(&format!("src/{name}")), " from './", '\'');
-            open.extend(imported.into_iter().filter(|name| needed.insert(name)));
+    fn the_page_says_what_it_begins_with() {
+        let named = BEGINNING.as_ref().unwrap().to_str().unwrap();
+        let modules: Vec<_> =
+            named.split(", ").skip(1).map(|one| one.split_once(">; rel=modulepreload").unwrap()).collect();
+        assert!(modules.iter().all(|(name, _)| Asset::find(&name[1..]).is_some()), "{named}");
+        let low = "; fetchpriority=low";
+        for (name, priority) in
+            [("main", Some("")), ("view", Some("")), ("app", Some(low)), ("rows", Some(low)), ("compose", None)]
+        {
+            let found = modules.iter().find(|(module, _)| *module == format!("<src/{name}.js"));
+            assert_eq!(found.map(|(_, priority)| *priority), priority, "{name}");
         }
-        assert_eq!(between(text(""), "rel=\"modulepreload\" href=\"src/", '"'), needed);
     }
 
     #[test]
