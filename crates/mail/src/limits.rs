@@ -412,12 +412,15 @@ limits! {
     JMAP_PARTS: usize = 200;
     /// Pieces that a blob is put together of (RFC 9404 §3.1: maxDataSources).
     JMAP_DATA_SOURCES: usize = 64;
-    /// WebSockets of one account: each may keep a buffer for its longest message, `JMAP_REQUEST_LEN`, and one such message that waits.
+    /// WebSockets of one account: each may hold one message that waits, of `JMAP_REQUEST_LEN`.
     JMAP_SOCKETS_PER_ACCOUNT: usize = 16;
-    /// Octets of a frame that a WebSocket sends; a longer message goes in several, so that no other copy of all of it is made.
+    /// Octets of a frame that a WebSocket sends; a longer message goes in several, so that no other copy of all of it is made. A longer
+    /// frame that comes is cut: buffers for frames are kept as long as the connection is.
     JMAP_SOCKET_FRAME: usize = 64 * KIB;
     /// A WebSocket is asked so often whether the client is still there; it ends where no frame came since the question before.
     JMAP_SOCKET_PING: Duration = Duration::from_secs(60);
+    /// What a WebSocket sends is taken within this time, however slowly: a long answer holds its account's turn until then.
+    JMAP_SOCKET_ANSWER: Duration = Duration::from_secs(600);
     /// Accounts of which one user's listeners hear: his own, and the first of those that share something with him.
     PUSH_ACCOUNTS: usize = 100;
     /// Changes that come within this time after the first are told together.

@@ -14,7 +14,7 @@ use serde_json::json;
 use server::{Connection, Settings, Shared, Shutdown, ShutdownSwitch};
 use store::Scopes;
 use store::conformance::domain;
-use tokio::io::{AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use websocket::{ALICE, BINARY, BOB, CLOSE, FIRST, LAST, MORE, PING, Socket, TEXT, Web, frame, header, request};
@@ -240,6 +240,24 @@ fn who_takes_nothing_is_held_up_and_left() {
         assert!(sent <= limits::JMAP_REQUESTS_AT_ONCE + 5, "{sent}");
     });
     assert_eq!(took, limits::JMAP_SOCKET_PING);
+}
+
+/// `JMAP_SOCKET_ANSWER`: who takes a piece just in time, again and again, is left: the account's turn is not his for ever.
+#[test]
+fn who_takes_an_answer_slowly_is_left() {
+    let door = Door::new();
+    let pause = limits::JMAP_SOCKET_PING - Duration::from_secs(1);
+    let pieces = 2 * limits::JMAP_SOCKET_ANSWER.as_secs() / pause.as_secs();
+    let text = "x".repeat(usize::try_from(pieces).unwrap() * limits::JMAP_SOCKET_FRAME);
+    let message = frame(TEXT, request("a", json!([["Core/echo", { "text": text }, "0"]])).to_string().as_bytes());
+    let took = door.client(1024, async |socket| {
+        socket.send(&message).await;
+        let mut octets = vec![0; limits::JMAP_SOCKET_FRAME];
+        while socket.stream.read_exact(&mut octets).await.is_ok() {
+            tokio::time::sleep(pause).await;
+        }
+    });
+    assert!(took >= limits::JMAP_SOCKET_ANSWER && took < limits::JMAP_SOCKET_ANSWER + pause, "{took:?}");
 }
 
 /// `CLOSE_TIMEOUT`: who stays after the end is left.

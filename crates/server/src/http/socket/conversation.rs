@@ -24,13 +24,14 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{self, Error, Utf8Bytes};
 
 use super::outgoing::Outgoing;
+use super::pieces::Pieces;
 use crate::auth::Proof;
 use crate::http::jmap::moment;
 use crate::push::{Listening, Over};
 use crate::shared::Shared;
 
 /// What the frames go over.
-pub(super) type Link = TokioIo<Upgraded>;
+pub(super) type Link = Pieces<TokioIo<Upgraded>>;
 
 type Incoming = SplitStream<WebSocketStream<Link>>;
 
@@ -78,7 +79,8 @@ impl Conversation {
             .max_write_buffer_size(2 * limits::JMAP_SOCKET_FRAME)
             .max_frame_size(Some(limits::JMAP_REQUEST_LEN))
             .max_message_size(Some(limits::JMAP_REQUEST_LEN));
-        let stream = WebSocketStream::from_raw_socket(TokioIo::new(link), Role::Server, Some(config)).await;
+        let stream =
+            WebSocketStream::from_raw_socket(Pieces::new(TokioIo::new(link)), Role::Server, Some(config)).await;
         let (sink, mut incoming) = stream.split();
         let mut outgoing = Outgoing::new(sink);
         let end = self.converse(&mut incoming, &mut outgoing).await;
@@ -109,7 +111,10 @@ impl Conversation {
                 sent = outgoing.send(), if !is_free => if sent.is_err() {
                     return End::Gone;
                 },
-                () = sleep_until(until), if !is_free => return End::Gone,
+                // It may have taken something meanwhile.
+                () = sleep_until(until), if !is_free => if outgoing.until() <= Instant::now() {
+                    return End::Gone;
+                },
                 message = incoming.next(), if reads => {
                     is_silent = false;
                     match message {

@@ -1,7 +1,7 @@
 //! JMAP over a WebSocket (RFC 8887): requests, and changes as they happen, over one connection.
 //!
 //! Does: agree on it over HTTP/1.1 (RFC 6455 §4.2) or on a stream of HTTP/2 (RFC 8441), lead the conversation ([`conversation`]), and
-//! cut what is sent into frames ([`outgoing`]). Does not: know frames, which are the library's, nor what the messages say
+//! cut what is sent into frames ([`outgoing`]), and what comes, too ([`pieces`]). Does not: know frames, which are the library's, nor what the messages say
 //! (`jmap::socket`).
 //!
 //! No extension is agreed on. Compressed together, what others wrote and what is secret would tell by its length of each other
@@ -9,6 +9,7 @@
 
 mod conversation;
 mod outgoing;
+mod pieces;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

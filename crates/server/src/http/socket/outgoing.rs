@@ -27,6 +27,8 @@ pub(super) struct Outgoing {
     is_free: bool,
     /// Until then the client must have taken something.
     until: Instant,
+    /// Until then, all of it.
+    end: Instant,
     /// Held until all is taken: what waits takes memory, too.
     turn: Option<Turn>,
 }
@@ -40,7 +42,8 @@ enum Next {
 
 impl Outgoing {
     pub(super) fn new(sink: Sink) -> Self {
-        Self { sink, next: Next::Nothing, is_free: true, until: Instant::now(), turn: None }
+        let now = Instant::now();
+        Self { sink, next: Next::Nothing, is_free: true, until: now, end: now, turn: None }
     }
 
     /// Whether all that was put here is sent.
@@ -48,9 +51,9 @@ impl Outgoing {
         self.is_free
     }
 
-    /// When the client has taken nothing for too long, if something waits for it.
-    pub(super) const fn until(&self) -> Instant {
-        self.until
+    /// When the client has taken nothing for too long, or not all, if something waits for it.
+    pub(super) fn until(&self) -> Instant {
+        self.until.min(self.end)
     }
 
     /// The next message, where there is none.
@@ -66,7 +69,8 @@ impl Outgoing {
 
     fn begin(&mut self, next: Next) {
         (self.next, self.is_free) = (next, false);
-        self.until = Instant::now() + limits::JMAP_SOCKET_PING;
+        let now = Instant::now();
+        (self.until, self.end) = (now + limits::JMAP_SOCKET_PING, now + limits::JMAP_SOCKET_ANSWER);
     }
 
     /// RFC 6455 §5.4: each frame but the last says that the message goes on.
