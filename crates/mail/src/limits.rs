@@ -203,6 +203,44 @@ limits! {
     /// Recovery codes that an account with a second factor gets, each good for one log-in.
     RECOVERY_CODES: usize = 10;
 
+    // Sieve.
+    /// Octets of a script.
+    SIEVE_SCRIPT_LEN: usize = 256 * KIB;
+    /// The largest number in a script (RFC 5228 §2.4.1 says at least 2,147,483,647).
+    SIEVE_NUMBER: u64 = (1 << 53) - 1;
+    /// Octets of a string in a script, and of what its variables make of it.
+    SIEVE_STRING_LEN: usize = 64 * KIB;
+    /// Blocks and tests within each other (RFC 5228 §8.2 says at least 15 of each).
+    SIEVE_NESTING: usize = 32;
+    /// Variables of a script in a run (RFC 5229 §6 says at least 128).
+    SIEVE_VARIABLES: usize = 256;
+    /// Octets of a variable's value; longer ones are cut (RFC 5229 §6 says at least 4,000).
+    SIEVE_VARIABLE_LEN: usize = 16 * KIB;
+    /// Commands and tests in a run.
+    SIEVE_STEPS: usize = 20_000;
+    /// Octets that a run compares, all together: some tenths of a second.
+    SIEVE_WORK: u64 = 32 * MIB as u64;
+    /// Octets of a message's body that a script sees.
+    SIEVE_BODY_LEN: usize = MIB;
+    /// Lines of an explanation.
+    SIEVE_EXPLANATION: usize = 2_000;
+    /// Actions in a run.
+    SIEVE_ACTIONS: usize = 32;
+    /// Addresses that a message is sent on to in a run.
+    SIEVE_REDIRECTS: usize = 8;
+    /// Addresses that a notice goes to.
+    SIEVE_NOTIFY_RECIPIENTS: usize = 8;
+    /// Notices in a run.
+    SIEVE_NOTICES: usize = 4;
+    /// Scripts within scripts (RFC 6609 §3.2 says that there is a limit).
+    SIEVE_INCLUDES: usize = 8;
+    /// Marks of messages that one run asks about (RFC 7352).
+    SIEVE_MARKS: usize = 8;
+    /// Fields that a run adds (RFC 5293), and flags of a message.
+    SIEVE_ADDED: usize = 64;
+    /// The longest time for which a message's mark is remembered (RFC 7352 §3.1), or who was told that somebody is away.
+    SIEVE_REMEMBERED: Duration = Duration::from_secs(90 * 86_400);
+
     // POP3 and IMAP.
     /// Octets of a POP3 command line (RFC 2449 §4 says 255; AUTH needs more).
     POP3_COMMAND_LEN: usize = 12 * KIB;

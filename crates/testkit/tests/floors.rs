@@ -12,11 +12,12 @@ use std::path::Path;
 
 /// Crates by floor. Two stand beside the house, and nothing in it imports them: `testkit`, for tests only, on
 /// nothing of ours; `bench`, which measures.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("mail", 0),
     ("message", 1),
     ("wire", 1),
     ("store", 2),
+    ("sieve", 2),
     ("junk", 3),
     ("store-local", 3),
     ("mta", 3),
