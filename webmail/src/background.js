@@ -12,6 +12,7 @@ export async function set({ jmap, store }, on) {
 	const { applicationServerKey } = jmap.session.capabilities[VAPID];
 	const { list } = await jmap.call('PushSubscription/get', { ids: null });
 	const { endpoint, keys } = on ? (await pushManager.subscribe({ userVisibleOnly: true, applicationServerKey })).toJSON() : {};
+	choose('push', on); // a start tries again what fails from here
 	// Before the code comes: what the worker needs for asking.
 	const asks = { api: jmap.session.apiUrl, accountId: jmap.account, inMailbox: store.byRole('inbox')?.id, after: stamp(new Date()) };
 	await (await caches.open('postrider-blobs-told')).put('./', new Response(JSON.stringify(asks)));
@@ -23,7 +24,6 @@ export async function set({ jmap, store }, on) {
 		create: on && !known ? { here: { deviceClientId: keys.p256dh, url: endpoint, keys, types: ['EmailDelivery'] } } : {},
 	});
 	if (!on) await (await pushManager.getSubscription())?.unsubscribe();
-	choose('push', on);
 }
 
 /** At each start: neither half is for ever. */
