@@ -146,7 +146,7 @@ def test_async_imap_reads_appends_moves_and_idles(net):
 # ---- jmap-client
 
 
-def test_jmap_client_imports_searches_moves_listens_and_sends(net):
+def test_jmap_client_imports_searches_moves_listens_and_sends_also_over_a_websocket(net):
     with imap(net.red, ALICE) as reader, tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         message_id, message = letter(BOB, ALICE, BODIES["utf8"])
@@ -154,7 +154,7 @@ def test_jmap_client_imports_searches_moves_listens_and_sends(net):
         said = run(CLIENTS / "rust/debug/jmap", f"http://127.0.0.1:{net.blue.http}", BOB, "bob", ALICE, folder).stdout.decode()
         said = dict(line.split(" ", 1) for line in said.splitlines())
         assert (folder / "imported").read_bytes() == message
-        assert said == {"user": BOB, "told": "true", "found": "true", "moved": "true true", "sent": "true", "gone": "true"}, said
+        assert said == {"user": BOB, "told": "true", "found": "true", "answered": "true true", "news": "true", "moved": "true true", "sent": "true", "gone": "true"}, said
         assert arrives(reader, message_id).endswith(message[message.index(b"Subject"):])
 
 
