@@ -17,6 +17,7 @@ mod config;
 mod value;
 
 mod bounce;
+mod neighbours;
 mod parsers;
 mod passkey;
 mod program;
@@ -24,6 +25,7 @@ pub mod seeds;
 pub mod session;
 mod store_log;
 
+pub use neighbours::{milter, proxy};
 pub use parsers::{address, dot, imap, imap_url, line, message, pop3, smtp_client};
 pub use passkey::passkey;
 pub use program::{config, mua, report, sasl, zones};
@@ -51,10 +53,12 @@ pub const TARGETS: &[Target] = &[
     ("line", line, &["tests/transcripts/smtp", "tests/transcripts/pop3"]),
     ("log", log, &[]),
     ("message", message, &["crates/message/tests/corpus"]),
+    ("milter", milter, &[]),
     ("mua", mua, &["tests/transcripts/imap"]),
     ("passkey", passkey, &[]),
     ("pop3", pop3, &["tests/transcripts/pop3"]),
     ("pop3_session", pop3_session, &["tests/transcripts/pop3"]),
+    ("proxy", proxy, &[]),
     ("report", report, &[]),
     ("sasl", sasl, &[]),
     ("smtp_client", smtp_client, &["tests/transcripts/smtp"]),

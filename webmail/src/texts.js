@@ -237,6 +237,8 @@ export const texts = {
 	jExpired: ['Given up after many tries: {words}.', 'Nach vielen Versuchen aufgegeben: {words}.'],
 	jTold: ['You were told by mail.', 'Sie bekamen eine Mail darüber.'],
 	jAnswered: ['The sender was told that you are away.', 'Der Absender erfuhr, dass Sie weg sind.'],
+	jTrusted: ['It was taken without log-in, for it came from the trusted network {network}.', 'Sie wurde ohne Anmeldung angenommen, denn sie kam aus dem Netz {network}, dem vertraut wird.'],
+	jFiltered: ['The filter {milter} looked at it and {words}.', 'Der Filter {milter} sah sie sich an: {words}.'],
 	jNotAnswered: ['The sender was not told that you are away: {words}', 'Der Absender erfuhr nicht, dass Sie weg sind: {words}'],
 	jJunk: ['Looks like junk to you: {words}', 'Sieht für Sie nach Spam aus: {words}'],
 	jNoJunk: ['Does not look like junk to you: {words}', 'Sieht für Sie nicht nach Spam aus: {words}'],

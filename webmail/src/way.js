@@ -35,6 +35,8 @@ function told(event, journey) {
 			return [t(journey.kind === 'sent' ? 'jFromYou' : 'jFrom', { host: event.helo ?? event.from ?? event.sender, tls }), 'good'];
 		case 'expanded': return [t(journey.kind === 'sent' ? 'jAlias' : 'jCameBy', { address })];
 		case 'delivered': return [event.mailbox ? t('jFolder', { folder: folderOf(event) }) : t('jBox', { address }), 'good'];
+		case 'trusted': return [t('jTrusted', { network: event.network })];
+		case 'filtered': return [t('jFiltered', { milter: event.milter, words })];
 		case 'held': return [t('jHeld', { date: longDate(event.until) }), 'wait'];
 		case 'queued': return [t('jQueued', { host: event.destination ?? host })];
 		case 'routed': {

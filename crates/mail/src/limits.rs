@@ -94,7 +94,25 @@ limits! {
     /// Octets of the other side's words kept in the journey and in bounces.
     REMOTE_WORDS: usize = KIB;
 
+    // Networks that may send without log-in.
+    /// Messages that a trusted network may send in an hour.
+    TRUSTED_PER_HOUR: usize = 1_000;
+
+    // Filters (milters).
+    /// Octets of a filter's packet (libmilter sends values and pieces of up to 65,535 octets).
+    MILTER_PACKET_LEN: usize = 128 * KIB;
+    /// Wait for a filter's answer. It also bounds the connection to it.
+    MILTER_TIMEOUT: Duration = Duration::from_secs(60);
+    /// Wait for a filter's answer to a whole message, where it says that it is still at work.
+    MILTER_PROGRESS_TIMEOUT: Duration = Duration::from_secs(300);
+    /// Changes that one filter may want of one message, pieces of a new body aside.
+    MILTER_CHANGES: usize = 1_000;
+
     // Connections.
+    /// Octets of a PROXY header, which tells whose connection a proxy passes on.
+    PROXY_HEADER_LEN: usize = 2 * KIB;
+    /// A PROXY header must be whole in this time.
+    PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
     /// Connections in all.
     CONNECTIONS: usize = 20_000;
     /// Connections of one address (IPv6: one /64).

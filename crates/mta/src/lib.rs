@@ -14,6 +14,7 @@ mod away;
 pub mod bounce;
 pub mod directory;
 pub mod header;
+pub mod milter;
 pub mod misbehave;
 pub mod queue;
 pub mod relay;

@@ -78,11 +78,11 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Of an accepted socket.
-    pub fn new(socket: TcpStream, admission: Option<Admission>) -> io::Result<Self> {
+    /// Of an accepted socket, from this client.
+    pub fn new(socket: TcpStream, peer: SocketAddr, admission: Option<Admission>) -> io::Result<Self> {
         // Replies are written whole, so waiting for more (Nagle) only delays them.
         socket.set_nodelay(true)?;
-        let (peer, local) = (socket.peer_addr()?, socket.local_addr()?);
+        let local = socket.local_addr()?;
         Ok(Self::over(Box::new(socket), peer, local, admission))
     }
 
@@ -288,7 +288,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        (Connection::new(socket, None).unwrap(), client)
+        (Connection::new(socket, client.local_addr().unwrap(), None).unwrap(), client)
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ pub mod imap;
 pub mod junk;
 pub mod listen;
 pub mod metrics;
+mod milter;
 pub mod outbound;
 pub mod passkey;
 pub mod pop3;
@@ -32,6 +33,7 @@ pub mod settings;
 pub mod shared;
 pub mod smtp;
 pub mod tls;
+pub mod trusted;
 pub mod webpush;
 
 pub use auth::{Auth, LoginError, is_weak};

@@ -5,6 +5,7 @@
 //! listeners while running; stop on the sign and give open sessions time to say goodbye. Does not: know any protocol.
 
 mod doors;
+mod proxied;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -202,13 +203,18 @@ pub fn network_of(ip: IpAddr) -> IpAddr {
 }
 
 /// Addresses that share their first bits: `192.0.2.0/24`, `2001:db8::/32`, or a single address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct IpNetwork {
     address: IpAddr,
     bits: u8,
 }
 
 impl IpNetwork {
+    /// Whether every address of its family is in it.
+    pub const fn is_everything(&self) -> bool {
+        self.bits == 0
+    }
+
     /// Whether the address is in it.
     pub fn contains(&self, ip: IpAddr) -> bool {
         match (self.address, ip.to_canonical()) {

@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mail::{Address, Domain, limits};
+use mta::milter::{FieldRule, Milter};
 use mta::queue::Schedule;
 use mta::route::FixedRoute;
 
 use crate::listen::{IpNetwork, Service};
+use crate::trusted::TrustedNetwork;
 
 /// All of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,14 @@ pub struct Settings {
     pub relay: RelaySettings,
     /// Gateway domains and the smart host, in the order of the file.
     pub routes: Vec<FixedRoute>,
+    /// Networks that may send without log-in.
+    pub trusted: Vec<TrustedNetwork>,
+    /// Proxies that say whose connections they pass on (PROXY protocol).
+    pub proxy_from: Vec<IpNetwork>,
+    /// Filters of others, in the order in which they are asked.
+    pub milters: Vec<Milter>,
+    /// The field of theirs that sends a message into Junk.
+    pub junk_header: FieldRule,
     /// HTTP.
     pub http: HttpSettings,
     /// Which services listen where, for those who ask how to reach them.
@@ -52,6 +62,10 @@ impl Settings {
             smtp: SmtpSettings::default(),
             relay: RelaySettings::default(),
             routes: Vec::new(),
+            trusted: Vec::new(),
+            proxy_from: Vec::new(),
+            milters: Vec::new(),
+            junk_header: FieldRule::default(),
             http: HttpSettings::default(),
             listening: Vec::new(),
             journey_lifetime: limits::JOURNEY_LIFETIME,

@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::push::Push;
 use crate::settings::Settings;
 use crate::tls::Acceptor;
+use crate::trusted::Counts;
 
 /// One mail system.
 pub struct Shared {
@@ -29,6 +30,8 @@ pub struct Shared {
     pub imap: Arc<imap::Service>,
     /// What JMAP requests share.
     pub jmap: jmap::Server,
+    /// What came from networks that need no log-in.
+    pub trusted: Counts,
     /// Who listens for changes.
     pub push: Push,
     /// Counters.
@@ -53,6 +56,7 @@ impl Shared {
             auth: Auth::new(store.clone(), clock.clone()),
             imap: Arc::new(imap::Service::new(store.clone(), settings.hostname.as_str())),
             jmap: jmap::Server::new(store.clone()),
+            trusted: Counts::default(),
             push: Push::default(),
             store,
             clock,

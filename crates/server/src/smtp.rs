@@ -74,6 +74,7 @@ impl Reception {
             },
             verify: self.extras.verify.clone(),
             misbehave: self.extras.misbehave.clone().filter(|_| settings.local.misbehave),
+            milters: crate::milter::of(&settings, &shared.clock),
             inspectors: Arc::new((self.extras.inspectors)(&settings)),
             reporter: self.extras.reporter.clone(),
         };
@@ -99,7 +100,9 @@ impl Reception {
     pub async fn serve(self: Arc<Self>, mut connection: Connection, service: Service, shared: Arc<Shared>) {
         let peer = connection.peer();
         let mut pump = Pump::new(&self, &connection, service, shared);
-        match pump.run(&mut connection).await {
+        let ended = pump.run(&mut connection).await;
+        pump.clerk.leave().await;
+        match ended {
             Ok(()) => connection.shutdown().await,
             Err(error) => tracing::debug!(service = service.name(), %peer, %error, "connection lost"),
         }

@@ -64,6 +64,7 @@ impl House {
             verify: None,
             misbehave: None,
             reporter: Some(Arc::new(move || reports.reporter())),
+            milters: None,
             inspectors: Arc::default(),
         });
         let server = Arc::new(jmap::Server::new(store.clone()));

@@ -107,6 +107,20 @@ pub enum What {
         /// The mailbox.
         mailbox: String,
     },
+    /// It was taken without log-in, and may go elsewhere, for it came from a network that the operator trusts.
+    Trusted {
+        /// The client's address.
+        from: String,
+        /// The network, as it is configured.
+        network: String,
+    },
+    /// A filter of others (milter) was shown it.
+    Filtered {
+        /// The filter's name.
+        milter: String,
+        /// What it did, in a sentence without its subject.
+        words: String,
+    },
     /// Its sender wants it to leave later (RFC 4865), and may take it back until then where he sent it by JMAP.
     Held {
         /// When, in milliseconds since 1970.

@@ -58,6 +58,8 @@ const fn note(what: &What) -> &'static str {
         What::Received { .. } => "Always the first.",
         What::Expanded { .. } => "Once for every address that stands for others.",
         What::Delivered { .. } => "The end of the way for a recipient with a mailbox here.",
+        What::Trusted { .. } => "Once, in the commit that accepts the message.",
+        What::Filtered { .. } => "For every filter that is asked, in the commit that accepts the message.",
         What::Held { .. } => {
             "Once, in the commit that accepts the message; then all recipients are queued, those here too."
         }
@@ -98,6 +100,8 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
                 sender: "alice@red.example".into(),
             },
         ),
+        (None, None, What::Trusted { from: "10.0.0.7".into(), network: "10.0.0.0/24".into() }),
+        (None, None, What::Filtered { milter: "rspamd".into(), words: "adds X-Spamd-Result; adds X-Spam".into() }),
         (
             Some("team@red.example"),
             None,

@@ -21,6 +21,13 @@ const NOT_IN_A_DIALOGUE: &[(&str, &str)] = &[
     ("the server stops, try again", "crates/server/tests/push.rs"),
     // Twenty thousand who listen are no dialogue; the test is of those of one account.
     ("too many listen already", "crates/server/tests/push.rs"),
+    // Filters of others, which a dialogue does not have.
+    ("Refused by a filter of this system", "crates/server/tests/milter.rs"),
+    ("A filter of this system asks you to try again later", "crates/server/tests/milter.rs"),
+    ("A filter of this system takes no mail from you now", "crates/mta/src/milter/conversation.rs"),
+    ("A filter of this system does not answer, try again later", "crates/server/tests/milter.rs"),
+    // Only from a network that needs no log-in, which a dialogue is not in.
+    ("Too many messages from your network in this hour, try again later", "crates/server/tests/trusted.rs"),
     // A line of a mebibyte is no reading matter.
     ("The message has a line that is too long", "crates/wire/src/smtp/server/tests.rs"),
     // Only `mailbox`, which reads a whole text, says so; no command calls it.

@@ -1,4 +1,4 @@
-//! The conversations of SMTP, POP3 and IMAP, without I/O.
+//! The conversations of SMTP, POP3, IMAP and filters (milters), without I/O.
 //!
 //! **Does:** reads and writes what goes over the wire: lines ([`line`]), dot-stuffed bodies ([`dot`]), addresses
 //! ([`address`]), log-ins ([`sasl`]), and the state machines of the protocols, each as an engine that is fed
@@ -13,6 +13,8 @@ pub mod address;
 pub mod dot;
 pub mod imap;
 pub mod line;
+pub mod milter;
 pub mod pop3;
+pub mod proxy;
 pub mod sasl;
 pub mod smtp;

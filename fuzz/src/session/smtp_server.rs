@@ -54,7 +54,7 @@ impl Seen {
     fn answer(&mut self, question: Question, role: Role) -> Answer {
         let no = || Reply::new(550, (5, 1, 1), "no");
         match question {
-            Question::Sender(_) => Answer::Permission(Ok(())),
+            Question::Sender(..) => Answer::Permission(Ok(())),
             Question::Body { .. } => {
                 self.body.clear();
                 Answer::Permission(Ok(()))
@@ -154,7 +154,7 @@ pub fn smtp_session(data: &[u8]) {
     let pieces = shape.pieces(first);
     world::with_known(async |store, alice| {
         let desk = desk(store.clone());
-        let client = Client { ip: [192, 0, 2, 1].into(), role, tls: None, identity: Identity::Stranger };
+        let client = Client { ip: [192, 0, 2, 1].into(), role, tls: None, identity: Identity::Stranger, trusted: None };
         let mut session = Session { engine, client, desk, alice, phase: Phase::None, taken: 0 };
         let said = session.run(pieces).await;
         assert_lines(&said);
@@ -190,6 +190,7 @@ fn desk(store: Arc<LocalStore>) -> Arc<Desk> {
         verify: None,
         misbehave: None,
         reporter: None,
+        milters: None,
         inspectors: Arc::default(),
     })
 }
@@ -238,7 +239,7 @@ impl Session {
     async fn answer(&mut self, question: Question) -> Answer {
         let odd = || Reply::new(451, (4, 3, 0), "out of step");
         match question {
-            Question::Sender(sender) => {
+            Question::Sender(sender, _) => {
                 let begun = Transaction::begin(self.desk.clone(), self.client.clone(), sender).await;
                 Answer::Permission(begun.map(|transaction| self.phase = Phase::Envelope(Box::new(transaction))))
             }

@@ -175,6 +175,8 @@ fn shown_to_sender(event: &Event, owner: &Owner, is_hidden: bool, named: Option<
         What::Reported { kind, report } => ("reported", json!({ "kind": kind, "report": report })),
         What::Discarded { rule } => ("discarded", json!({ "rule": rule })),
         What::Operator { action } => ("operator", json!({ "action": action })),
+        What::Trusted { network, .. } if !is_hidden => ("trusted", json!({ "network": network })),
+        What::Filtered { milter, words } if !is_hidden => ("filtered", json!({ "milter": milter, "words": words })),
         // Where to is the operator's business.
         What::Redirected { .. } => ("operator", json!({ "action": "redirect" })),
         // RFC 4865: the sender asked for it.
@@ -215,6 +217,8 @@ pub(super) fn of_receiver(journey: &Journey, owner: &Owner) -> Value {
             What::Judged { account, junk, percent, evidence } if *account == owner.address => {
                 ("judged", json!({ "junk": junk, "percent": percent, "evidence": evidence }))
             }
+            What::Trusted { network, .. } => ("trusted", json!({ "network": network })),
+            What::Filtered { milter, words } => ("filtered", json!({ "milter": milter, "words": words })),
             What::Answered { account, .. } if *account == owner.address => ("answered", json!({})),
             What::NotAnswered { account, rule, words } if *account == owner.address => {
                 ("not-answered", json!({ "rule": rule, "words": words }))

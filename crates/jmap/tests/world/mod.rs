@@ -105,6 +105,7 @@ fn desk(store: Arc<LocalStore>) -> Arc<Desk> {
         verify: None,
         misbehave: None,
         reporter: None,
+        milters: None,
         inspectors: Arc::default(),
     })
 }

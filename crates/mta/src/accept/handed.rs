@@ -8,7 +8,7 @@ use mail::{Address, BodyType, Durable, Envelope, QueueId, Recipient, Reply, Reve
 use wire::dot::LineEnds;
 use wire::smtp::server::{Hello, Role, Sender};
 
-use super::{Client, Desk, Ending, Identity, Incoming, Transaction};
+use super::{Client, Desk, Ending, Identity, Incoming, SessionFilters, Transaction};
 
 /// A message that is being handed in.
 pub struct HandedIn {
@@ -45,6 +45,7 @@ impl Desk {
             role: Role::Submission,
             tls: None,
             identity: Identity::Operator,
+            trusted: None,
         };
         let sender = Sender {
             reverse_path: sender,
@@ -56,7 +57,10 @@ impl Desk {
             future_release: None,
         };
         let whole = |reply| vec![(None, reply)];
-        let mut transaction = Transaction::begin(self, client, sender).await.map_err(whole)?;
+        let hello = Hello { name: user.to_owned(), extended: true };
+        let filters = SessionFilters::of(self.milters.as_ref(), client.role);
+        let transaction = Transaction::begin(self, client, sender).await.map_err(whole)?;
+        let mut transaction = transaction.ask(filters.as_ref(), &hello).await.map_err(whole)?;
         let mut refused = Vec::new();
         for recipient in recipients {
             let whom = recipient.address.clone();
@@ -67,7 +71,6 @@ impl Desk {
         if !refused.is_empty() {
             return Err(refused);
         }
-        let hello = Hello { name: user.to_owned(), extended: true };
         let incoming = transaction.body(hello, Some(size)).await.map_err(whole)?.by_hand();
         Ok(HandedIn { incoming, envelope, ends: LineEnds::default() })
     }

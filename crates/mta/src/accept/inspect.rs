@@ -17,7 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mail::{AccountId, Address, Envelope, Flags, QueueId, Recipient, Reply, Timestamp, limits};
 use store::{Event, Stage, StoreError, StoreResult};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wire::smtp::server::Hello;
 
 use super::Client;
@@ -140,42 +140,60 @@ impl Inspectors {
         Self { all, filters, room: Semaphore::new(limits::INSPECTED_IN_MEMORY / 1024) }
     }
 
-    /// Asks each in turn, up to the first who refuses; then of each copy where it is put.
-    pub(super) async fn look(
-        &self,
-        stage: &mut dyn Stage,
-        about: About<'_>,
-        copies: &[LocalCopy<'_>],
-    ) -> StoreResult<(Findings, Filings)> {
-        let (mut findings, mut filings) = (Findings::default(), Filings::new());
-        if self.all.is_empty() && (self.filters.is_empty() || copies.is_empty()) {
-            return Ok((findings, filings));
+    /// Asks each in turn, up to the first who refuses.
+    pub(super) async fn look(&self, stage: &mut dyn Stage, about: About<'_>) -> StoreResult<Findings> {
+        let mut findings = Findings::default();
+        if self.all.is_empty() {
+            return Ok(findings);
         }
-        let size = usize::try_from(stage.len()).unwrap_or(usize::MAX);
-        let is_large = stage.in_memory().is_none();
-        let _room =
-            self.room.acquire_many(if is_large { room(size) } else { 0 }).await.map_err(|_| StoreError::Busy)?;
-        let read = if is_large { Some(read(stage, size).await?) } else { None };
-        let message: Cow<'_, [u8]> = match read {
-            Some(read) => Cow::Owned(read),
-            None => Cow::Borrowed(stage.in_memory().unwrap_or_default()),
-        };
+        let (_room, message) = self.whole(stage).await?;
         for one in &self.all {
             let found = one.inspect(&about.inspection(&message, &findings)).await;
             findings.join(found);
             if findings.refusal.is_some() {
-                return Ok((findings, filings));
+                break;
             }
         }
-        let inspection = about.inspection(&message, &findings);
+        Ok(findings)
+    }
+
+    /// Asks of each copy where it is put.
+    pub(super) async fn file(
+        &self,
+        stage: &mut dyn Stage,
+        about: About<'_>,
+        findings: &Findings,
+        copies: &[LocalCopy<'_>],
+    ) -> StoreResult<Filings> {
+        let begin = || Filing { mailbox: findings.junk.then(|| JUNK.to_owned()), ..Filing::default() };
+        if self.filters.is_empty() || copies.is_empty() {
+            return Ok(copies.iter().map(|copy| (copy.account, begin())).collect());
+        }
+        let (_room, message) = self.whole(stage).await?;
+        let inspection = about.inspection(&message, findings);
+        let mut filings = Filings::new();
         for copy in copies {
-            let mut filing = Filing { mailbox: findings.junk.then(|| JUNK.to_owned()), ..Filing::default() };
+            let mut filing = begin();
             for filter in &self.filters {
                 filing = filter.file(copy, &inspection, filing).await;
             }
             filings.insert(copy.account, filing);
         }
-        Ok((findings, filings))
+        Ok(filings)
+    }
+
+    /// The whole message, and its part of the room for those that were streamed to disk.
+    async fn whole<'s>(&self, stage: &'s mut dyn Stage) -> StoreResult<(SemaphorePermit<'_>, Cow<'s, [u8]>)> {
+        let size = usize::try_from(stage.len()).unwrap_or(usize::MAX);
+        let is_large = stage.in_memory().is_none();
+        let part = self.room.acquire_many(if is_large { room(size) } else { 0 });
+        let part = part.await.map_err(|_| StoreError::Busy)?;
+        let message = if is_large {
+            Cow::Owned(read(stage, size).await?)
+        } else {
+            Cow::Borrowed(stage.in_memory().unwrap_or_default())
+        };
+        Ok((part, message))
     }
 }
 

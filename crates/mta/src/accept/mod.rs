@@ -8,6 +8,7 @@
 //! **Data** comes in as values of the engine's questions and the slices of a body; it goes to [`store::Store::accept`],
 //! whole or not at all, and back as replies.
 
+mod filtered;
 mod handed;
 mod hold;
 pub mod inspect;
@@ -30,12 +31,14 @@ use store::Store;
 use wire::smtp::server::Role;
 
 use crate::bounce::Reporter;
+use crate::milter::Milters;
 use crate::misbehave::Misbehave;
 use crate::route::Routing;
 use crate::world::{Clock, Random};
 
 use inspect::Inspectors;
 
+pub use filtered::SessionFilters;
 pub use handed::HandedIn;
 pub use hold::{NotHeld, hold, release_limits};
 pub use outgoing::{Outgoing, Unsent};
@@ -76,6 +79,8 @@ pub struct Desk {
     pub misbehave: Option<Arc<dyn Misbehave>>,
     /// Who looks at each message before it is taken.
     pub inspectors: Arc<Inspectors>,
+    /// Filters of others, asked at each step of a session; none: there are no filters.
+    pub milters: Option<Arc<Milters>>,
     /// Makes reports by the configuration of now; none: no reports of success.
     pub reporter: Option<MakeReporter>,
 }
@@ -100,6 +105,17 @@ pub struct Client {
     pub tls: Option<store::Tls>,
     /// Who is logged in.
     pub identity: Identity,
+    /// It is in a network that may send without log-in.
+    pub trusted: Option<Arc<Trusted>>,
+}
+
+/// A network whose machines (printers, devices, other servers of ours) may send elsewhere without log-in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trusted {
+    /// As it is configured, for the journey.
+    pub network: String,
+    /// Whoever they name as sender; else only senders of our own domains.
+    pub as_anybody: bool,
 }
 
 /// Who is logged in.

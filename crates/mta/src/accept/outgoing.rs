@@ -8,7 +8,7 @@ use store::{Body, NewSubmission, StoreError, Way};
 use wire::dot::LineEnds;
 use wire::smtp::server::{Hello, Role, Sender};
 
-use super::{Client, Desk, Identity, Transaction, replies};
+use super::{Client, Desk, Identity, SessionFilters, Transaction, replies};
 
 /// A message on its way from the account's store.
 pub struct Outgoing {
@@ -64,6 +64,7 @@ impl Desk {
             role: Role::Submission,
             tls: None,
             identity: Identity::Account(account, address),
+            trusted: None,
         };
         let mut envelope = Envelope {
             reverse_path: sender.reverse_path.clone(),
@@ -74,7 +75,10 @@ impl Desk {
             envelope_id: sender.envelope_id.clone(),
             hold,
         };
-        let mut transaction = Transaction::begin(self, client, sender).await.map_err(Unsent::Sender)?;
+        let hello = Hello { name: String::new(), extended: true };
+        let filters = SessionFilters::of(self.milters.as_ref(), client.role);
+        let transaction = Transaction::begin(self, client, sender).await.map_err(Unsent::Sender)?;
+        let mut transaction = transaction.ask(filters.as_ref(), &hello).await.map_err(Unsent::Message)?;
         let mut refused = Vec::new();
         for recipient in recipients {
             let whom = recipient.address.clone();
@@ -85,7 +89,6 @@ impl Desk {
         if !refused.is_empty() {
             return Err(Unsent::Recipients(refused));
         }
-        let hello = Hello { name: String::new(), extended: true };
         let incoming = transaction.body(hello, Some(body.size())).await.map_err(Unsent::Message)?;
         let mut incoming = incoming.over_http();
         let (mut at, mut ends) = (0, LineEnds::default());

@@ -14,6 +14,7 @@ use wire::smtp::server::Role;
 
 use super::{Client, Desk, Identity, replies};
 use crate::directory::{Expansion, Step, Walk};
+use crate::milter::Refused;
 
 /// Somebody who receives.
 #[derive(Clone, Debug)]
@@ -48,6 +49,12 @@ impl Authorized {
         }
     }
 
+    /// A machine in a network that the operator trusts, under a sender that it may name.
+    fn by_network(client: &Client, sender_is_ours: bool) -> Option<Self> {
+        let trusted = client.trusted.as_ref()?;
+        (sender_is_ours || trusted.as_anybody).then_some(Self(()))
+    }
+
     /// A domain that is configured to be sent on.
     fn by_gateway(desk: &Desk, domain: &Domain) -> Option<Self> {
         desk.policy.routing.is_gateway(domain).then_some(Self(()))
@@ -55,6 +62,11 @@ impl Authorized {
 
     /// An alias of ours names the address.
     const fn by_alias(_alias: &Address) -> Self {
+        Self(())
+    }
+
+    /// A filter that the operator has chosen added the address to a message that was taken.
+    const fn by_filter() -> Self {
         Self(())
     }
 }
@@ -75,11 +87,19 @@ pub struct Refusal {
     pub reply: Reply,
     /// Which rule.
     pub rule: &'static str,
+    /// Who, where the rule leaves it to others.
+    pub by: Option<String>,
 }
 
 impl Refusal {
     pub(super) const fn new(reply: Reply, rule: &'static str) -> Self {
-        Self { reply, rule }
+        Self { reply, rule, by: None }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        Self { reply: refused.reply, rule: "milter", by: Some(refused.by) }
     }
 }
 
@@ -132,6 +152,21 @@ impl Desk {
         Ok(resolved)
     }
 
+    /// Who `address` is, which a filter added to those who get a message.
+    pub(super) async fn resolve_added(
+        &self,
+        client: &Client,
+        sender: &ReversePath,
+        address: &Address,
+    ) -> Result<Resolved, Refusal> {
+        let domain = address.domain();
+        if self.walk(address).is_ours(domain).await? || self.policy.routing.is_gateway(domain) {
+            return self.resolve(client, sender, address, 0).await;
+        }
+        let place = Place::Elsewhere(address.clone(), Authorized::by_filter());
+        Ok(Resolved { targets: vec![Target { place, alias: None, away: None }], expansions: Vec::new() })
+    }
+
     fn walk(&self, address: &Address) -> Walk<'_> {
         Walk::new(&*self.store, &self.policy.routing, address)
     }
@@ -141,6 +176,9 @@ impl Desk {
         if let Some(authorized) = Authorized::by_log_in(client) {
             return Ok(authorized);
         }
+        if let Some(authorized) = self.trusts(client, sender).await? {
+            return Ok(authorized);
+        }
         let Some(authorized) = Authorized::by_gateway(self, address.domain()) else {
             return Err(Refusal::new(replies::relaying_denied(address), "relaying-denied"));
         };
@@ -148,6 +186,19 @@ impl Desk {
             verify.verify(sender, address).await.map_err(|reply| Refusal::new(reply, "gateway"))?;
         }
         Ok(authorized)
+    }
+
+    /// Whether the client may send without log-in as that sender. A report (null) is nobody's of ours: what is trusted for
+    /// the sake of its senders' domain would relay anything.
+    pub(super) async fn trusts(&self, client: &Client, sender: &ReversePath) -> Result<Option<Authorized>, StoreError> {
+        if client.trusted.is_none() {
+            return Ok(None);
+        }
+        let is_ours = match sender.address() {
+            Some(address) => self.walk(address).is_ours(address.domain()).await?,
+            None => false,
+        };
+        Ok(Authorized::by_network(client, is_ours))
     }
 
     /// Whether the account may send as `address`: its own, with a detail, or an alias that leads to it.

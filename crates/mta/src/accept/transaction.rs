@@ -14,6 +14,7 @@ use store::{
 };
 use wire::smtp::server::{Hello, Role, Sender};
 
+use super::filtered::{Filtered, SessionFilters};
 use super::inspect::{About, Filing, Filings, Findings, LocalCopy};
 use super::resolve::{Place, Refusal, Resolved, Target};
 use super::{Client, Desk, Identity, Unsent, hold, replies, submission, success, trace};
@@ -24,23 +25,25 @@ use crate::misbehave::AtEnd;
 
 /// A message that somebody begins to send.
 pub struct Transaction {
-    desk: Arc<Desk>,
-    client: Client,
-    sender: Sender,
+    pub(super) desk: Arc<Desk>,
+    pub(super) client: Client,
+    pub(super) sender: Sender,
     /// What was asked for with the sender.
     hold: Option<Hold>,
-    recipients: Vec<(Recipient, Resolved)>,
+    pub(super) recipients: Vec<(Recipient, Resolved)>,
+    /// Filters that hear of it.
+    pub(super) filters: Option<SessionFilters>,
 }
 
 /// A message whose bytes come in.
 pub struct Incoming {
-    transaction: Transaction,
-    id: QueueId,
+    pub(super) transaction: Transaction,
+    pub(super) id: QueueId,
     hello: Hello,
     protocol: &'static str,
-    stage: Box<dyn Stage>,
+    pub(super) stage: Box<dyn Stage>,
     /// Octets of the trace fields at its beginning.
-    ours: usize,
+    pub(super) ours: usize,
     header: Reading,
 }
 
@@ -53,8 +56,8 @@ enum Reading {
 }
 
 /// What the header says that matters at the end.
-struct Facts {
-    message_id: Option<String>,
+pub(super) struct Facts {
+    pub(super) message_id: Option<String>,
     received: usize,
     delivered_to: Vec<String>,
     /// Only where somebody is away.
@@ -77,7 +80,7 @@ pub enum Ending {
 impl Transaction {
     /// MAIL: whether this client may send as that sender.
     pub async fn begin(desk: Arc<Desk>, client: Client, sender: Sender) -> Result<Self, Reply> {
-        let mut transaction = Self { desk, client, sender, hold: None, recipients: Vec::new() };
+        let mut transaction = Self { desk, client, sender, hold: None, recipients: Vec::new(), filters: None };
         if let Err(refusal) = transaction.may_send().await {
             return Err(transaction.refused(refusal));
         }
@@ -90,6 +93,11 @@ impl Transaction {
     async fn may_send(&self) -> Result<(), Refusal> {
         match (self.client.role, &self.client.identity, &self.sender.reverse_path) {
             (Role::Mx, ..) | (Role::Submission, Identity::Operator, _) => Ok(()),
+            (Role::Submission, Identity::Stranger, sender)
+                if self.desk.trusts(&self.client, sender).await?.is_some() =>
+            {
+                Ok(())
+            }
             // The engine asks for AUTH first; this is the second lock of the door.
             (Role::Submission, Identity::Stranger, _) => {
                 Err(Refusal::new(Reply::new(530, (5, 7, 0), "Authentication required"), "log-in"))
@@ -117,6 +125,7 @@ impl Transaction {
         let sender = &self.sender.reverse_path;
         match self.desk.resolve(&self.client, sender, &recipient.address, size).await {
             Ok(resolved) => {
+                self.ask_about(&recipient).await?;
                 self.recipients.push((recipient, resolved));
                 Ok(())
             }
@@ -141,12 +150,13 @@ impl Transaction {
     }
 
     /// Notes a refusal; gives back what the client hears.
-    fn refused(&self, refusal: Refusal) -> Reply {
+    pub(super) fn refused(&self, refusal: Refusal) -> Reply {
+        let rule = refusal.by.map_or_else(|| refusal.rule.to_owned(), |by| format!("{} {by}", refusal.rule));
         let what = What::Refused {
             from: self.client.ip.to_string(),
             sender: path_text(&self.sender.reverse_path),
             reply: refusal.reply.to_string(),
-            rule: refusal.rule.to_owned(),
+            rule,
         };
         self.desk.store.note_refusal(Event::new(self.desk.clock.now(), what));
         refusal.reply
@@ -261,8 +271,8 @@ impl Incoming {
 
     /// The end of the message: takes responsibility for it, or says why not.
     pub async fn commit(mut self, envelope: Envelope) -> Ending {
-        let envelope = Envelope { hold: self.transaction.hold, ..envelope };
-        let facts = match self.facts().await {
+        let mut envelope = Envelope { hold: self.transaction.hold, ..envelope };
+        let mut facts = match self.facts().await {
             Ok(facts) => facts,
             Err(reply) => return Ending::Refused(reply),
         };
@@ -279,15 +289,19 @@ impl Incoming {
                 AtEnd::HangUp => return Ending::HangUp,
             }
         }
-        let found = match self.inspected(&envelope).await {
-            Ok(found) => found,
+        let laid = match self.looked_at(&mut envelope, &mut facts).await {
+            Ok(laid) => laid,
             Err(refusal) => return Ending::Refused(self.transaction.refused(refusal)),
         };
-        let (findings, filings) = found;
-        let (acceptance, _) = self.accepted(envelope, facts, Laid { findings, filings, ..Laid::default() }).await;
+        let quarantine = laid.filtered.quarantined.is_some();
+        let (acceptance, _) = self.accepted(envelope, facts, laid).await;
+        let waiting = acceptance.relays.len();
         let Self { transaction, id, stage, .. } = self;
         match desk.store.accept(stage, acceptance).await {
             Ok(accepted) => {
+                if quarantine {
+                    desk.keep_back(id, waiting).await;
+                }
                 let accepted = accepted.map(|accepted| accepted.id);
                 match slowly {
                     None => Ending::Accepted(accepted),
@@ -301,8 +315,37 @@ impl Incoming {
         }
     }
 
-    /// What those find who look at the whole message, and where its copies are put; the refusal, where one refuses it.
-    async fn inspected(&mut self, envelope: &Envelope) -> Result<(Findings, Filings), Refusal> {
+    /// What filters and all who look at the whole message make of it, and where its copies are put; the refusal, where one
+    /// refuses it. What came is judged as it came, and what leaves is signed as it leaves.
+    async fn looked_at(&mut self, envelope: &mut Envelope, facts: &mut Facts) -> Result<Laid, Refusal> {
+        let (mut findings, filtered);
+        if self.transaction.client.role == Role::Mx {
+            findings = self.inspected(envelope).await?;
+            filtered = self.filtered(envelope, facts).await?;
+        } else {
+            filtered = self.filtered(envelope, facts).await?;
+            findings = self.inspected(envelope).await?;
+        }
+        findings.junk |= filtered.junk;
+        let filings = self.filed(envelope, &findings).await?;
+        Ok(Laid { findings, filings, filtered, ..Laid::default() })
+    }
+
+    /// What those find who look at the whole message; the refusal, where one refuses it.
+    async fn inspected(&mut self, envelope: &Envelope) -> Result<Findings, Refusal> {
+        let Transaction { desk, client, .. } = &self.transaction;
+        let at = desk.clock.now();
+        let about = About { id: self.id, client, hello: &self.hello, envelope, ours: self.ours, at };
+        let findings = desk.inspectors.look(&mut *self.stage, about).await;
+        let findings = findings.map_err(|error| not_seen(self.id, &error))?;
+        match findings.refusal {
+            None => Ok(findings),
+            Some(refusal) => Err(refusal),
+        }
+    }
+
+    /// Where its copies are put.
+    async fn filed(&mut self, envelope: &Envelope, findings: &Findings) -> Result<Filings, Refusal> {
         let Transaction { desk, client, recipients, .. } = &self.transaction;
         let mut copies: Vec<LocalCopy<'_>> = Vec::new();
         for (recipient, resolved) in recipients {
@@ -315,15 +358,8 @@ impl Incoming {
         }
         let at = desk.clock.now();
         let about = About { id: self.id, client, hello: &self.hello, envelope, ours: self.ours, at };
-        let findings = desk.inspectors.look(&mut *self.stage, about, &copies).await;
-        let (findings, filings) = findings.map_err(|error| {
-            tracing::error!(id = %self.id, %error, "a message can't be looked at");
-            Refusal::new(replies::of_store(&error), "store")
-        })?;
-        match findings.refusal {
-            None => Ok((findings, filings)),
-            Some(refusal) => Err(refusal),
-        }
+        let filings = desk.inspectors.file(&mut *self.stage, about, findings, &copies).await;
+        filings.map_err(|error| not_seen(self.id, &error))
     }
 
     /// Tells the sender in the name of those who are away.
@@ -345,22 +381,26 @@ impl Incoming {
     /// from then on.
     pub(super) async fn submit(
         mut self,
-        envelope: Envelope,
+        mut envelope: Envelope,
         known: impl FnOnce(Vec<Way>) -> NewSubmission + Send,
     ) -> Result<Durable<SubmissionId>, Unsent> {
-        let facts = self.facts().await.map_err(Unsent::Message)?;
+        let mut facts = self.facts().await.map_err(Unsent::Message)?;
         let desk = self.transaction.desk.clone();
         let checked = self.check_loop(&facts, desk.policy.hops);
         checked.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
-        let inspected = self.inspected(&envelope).await;
-        let inspected = inspected.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)));
-        let (findings, filings) = inspected?;
-        let laid = Laid { ways: Some(Vec::new()), findings, filings, ..Laid::default() };
+        let looked_at = self.looked_at(&mut envelope, &mut facts).await;
+        let laid = looked_at.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
+        let laid = Laid { ways: Some(Vec::new()), ..laid };
+        let quarantine = laid.filtered.quarantined.is_some();
         let (acceptance, ways) = self.accepted(envelope, facts, laid).await;
         let Self { transaction, id, stage, .. } = self;
         let (sender, recipients) = (acceptance.envelope.reverse_path.clone(), acceptance.envelope.recipients.len());
+        let waiting = acceptance.relays.len();
         let submitted = desk.store.submit(stage, acceptance, known(ways)).await;
         if submitted.is_ok() {
+            if quarantine {
+                desk.keep_back(id, waiting).await;
+            }
             tracing::info!(%id, service = "jmap", %sender, recipients, "accepted");
         }
         submitted.map_err(|error| {
@@ -377,6 +417,9 @@ impl Incoming {
         let (desk, size) = (&self.transaction.desk, self.stage.len());
         let letter = facts.letter.take();
         let mut acceptance = self.acceptance(envelope, facts, size, desk.clock.now(), &mut laid);
+        if laid.filtered.discarded.is_some() {
+            return (acceptance, laid.ways.unwrap_or_default());
+        }
         let is_held = laid.hold.is_some();
         // Who is delivered to later is reported later.
         let due = |kind: &Kind| !is_held || *kind == Kind::Expanded;
@@ -453,9 +496,32 @@ impl Incoming {
             sender: path_text(&sender.reverse_path),
         };
         out.events.push(Event::new(now, what));
+        let goes_on = |(_, resolved): &(Recipient, Resolved)| {
+            let goes_on = |target: &Target| match &target.place {
+                Place::Elsewhere(address, _) => {
+                    target.alias.is_none() && !desk.policy.routing.is_gateway(address.domain())
+                }
+                Place::Here(..) => false,
+            };
+            resolved.targets.iter().any(goes_on)
+        };
+        if let (Identity::Stranger, Some(trusted)) = (&client.identity, &client.trusted)
+            && (client.role == Role::Submission || recipients.iter().any(goes_on))
+        {
+            let what = What::Trusted { from: client.ip.to_string(), network: trusted.network.clone() };
+            out.events.push(Event::new(now, what));
+        }
         out.events.append(&mut laid.findings.events);
+        out.events.append(&mut laid.filtered.events);
         if let Some(until) = laid.hold {
             out.events.push(Event::new(now, What::Held { until: until.millis() }));
+        }
+        if laid.filtered.discard(&mut out, recipients.iter().map(|(recipient, _)| recipient)) {
+            out.events.truncate(limits::JOURNEY_EVENTS);
+            return out;
+        }
+        if laid.filtered.quarantined.is_some() {
+            laid.hold = Some(now.plus(limits::HOLD_LONGEST));
         }
         for (number, (recipient, resolved)) in (0..).zip(recipients) {
             for Expansion { address, rule, targets } in &resolved.expansions {
@@ -493,6 +559,8 @@ struct Laid {
     findings: Findings,
     /// Where its copies are put.
     filings: Filings,
+    /// What filters of others made of it.
+    filtered: Filtered,
 }
 
 /// Adds one target, unless it was reached in another way before; its number in the queue.
@@ -573,6 +641,12 @@ fn sent_on(recipient: &Recipient, address: &Address, resolved: &Resolved, by_ali
         Some(format!("{kind};{}", recipient.address))
     });
     Recipient { address: address.clone(), notify, original }
+}
+
+/// A message that can't be read back is not taken.
+pub(super) fn not_seen(id: QueueId, error: &StoreError) -> Refusal {
+    tracing::error!(%id, %error, "a message can't be looked at");
+    Refusal::new(replies::of_store(error), "store")
 }
 
 fn path_text(path: &ReversePath) -> String {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::read::Key;
-use super::{Listen, Log, Top, auth, dns, http, journey, limits, local, relay, route, smtp, tls};
+use super::{Listen, Log, Top, auth, dns, http, journey, limits, local, milter, relay, route, smtp, tls, trusted};
 
 /// docs/configuration.md: every key with its default and its meaning.
 pub(crate) fn documentation() -> String {
@@ -21,6 +21,9 @@ pub(crate) fn documentation() -> String {
     chapter(&mut text, "[dns]", dns::Dns::ABOUT, &dns::Dns::keys());
     chapter(&mut text, "[relay]", relay::Relay::ABOUT, &relay::Relay::keys());
     chapter(&mut text, "[[route]]", route::Route::ABOUT, &route::Route::keys());
+    chapter(&mut text, "[[trusted]]", trusted::Trusted::ABOUT, &trusted::Trusted::keys());
+    chapter(&mut text, "[[milter]]", milter::Milter::ABOUT, &milter::Milter::keys());
+    chapter(&mut text, "[junk]", milter::Junk::ABOUT, &milter::Junk::keys());
     chapter(&mut text, "[smtp]", smtp::Smtp::ABOUT, &smtp::Smtp::keys());
     chapter(&mut text, "[auth]", auth::Auth::ABOUT, &auth::Auth::keys());
     chapter(&mut text, "[limits]", limits::Limits::ABOUT, &limits::Limits::keys());

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use server::listen::Service;
+use server::listen::{IpNetwork, Service};
 use server::settings::PlaintextAuth;
 use toml::de::DeValue;
 
@@ -30,6 +30,9 @@ section! {
         http: Vec<SocketAddr> = Vec::new();
         /// The same with TLS, and log-in from everywhere. Usually port 443.
         https: Vec<SocketAddr> = Vec::new();
+        /// Proxies (HAProxy) that begin each connection with a PROXY header, version 1 or 2, on every listener: the client that it
+        /// names counts, for limits, log-in and journeys. From other addresses no such header is believed.
+        proxy_from: Vec<IpNetwork> = Vec::new();
         /// Whether POP3, IMAP and HTTP may log in without TLS: from this very machine, or not even from there.
         /// Elsewhere they never may; submission never may at all.
         plaintext_auth: PlaintextAuth = PlaintextAuth::Loopback;

@@ -13,11 +13,13 @@ mod limits;
 mod listen;
 mod local;
 mod log;
+mod milter;
 pub(crate) mod read;
 mod relay;
 mod route;
 mod smtp;
 mod tls;
+mod trusted;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -129,6 +131,9 @@ impl Config {
         let dns = dns::Dns::read(table(root, "dns", &empty, problems), "dns", &[], problems);
         let relay = relay::Relay::read(table(root, "relay", &empty, problems), "relay", &[], problems);
         let routes = route::read(root, dir, problems);
+        let trusted = trusted::read(root, problems);
+        let milters = milter::read(root, dir, problems);
+        let junk = milter::Junk::read(table(root, "junk", &empty, problems), "junk", &[], problems);
         let limits = limits::Limits::read(table(root, "limits", &empty, problems), "limits", &[], problems);
         let smtp = smtp::Smtp::read(table(root, "smtp", &empty, problems), "smtp", &[], problems);
         let http = http::Http::read(table(root, "http", &empty, problems), "http", &[], problems);
@@ -149,6 +154,10 @@ impl Config {
                 smtp: SmtpSettings { show_client: smtp.show_client, listening: listen.smtp.clone() },
                 relay: relay.settings(&dns),
                 routes,
+                trusted,
+                proxy_from: listen.proxy_from.clone(),
+                milters,
+                junk_header: junk.header,
                 http: HttpSettings { metrics_from: http.metrics_from, ..HttpSettings::default() },
                 listening: listen.all(),
                 journey_lifetime: journey.lifetime,
@@ -167,8 +176,10 @@ impl Config {
     }
 }
 
-const SECTIONS: &[&str] =
-    &["listen", "tls", "dns", "relay", "route", "auth", "limits", "smtp", "http", "journey", "log", "local"];
+const SECTIONS: &[&str] = &[
+    "listen", "tls", "dns", "relay", "route", "trusted", "milter", "junk", "auth", "limits", "smtp", "http", "journey",
+    "log", "local",
+];
 
 fn table<'a, 'i>(
     root: &'a DeTable<'i>,
@@ -182,6 +193,29 @@ fn table<'a, 'i>(
     }
     problems.error(&value.span(), format!("{name}: this is a section; write [{name}] and its keys below"));
     empty
+}
+
+/// Reads every `[[name]]`, each by `read`, which has the table and its place.
+fn tables<T>(
+    root: &DeTable<'_>,
+    name: &str,
+    problems: &mut Problems<'_>,
+    read: impl Fn(&DeTable<'_>, &std::ops::Range<usize>, &mut Problems<'_>) -> Option<T>,
+) -> Vec<T> {
+    let Some(value) = root.get(name) else { return Vec::new() };
+    let wrong = format!("{name}: write each {name} as a table that begins with [[{name}]]");
+    let Some(items) = value.get_ref().as_array() else {
+        problems.error(&value.span(), wrong);
+        return Vec::new();
+    };
+    let mut all = Vec::new();
+    for item in items.iter() {
+        match item.get_ref().as_table() {
+            Some(table) => all.extend(read(table, &item.span(), problems)),
+            None => problems.error(&item.span(), wrong.clone()),
+        }
+    }
+    all
 }
 
 fn needs_certificate(listen: &Listen, sites: &[SiteFiles], root: &DeTable<'_>, problems: &mut Problems<'_>) {

@@ -82,12 +82,53 @@ fn each_mistake_gets_a_sentence_with_file_and_line() {
             "postrider.toml:5: [route] user: its password is missing; set password_file too",
         ),
         (
+            "hostname = \"a.b\"\n[[milter]]\nname = \"x\"",
+            "postrider.toml:2: [[milter]] has no address; set address = \"inet:127.0.0.1:11332\"",
+        ),
+        (
+            "hostname = \"a.b\"\n[[milter]]\naddress = \"127.0.0.1:11332\"",
+            "postrider.toml:3: [milter] address: write \"inet:host:port\", like \"inet:127.0.0.1:11332\", or \"unix:path\"",
+        ),
+        (
+            "hostname = \"a.b\"\n[[milter]]\naddress = \"unix:m\"\nwhen_down = \"drop\"",
+            "postrider.toml:4: [milter] when_down: write \"tempfail\" or \"accept\"",
+        ),
+        (
+            "hostname = \"a.b\"\n[milter]\naddress = \"unix:m\"",
+            "postrider.toml:2: milter: write each milter as a table that begins with [[milter]]",
+        ),
+        (
+            "hostname = \"a.b\"\n[junk]\nheader = \"X-Spam\"",
+            "postrider.toml:3: [junk] header: write a field and how its value begins, like \"X-Spam: Yes\"",
+        ),
+        (
+            "hostname = \"a.b\"\n[[trusted]]\nmay = \"send-as-ours\"",
+            "postrider.toml:2: [[trusted]] has no network; set network = \"10.0.0.0/24\"",
+        ),
+        (
+            "hostname = \"a.b\"\n[[trusted]]\nnetwork = \"0.0.0.0/0\"",
+            "postrider.toml:3: [trusted] network: that is everybody, and the server an open relay; name your own machines",
+        ),
+        (
             "hostname = \"a.b\"\nlisten = 5",
             "postrider.toml:2: listen: this is a section; write [listen] and its keys below",
         ),
     ] {
         assert_eq!(error(text), expected, "{text}");
     }
+}
+
+#[test]
+fn filters_and_networks_are_read() {
+    let text = "[[milter]]\naddress = \"unix:m.sock\"\n[[milter]]\nname = \"two\"\naddress = \"inet:[::1]:9\"\non = [\"smtp\"]\n\
+                [[trusted]]\nnetwork = \"10.0.0.7\"\nmay = \"send-as-anybody\"\n";
+    let settings = good(&format!("{SMALL}{text}")).settings;
+    let [one, two] = &settings.milters[..] else { panic!("{:?}", settings.milters) };
+    assert_eq!((one.name.as_str(), &one.place), ("unix:m.sock", &mta::milter::Place::Unix("dir/m.sock".into())));
+    assert_eq!((one.timeout, one.when_down), (mail::limits::MILTER_TIMEOUT, mta::milter::WhenDown::TempFail));
+    assert_eq!((two.name.as_str(), &two.place), ("two", &mta::milter::Place::Inet("::1".into(), 9)));
+    assert_eq!(two.on, [mta::milter::Door::Smtp]);
+    assert!(settings.trusted[0].may.as_anybody && settings.trusted[0].network.contains("10.0.0.7".parse().unwrap()));
 }
 
 #[test]

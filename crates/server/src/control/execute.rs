@@ -65,6 +65,7 @@ impl Context {
             verify: None,
             misbehave: None,
             reporter: None,
+            milters: crate::milter::of(&settings, &self.clock),
             inspectors: Arc::default(),
         }
     }

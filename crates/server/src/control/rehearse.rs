@@ -47,7 +47,7 @@ pub(super) async fn rehearse(context: &Context, address: Address) -> Result<Rout
 
 async fn ask(desk: &Desk, role: Role, identity: Identity, address: &Address) -> Result<Resolved, Refusal> {
     let ip = std::net::Ipv4Addr::LOCALHOST.into();
-    let client = Client { ip, role, tls: None, identity };
+    let client = Client { ip, role, tls: None, identity, trusted: None };
     desk.resolve(&client, &ReversePath::Null, address, 0).await
 }
 

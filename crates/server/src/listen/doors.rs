@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info, warn};
 
-use super::{Admissions, Handler, Listener, Service};
+use super::{Admissions, Handler, Listener, Service, proxied};
 use crate::conn::Connection;
 use crate::descriptors::{self, Spare};
 use crate::shared::Shared;
@@ -216,20 +216,34 @@ fn begin(
     admissions: &Admissions,
     sessions: &mut JoinSet<()>,
 ) {
-    let limits = shared.settings().limits;
-    let admission = match admissions.admit(peer.ip(), limits.connections, limits.connections_per_address) {
+    let settings = shared.settings();
+    let is_proxy = settings.proxy_from.iter().any(|network| network.contains(peer.ip()));
+    // Of a proxy's clients none is known yet; the proxy itself has as many connections as it likes.
+    let per_address = if is_proxy { usize::MAX } else { settings.limits.connections_per_address };
+    let admission = match admissions.admit(peer.ip(), settings.limits.connections, per_address) {
         Ok(admission) => admission,
-        Err(limit) => {
-            shared.metrics.turned_away(service.name(), limit);
-            debug!(%peer, service = service.name(), limit, "turned away");
-            // Best effort, without waiting: the socket's empty buffer takes a line.
-            let _ = socket.try_write(service.too_many());
-            return;
-        }
+        Err(limit) => return turn_away(service, peer, limit, &socket, shared),
     };
-    let (shared, handler) = (shared.clone(), handler.clone());
+    let (shared, handler, admissions) = (shared.clone(), handler.clone(), admissions.clone());
     sessions.spawn(async move {
-        let Ok(mut connection) = Connection::new(socket, Some(admission)) else { return };
+        let (mut socket, mut peer, mut admission) = (socket, peer, admission);
+        if is_proxy {
+            let client = tokio::select! {
+                client = proxied::client(&mut socket, peer) => client,
+                () = shared.shutdown.wait() => return,
+            };
+            peer = match client {
+                Ok(client) => client,
+                Err(error) => return debug!(%peer, service = service.name(), %error, "a proxy does not say whose connection it is"),
+            };
+            drop(admission);
+            let limits = &settings.limits;
+            admission = match admissions.admit(peer.ip(), limits.connections, limits.connections_per_address) {
+                Ok(admission) => admission,
+                Err(limit) => return turn_away(service, peer, limit, &socket, &shared),
+            };
+        }
+        let Ok(mut connection) = Connection::new(socket, peer, Some(admission)) else { return };
         let name = service.name();
         shared.metrics.connection_opened(name);
         // Counted down also when the session is cut.
@@ -249,6 +263,13 @@ fn begin(
         }
         handler(connection, service, shared.clone()).await;
     });
+}
+
+/// Says so, best effort and without waiting: the socket's empty buffer takes a line.
+fn turn_away(service: Service, peer: SocketAddr, limit: &'static str, socket: &TcpStream, shared: &Shared) {
+    shared.metrics.turned_away(service.name(), limit);
+    debug!(%peer, service = service.name(), limit, "turned away");
+    let _ = socket.try_write(service.too_many());
 }
 
 struct Open {

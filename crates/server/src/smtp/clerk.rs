@@ -9,17 +9,18 @@ use std::sync::Arc;
 
 use imap::Astray;
 use mail::{Durable, Envelope, QueueId, Reply};
-use mta::accept::{Client, Desk, Ending, Identity, Incoming, Transaction, release_limits};
+use mta::accept::{Client, Desk, Ending, Identity, Incoming, SessionFilters, Transaction, release_limits};
 use store::{Account, Scopes, ScramKeys};
 use wire::dot::LineEnds;
 use wire::sasl::scram::Keys;
-use wire::smtp::server::{Answer, Config, Fetched, Question, Role, ScramAnswer, too_big};
+use wire::smtp::server::{Answer, Config, Fetched, Hello, Question, Role, ScramAnswer, Sender, too_big};
 
 use super::Reception;
 use crate::auth::{LoginError, hash};
 use crate::listen::Service;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::trusted::TrustedNetwork;
 
 /// How far the message is.
 enum Phase {
@@ -35,6 +36,8 @@ pub struct Clerk {
     desk: Arc<Desk>,
     service: &'static str,
     client: Client,
+    /// Those that are asked about the session's messages.
+    filters: Option<SessionFilters>,
     phase: Phase,
     /// Whose SCRAM keys are in use, and the name that was said.
     proving: Option<(Option<Box<Account>>, String)>,
@@ -51,9 +54,11 @@ impl Clerk {
     ) -> Self {
         let (settings, desk) = reception.desk(shared);
         let role = if service == Service::Smtp { Role::Mx } else { Role::Submission };
-        let client = Client { ip, role, tls, identity: Identity::Stranger };
+        let trusted = TrustedNetwork::of(&settings.trusted, ip).map(|network| network.may.clone());
+        let client = Client { ip, role, tls, identity: Identity::Stranger, trusted };
         let (shared, service) = (shared.clone(), service.name());
-        Self { shared, settings, desk, service, client, phase: Phase::None, proving: None }
+        let filters = SessionFilters::of(desk.milters.as_ref(), role);
+        Self { shared, settings, desk, service, client, filters, phase: Phase::None, proving: None }
     }
 
     /// What the engine is to keep to.
@@ -62,6 +67,7 @@ impl Clerk {
         Config {
             hostname: self.desk.policy.routing.hostname.clone(),
             role: self.client.role,
+            trusted: self.client.trusted.is_some(),
             scram: self.settings.offer_scram,
             burl: self.client.role == Role::Submission,
             future_release: (self.client.role == Role::Submission).then(|| release_limits(self.shared.clock.now())),
@@ -88,6 +94,14 @@ impl Clerk {
         self.client.identity = Identity::Stranger;
     }
 
+    /// The client is gone.
+    pub async fn leave(&mut self) {
+        self.phase = Phase::None;
+        if let Some(filters) = self.filters.take() {
+            filters.quit().await;
+        }
+    }
+
     /// The transaction is over without a message.
     pub fn forget(&mut self) {
         self.phase = Phase::None;
@@ -107,8 +121,8 @@ impl Clerk {
     /// Answers; an error: the client gets none, and the connection ends.
     pub async fn answer(&mut self, question: Question) -> io::Result<Answer> {
         Ok(match question {
-            Question::Sender(sender) => {
-                let begun = Transaction::begin(self.desk.clone(), self.client.clone(), sender).await;
+            Question::Sender(sender, hello) => {
+                let begun = self.begin(sender, &hello).await;
                 let answer = begun.map(|transaction| self.phase = Phase::Envelope(Box::new(transaction)));
                 self.permission(answer)
             }
@@ -143,6 +157,21 @@ impl Clerk {
                 Answer::LoggedIn(self.proof(authorize_as.as_deref(), proved))
             }
         })
+    }
+
+    async fn begin(&self, sender: Sender, hello: &Hello) -> Result<Transaction, Reply> {
+        if self.client.identity == Identity::Stranger
+            && let Some(network) = TrustedNetwork::of(&self.settings.trusted, self.client.ip)
+            && !self.shared.trusted.admit(network, self.shared.clock.now())
+        {
+            return Err(Reply::new(
+                451,
+                (4, 7, 1),
+                "Too many messages from your network in this hour, try again later",
+            ));
+        }
+        let transaction = Transaction::begin(self.desk.clone(), self.client.clone(), sender).await?;
+        transaction.ask(self.filters.as_ref(), hello).await
     }
 
     fn permission(&self, answer: Result<(), Reply>) -> Answer {

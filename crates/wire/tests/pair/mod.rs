@@ -298,7 +298,7 @@ impl Pair<'_> {
 
     fn answer(&mut self, question: Question) -> Answer {
         match question {
-            Question::Sender(sender) => {
+            Question::Sender(sender, _) => {
                 let found = self.letters.iter().position(|letter| letter.sender == sender.reverse_path);
                 let letter = found.expect("only our messages are sent");
                 self.current = Some((letter, sender.size));

@@ -114,6 +114,10 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
                 if event.recipient.as_ref() == Some(account) { String::new() } else { format!(" of {account}") };
             ("delivered", format!("→ {mailbox}{whose}"), None)
         }
+        What::Trusted { from, network } => {
+            ("trusted", format!("may send without log-in, because {from} is in the trusted network {network}"), None)
+        }
+        What::Filtered { milter, words } => ("filtered", format!("by {milter}, which {words}"), None),
         What::Held { until } => ("held", format!("by its sender, until {}", moment(*until)), None),
         What::Queued { destination } => ("queued", format!("for {destination}"), None),
         What::Routed { rule, hosts } => ("routed", format!("→ {} ({rule})", listed(hosts)), None),

@@ -159,7 +159,10 @@ impl Server {
                 self.refuse(553, (5, 6, 7), "The address needs SMTPUTF8");
                 State::Ready(session)
             }
-            Ok(sender) => self.ask(Question::Sender(sender.clone()), Waiting::Sender(session, sender)),
+            Ok(sender) => {
+                let question = Question::Sender(sender.clone(), session.hello.clone());
+                self.ask(question, Waiting::Sender(session, sender))
+            }
             Err(reply) => {
                 self.refuse_with(&reply);
                 State::Ready(session)

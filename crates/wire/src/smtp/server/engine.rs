@@ -284,7 +284,7 @@ impl Server {
     }
 
     pub(super) fn needs_log_in(&self) -> bool {
-        self.config.role == Role::Submission
+        self.config.role == Role::Submission && !self.config.trusted
     }
 
     pub(super) fn end(&mut self, reply: &Reply) {

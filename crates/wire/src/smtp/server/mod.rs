@@ -47,6 +47,8 @@ pub struct Config {
     pub hostname: Domain,
     /// Which door.
     pub role: Role,
+    /// Whether this client need not log in where others must.
+    pub trusted: bool,
     /// Whether SCRAM is offered: only where all accounts keep its keys, for clients prefer it where it is.
     pub scram: bool,
     /// Whether who has logged in may name a body that is on the server already (BURL).
@@ -77,6 +79,7 @@ impl Config {
         Self {
             hostname,
             role,
+            trusted: false,
             scram: false,
             burl: false,
             future_release: None,
@@ -153,8 +156,8 @@ pub struct Sender {
 /// What the engine can't know.
 #[derive(Debug)]
 pub enum Question {
-    /// May this sender begin a message? Answer: [`Answer::Permission`].
-    Sender(Sender),
+    /// May this sender begin a message, from who introduced itself like that? Answer: [`Answer::Permission`].
+    Sender(Sender, Hello),
     /// Is this recipient taken? Answer: [`Answer::Permission`].
     Recipient(Recipient),
     /// The body comes: is there room? Answer: [`Answer::Permission`]; then pieces follow from [`Server::input`].

@@ -38,7 +38,7 @@ fn server(role: Role, tls: bool, change: impl FnOnce(&mut Config)) -> Server {
 fn answer(question: Question, seen: &mut Seen) -> Answer {
     let no = || Reply::new(550, (5, 1, 1), "no");
     match question {
-        Question::Sender(_) | Question::Body { .. } => {
+        Question::Sender(..) | Question::Body { .. } => {
             seen.body.clear();
             Answer::Permission(Ok(()))
         }
