@@ -23,6 +23,7 @@ mod passkey;
 mod program;
 pub mod seeds;
 pub mod session;
+mod sieve;
 mod store_log;
 
 pub use neighbours::{milter, proxy};
@@ -35,6 +36,7 @@ pub use session::jmap::jmap_request;
 pub use session::pop3::pop3_session;
 pub use session::smtp_client::smtp_client_session;
 pub use session::smtp_server::{smtp_server, smtp_session};
+pub use sieve::sieve;
 pub use store_log::log;
 
 /// A target: its name, what it does with bytes, and folders of the repository that hold seeds besides `fuzz/corpus/NAME`.
@@ -61,6 +63,7 @@ pub const TARGETS: &[Target] = &[
     ("proxy", proxy, &[]),
     ("report", report, &[]),
     ("sasl", sasl, &[]),
+    ("sieve", sieve, &[]),
     ("smtp_client", smtp_client, &["tests/transcripts/smtp"]),
     ("smtp_client_session", smtp_client_session, &["tests/transcripts/smtp"]),
     ("smtp_server", smtp_server, &["tests/transcripts/smtp"]),

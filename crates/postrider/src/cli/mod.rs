@@ -16,6 +16,7 @@ mod queue;
 mod route;
 mod sendmail;
 mod serve;
+mod sieve;
 mod table;
 mod trace;
 
@@ -64,6 +65,8 @@ enum Command {
         arguments: Vec<std::ffi::OsString>,
     },
     #[command(subcommand)]
+    Sieve(sieve::Sieve),
+    #[command(subcommand)]
     Mail(mail::Mail),
     #[command(hide = true)]
     Completions(completions::Completions),
@@ -74,7 +77,14 @@ enum Command {
 impl Command {
     /// Of one's own: `local` is for whoever is at this machine, and the others write what is to be read.
     const fn works_on_a_server(&self) -> bool {
-        !matches!(self, Self::Local(_) | Self::Mail(_) | Self::Completions(_) | Self::Man(_))
+        !matches!(
+            self,
+            Self::Local(_)
+                | Self::Mail(_)
+                | Self::Sieve(sieve::Sieve::Test { .. })
+                | Self::Completions(_)
+                | Self::Man(_)
+        )
     }
 }
 
@@ -205,6 +215,7 @@ async fn run(command: Command) -> Outcome {
         Command::Route(command) => command.run().await,
         // `main` has run it, for it has exit codes of its own.
         Command::Sendmail { .. } => Ok(()),
+        Command::Sieve(command) => command.run().await,
         Command::Mail(command) => command.run().await.map_err(|error| Failure(error.to_string())),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),
