@@ -9,7 +9,7 @@ use mail::{Address, ReversePath};
 
 use super::{Failure, Outcome, address, print};
 
-/// Sieve filters: what is done with each message that comes.
+/// Sieve filters: trying scripts out. No delivery runs them yet (docs/sieve.md).
 #[derive(Debug, Subcommand)]
 pub(crate) enum Sieve {
     /// Tries a script out on a message: says line by line what it would do and why, and does nothing.
