@@ -17,15 +17,16 @@ mod config;
 mod value;
 
 mod bounce;
+mod filters;
 mod neighbours;
 mod parsers;
 mod passkey;
 mod program;
 pub mod seeds;
 pub mod session;
-mod sieve;
 mod store_log;
 
+pub use filters::sieve;
 pub use neighbours::{milter, proxy};
 pub use parsers::{address, dot, imap, imap_url, line, message, pop3, smtp_client};
 pub use passkey::passkey;
@@ -36,7 +37,6 @@ pub use session::jmap::jmap_request;
 pub use session::pop3::pop3_session;
 pub use session::smtp_client::smtp_client_session;
 pub use session::smtp_server::{smtp_server, smtp_session};
-pub use sieve::sieve;
 pub use store_log::log;
 
 /// A target: its name, what it does with bytes, and folders of the repository that hold seeds besides `fuzz/corpus/NAME`.

@@ -9,9 +9,7 @@ use store::Store;
 use store_local::LocalStore;
 use wire::dot::LineEnds;
 use wire::sasl::ChannelBinding;
-use wire::smtp::server::{
-    Answer, Config, Fetched, Question, Role, ScramAnswer, Server, Step, Transport, too_big,
-};
+use wire::smtp::server::{Answer, Config, Fetched, Question, Role, ScramAnswer, Server, Step, Transport, too_big};
 
 use super::Shape;
 use super::world::{self, Alice, Left, NOW, PASSWORD, Still, assert_lines};

@@ -10,7 +10,8 @@ const BETWEEN: &[u8] = b"\n=====\n";
 /// same twice, and never loses the message without a word.
 pub fn sieve(data: &[u8]) {
     let cut = memchr::memmem::find(data, BETWEEN);
-    let (script, message) = cut.map_or((data, &b"Subject: a\r\n\r\na"[..]), |at| (&data[..at], &data[at + BETWEEN.len()..]));
+    let (script, message) =
+        cut.map_or((data, &b"Subject: a\r\n\r\na"[..]), |at| (&data[..at], &data[at + BETWEEN.len()..]));
     let Ok(text) = std::str::from_utf8(script) else { return };
     let script = match Script::compile(text) {
         Ok(script) => script,
