@@ -114,6 +114,15 @@ impl Address {
         (!user.is_empty()).then(|| Self { local: user.into(), domain: self.domain.clone() })
     }
 
+    /// Whether an operator's `name` means it: the address itself, or its domain, with or without `@` before it; in any
+    /// case, since he looks for people.
+    pub fn is_meant_by(&self, name: &str) -> bool {
+        match name.strip_prefix('@').or_else(|| (!name.contains('@')).then_some(name)) {
+            Some(domain) => self.domain.as_str().eq_ignore_ascii_case(domain),
+            None => self.to_string().to_lowercase() == name.to_lowercase(),
+        }
+    }
+
     /// Whether SMTPUTF8 is needed to send to it (RFC 6531 §3.2): the local part is not ASCII.
     pub fn needs_utf8(&self) -> bool {
         !self.local.is_ascii()
@@ -205,5 +214,16 @@ mod tests {
         assert!(Domain::from_ascii(&format!("{long}d")).is_err());
         let local = |length: usize| Address::new(&"l".repeat(length), Domain::from_ascii("x").unwrap());
         assert!(local(limits::LOCAL_PART_LEN).is_ok() && local(limits::LOCAL_PART_LEN + 1).is_err());
+    }
+
+    #[test]
+    fn names_mean_addresses_and_domains() {
+        let address = Address::new("Bob", Domain::from_ascii("blue.example").unwrap()).unwrap();
+        for name in ["bob@blue.example", "BOB@BLUE.EXAMPLE", "@blue.example", "blue.example", "Blue.Example"] {
+            assert!(address.is_meant_by(name), "{name}");
+        }
+        for name in ["bo@blue.example", "@example", "example", "b@blue.example", "", "<>"] {
+            assert!(!address.is_meant_by(name), "{name}");
+        }
     }
 }

@@ -613,6 +613,26 @@ limits! {
     TRACE_WAIT: Duration = Duration::from_secs(10);
     /// A command waits no longer for another process to be done with the store.
     STORE_WAIT: Duration = Duration::from_secs(10);
+    /// Connections of one address (IPv6: of one /64) to port 25 within a minute.
+    POLICY_CONNECTIONS: u32 = 300;
+    /// Messages of one address within an hour.
+    POLICY_MESSAGES: u32 = 5_000;
+    /// Recipients of one address within an hour.
+    POLICY_RECIPIENTS: u32 = 20_000;
+    /// A network (IPv4: /24, IPv6: /48) may have so many times what an address may.
+    POLICY_NETWORK_TIMES: u32 = 4;
+    /// Recipients of one account within an hour.
+    POLICY_ACCOUNT_RECIPIENTS: u32 = 1_000;
+    /// What is counted of strangers and accounts, each with a name: addresses, networks, whom greylisting knows.
+    POLICY_BUCKETS: usize = 100_000;
+    /// Names of one address that are looked at.
+    POLICY_NAMES: usize = 5;
+    /// Who is not known may come again after this (greylisting).
+    GREYLIST_WAIT: Duration = Duration::from_secs(300);
+    /// He has to come again within this.
+    GREYLIST_WINDOW: Duration = Duration::from_secs(86_400);
+    /// Who came again is known so long after he came last.
+    GREYLIST_KNOWN: Duration = Duration::from_secs(36 * 86_400);
     /// Queued messages that are looked at, listed or changed at once; a longer list comes in pages of so many.
     QUEUE_PAGE: usize = 1_000;
     /// Ids of messages that a command on many of them names before it does something.

@@ -16,6 +16,7 @@ pub mod directory;
 pub mod header;
 pub mod milter;
 pub mod misbehave;
+pub mod policy;
 pub mod queue;
 pub mod relay;
 pub mod route;

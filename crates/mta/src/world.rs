@@ -85,6 +85,10 @@ pub trait Dns: Send + Sync + 'static {
     async fn ipv4(&self, name: &str) -> Answer<Ipv4Addr>;
     /// AAAA records.
     async fn ipv6(&self, name: &str) -> Answer<Ipv6Addr>;
+    /// Names of an address (PTR). A world that knows none has none.
+    async fn ptr(&self, _ip: IpAddr) -> Answer<String> {
+        Answer::NoData
+    }
     /// TXT records, each with its strings joined.
     async fn txt(&self, name: &str) -> Answer<Vec<u8>>;
 }

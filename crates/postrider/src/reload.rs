@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use mail::limits;
+use mta::policy::Door;
 use server::Shared;
 use server::dns::Servers;
 use server::listen::Doors;
@@ -26,6 +27,7 @@ pub(crate) struct Reload {
     config: Config,
     shared: Arc<Shared>,
     outbound: Outbound,
+    door: Arc<Door>,
     doors: Doors,
     hangup: Option<Signal>,
 }
@@ -33,10 +35,10 @@ pub(crate) struct Reload {
 impl Reload {
     /// Hears SIGHUP from now on: to be made before anybody is told that the system is ready, since until then the signal
     /// ends the process.
-    pub(crate) fn new(config: Config, shared: Arc<Shared>, outbound: Outbound, doors: Doors) -> Self {
+    pub(crate) fn new(config: Config, shared: Arc<Shared>, outbound: Outbound, door: Arc<Door>, doors: Doors) -> Self {
         let hangup = signal(SignalKind::hangup());
         let hangup = hangup.inspect_err(|error| warn!(%error, "SIGHUP can't be heard: no reload")).ok();
-        Self { config, shared, outbound, doors, hangup }
+        Self { config, shared, outbound, door, doors, hangup }
     }
 
     /// Until the system stops; then ends what listens.
@@ -85,10 +87,12 @@ impl Reload {
         let servers = Servers::new(&new.settings.relay.dns_servers).map_err(|error| in_file(&error))?;
         self.keep_what_needs_a_restart(&mut new);
         let (shared, outbound, settings) = (&self.shared, &self.outbound, new.settings.clone());
+        let (door, rules) = (&self.door, settings.policy.rules.clone());
         let ready = || {
             shared.reload(settings, acceptor);
             outbound.ask_dns(servers);
             outbound.reload();
+            door.reload(rules);
         };
         self.doors.change(&new.listen.all(), ready).await.map_err(|error| in_file(&error))?;
         if new.log != self.config.log {
@@ -156,7 +160,8 @@ mod tests {
         let shared = Arc::new(Shared::new(store.clone(), clock, config.settings.clone(), acceptor, shutdown));
         let outbound = Outbound::new(shared.clone()).unwrap();
         let doors = Doors::open(Vec::new(), shared.clone(), Arc::new(|_, _, _| Box::pin(async {})));
-        let running = tokio::spawn(Reload::new(config, shared.clone(), outbound, doors).run());
+        let door = Door::new(shared.clock.clone(), None, shared.settings().policy.rules.clone());
+        let running = tokio::spawn(Reload::new(config, shared.clone(), outbound, door, doors).run());
         let tick = Duration::from_millis(5);
         let mut before = shared.acceptor().unwrap();
         for (change, taken) in [("none", false), ("new", true), ("broken", false), ("new", true)] {

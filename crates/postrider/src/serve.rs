@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mail::limits;
 use mta::accept::inspect::{Filter, Inspectors};
+use mta::policy::Door;
 use server::control::{Context, ControlSocket};
 use server::junk::ByWords;
 use server::listen::{Doors, Handler, Listener, Service};
@@ -64,8 +65,12 @@ async fn run_on(
     let shared = Arc::new(Shared::new(store.clone(), clock, config.settings.clone(), acceptor, shutdown.clone()));
     let outbound = Outbound::new(shared.clone())?;
     server::webpush::begin(&shared, outbound.world()).await?;
+    let (dns, rules) = (outbound.world().dns.clone(), config.settings.policy.rules.clone());
+    let door = Door::new(shared.clock.clone(), Some(dns), rules);
+    door.recall(&*store).await.map_err(|error| error.to_string())?;
     let reception = Arc::new(Reception::new(Extras {
         random: outbound.world().random.clone(),
+        door: Some(door.clone()),
         verify: Some(outbound.verifier.clone()),
         reporter: Some({
             let relay = outbound.relay.clone();
@@ -84,12 +89,12 @@ async fn run_on(
         Context::running(shared.clone(), outbound.relay.clone()),
         shutdown.clone(),
     ));
-    tasks.spawn(care(shared.clone(), care_interval));
+    tasks.spawn(care(shared.clone(), door.clone(), care_interval));
     tasks.spawn(server::imap::make_digests(shared.clone()));
     tasks.spawn(server::junk::learn(shared.clone()));
     let relaying = tokio::spawn(outbound.clone().run());
     let doors = Doors::open(listeners, shared.clone(), handler(reception));
-    let listening = tokio::spawn(Reload::new(config, shared, outbound, doors).run());
+    let listening = tokio::spawn(Reload::new(config, shared, outbound, door, doors).run());
     systemd::tell(State::Ready);
     ready();
     let poisoned = tokio::select! {
@@ -128,11 +133,17 @@ fn handler(reception: Arc<Reception>) -> Handler {
 }
 
 /// Forgets old journeys and gives space back, now and then.
-async fn care(shared: Arc<Shared>, interval: Duration) {
+async fn care(shared: Arc<Shared>, door: Arc<Door>, interval: Duration) {
     loop {
-        tokio::select! {
-            () = shared.shutdown.wait() => return,
-            () = shared.clock.sleep(interval) => {}
+        let stopped = tokio::select! {
+            () = shared.shutdown.wait() => true,
+            () = shared.clock.sleep(interval) => false,
+        };
+        if let Err(error) = door.remember(&*shared.store).await {
+            warn!(%error, "what was counted of strangers and accounts can't be kept");
+        }
+        if stopped {
+            return;
         }
         let lifetime = i64::try_from(shared.settings().journey_lifetime.as_millis()).unwrap_or(i64::MAX);
         let before = mail::Timestamp::from_millis(shared.clock.now().millis().saturating_sub(lifetime));

@@ -1,7 +1,7 @@
 //! Names, by hickory. Does: ask the configured servers, or the system's, over UDP and TCP, with a cache. Does not:
 //! guess: what is no clear answer is a temporary failure, and that never bounces mail.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -149,6 +149,12 @@ impl Dns for Resolver {
     async fn ipv6(&self, name: &str) -> Answer<Ipv6Addr> {
         let take = |data: &RData| if let RData::AAAA(a) = data { Some(a.0) } else { None };
         self.ask(name, RecordType::AAAA, take).await
+    }
+
+    async fn ptr(&self, ip: IpAddr) -> Answer<String> {
+        let take = |data: &RData| if let RData::PTR(ptr) = data { Some(exchange(&ptr.0)) } else { None };
+        // RFC 1035 §3.5, RFC 3596 §2.5
+        self.ask(Name::from(ip).to_ascii().trim_end_matches('.'), RecordType::PTR, take).await
     }
 
     async fn txt(&self, name: &str) -> Answer<Vec<u8>> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use mail::{Address, Domain, limits};
 use mta::milter::{FieldRule, Milter};
+use mta::policy::Rules;
 use mta::queue::Schedule;
 use mta::route::FixedRoute;
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Mail that comes in.
     pub smtp: SmtpSettings,
+    /// Who may bring how much, and who nothing.
+    pub policy: PolicySettings,
     /// Mail that goes out.
     pub relay: RelaySettings,
     /// Gateway domains and the smart host, in the order of the file.
@@ -60,6 +63,7 @@ impl Settings {
             offer_scram: false,
             limits: Limits::default(),
             smtp: SmtpSettings::default(),
+            policy: PolicySettings::default(),
             relay: RelaySettings::default(),
             routes: Vec::new(),
             trusted: Vec::new(),
@@ -81,6 +85,15 @@ pub enum PlaintextAuth {
     Loopback,
     /// Not even from there.
     Never,
+}
+
+/// What strangers meet at port 25, and users at the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PolicySettings {
+    /// The rules.
+    pub rules: Rules,
+    /// The greeting comes after this; who speaks before is turned away.
+    pub greet_delay: Duration,
 }
 
 /// Bounds that an operator may set; each default is the constant of the same name in [`mail::limits`].

@@ -11,11 +11,14 @@ use std::io;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use mail::Timestamp;
+use mail::{Reply, Timestamp};
 use mta::accept::inspect::Inspectors;
+use mta::accept::resolve::Refusal;
 use mta::accept::{Desk, MakeReporter, Policy, VerifyRecipient};
 use mta::misbehave::Misbehave;
+use mta::policy::Door;
 use mta::world::Random;
+use store::{Event, What};
 use wire::smtp::server::{Server, Step, Transport};
 
 pub use self::clerk::Clerk;
@@ -24,11 +27,14 @@ use crate::listen::Service;
 use crate::outbound;
 use crate::settings::Settings;
 use crate::shared::Shared;
+use crate::trusted::TrustedNetwork;
 
 /// What receiving mail needs besides the settings.
 pub struct Extras {
     /// Chance.
     pub random: Arc<dyn Random>,
+    /// Who stands at the door; none: everybody comes in.
+    pub door: Option<Arc<Door>>,
     /// For gateway domains.
     pub verify: Option<Arc<dyn VerifyRecipient>>,
     /// Recipients that misbehave on purpose.
@@ -72,6 +78,7 @@ impl Reception {
                 show_client: settings.smtp.show_client,
                 routing: Arc::new(outbound::routing(&settings)),
             },
+            door: self.extras.door.clone(),
             verify: self.extras.verify.clone(),
             misbehave: self.extras.misbehave.clone().filter(|_| settings.local.misbehave),
             milters: crate::milter::of(&settings, &shared.clock),
@@ -96,9 +103,57 @@ impl Reception {
         });
     }
 
+    /// Whether a client may come in by port 25: not too often, and not before it was greeted.
+    async fn may_come_in(&self, connection: &mut Connection, shared: &Shared) -> io::Result<Result<(), Refusal>> {
+        let (ip, settings) = (connection.peer().ip(), shared.settings());
+        if TrustedNetwork::of(&settings.trusted, ip).is_some() {
+            return Ok(Ok(()));
+        }
+        if let Some(Err(refusal)) = self.extras.door.as_ref().map(|door| door.connection(ip)) {
+            return Ok(Err(refusal));
+        }
+        let delay = settings.policy.greet_delay;
+        if ip.is_loopback() || delay.is_zero() {
+            return Ok(Ok(()));
+        }
+        tokio::select! {
+            // RFC 5321 §3.1: the client waits for the greeting. What has ended is no client.
+            read = connection.fill() => match read? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                _ => {
+                    let reply = Reply::new(554, (5, 5, 1), "You spoke before you were greeted");
+                    Ok(Err(Refusal::new(reply, "early-talker")))
+                }
+            },
+            () = shared.clock.sleep(delay) => Ok(Ok(())),
+            () = shared.shutdown.wait() => Ok(Ok(())),
+        }
+    }
+
     /// Serves one connection to its end.
     pub async fn serve(self: Arc<Self>, mut connection: Connection, service: Service, shared: Arc<Shared>) {
         let peer = connection.peer();
+        if service == Service::Smtp {
+            match self.may_come_in(&mut connection, &shared).await {
+                Ok(Ok(())) => {}
+                Ok(Err(Refusal { reply, rule, .. })) => {
+                    shared.metrics.refusal(service.name(), if reply.code.is_permanent() { "5yz" } else { "4yz" });
+                    tracing::info!(service = service.name(), peer = %peer.ip(), %reply, rule, "refused");
+                    let (from, said) = (peer.ip().to_string(), reply.to_string());
+                    let what = What::Refused { from, sender: String::new(), reply: said, rule: rule.to_owned() };
+                    shared.store.note_refusal(Event::new(shared.clock.now(), what));
+                    // A client that is gone has not heard it; nobody else is told.
+                    if connection.write_all(format!("{reply}\r\n").as_bytes()).await.is_ok() {
+                        connection.shutdown().await;
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::debug!(service = service.name(), %peer, %error, "connection lost");
+                    return;
+                }
+            }
+        }
         let mut pump = Pump::new(&self, &connection, service, shared);
         let ended = pump.run(&mut connection).await;
         pump.clerk.leave().await;

@@ -66,6 +66,7 @@ impl System {
         let shared = Arc::new(Shared::new(store.clone(), clock.clone(), settings, None, shutdown));
         let extras = Extras {
             random: Arc::new(SystemRandom),
+            door: None,
             verify: None,
             misbehave: None,
             reporter: None,

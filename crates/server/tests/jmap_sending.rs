@@ -61,6 +61,7 @@ impl House {
             clock: clock.clone(),
             random: world.random.clone(),
             policy: Policy { hops: 30, show_client: false, routing: Arc::new(routing()) },
+            door: None,
             verify: None,
             misbehave: None,
             reporter: Some(Arc::new(move || reports.reporter())),

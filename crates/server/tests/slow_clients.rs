@@ -42,6 +42,7 @@ impl Door {
         let random = Arc::new(SystemRandom);
         let extras = Extras {
             random,
+            door: None,
             verify: None,
             misbehave: None,
             reporter: None,

@@ -63,6 +63,7 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
     let relay = outbound.relay.clone();
     let reception = Arc::new(Reception::new(Extras {
         random: Arc::new(SystemRandom),
+        door: None,
         verify: Some(outbound.verifier.clone()),
         misbehave: None,
         reporter: Some(Arc::new(move || relay.reporter())),

@@ -641,6 +641,14 @@ impl Store for LocalStore {
         self.change(move |truth, _| truth.pause_destination(&destination, paused)).await
     }
 
+    async fn tallies(&self) -> StoreResult<Vec<(String, Timestamp)>> {
+        self.readers.read(read::tallies).await
+    }
+
+    async fn keep_tallies(&self, tallies: Vec<(String, Timestamp)>, now: Timestamp) -> StoreResult<()> {
+        self.change(move |truth, _| truth.keep_tallies(&tallies, now)).await.map(Durable::into_inner)
+    }
+
     async fn paused_destinations(&self) -> StoreResult<Vec<(Domain, Timestamp)>> {
         self.readers.read(read::paused_destinations).await
     }

@@ -382,6 +382,11 @@ pub trait Store: Lessons + Send + Sync + 'static {
     /// Destinations that are paused, by name, and since when.
     async fn paused_destinations(&self) -> StoreResult<Vec<(Domain, Timestamp)>>;
 
+    /// What was counted of strangers and accounts: by name, the moment until which it counts.
+    async fn tallies(&self) -> StoreResult<Vec<(String, Timestamp)>>;
+    /// Keeps these, in the place of what they have been; those that count no more are forgotten.
+    async fn keep_tallies(&self, tallies: Vec<(String, Timestamp)>, now: Timestamp) -> StoreResult<()>;
+
     // ---- Journey --------------------------------------------------------------------------
 
     /// Journeys, newest first, at most `limit`.

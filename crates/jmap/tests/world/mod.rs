@@ -102,6 +102,7 @@ fn desk(store: Arc<LocalStore>) -> Arc<Desk> {
         clock: Arc::new(Still),
         random: Arc::new(Still),
         policy: Policy { hops: 30, show_client: true, routing: Arc::new(routing) },
+        door: None,
         verify: None,
         misbehave: None,
         reporter: None,

@@ -33,6 +33,7 @@ use wire::smtp::server::Role;
 use crate::bounce::Reporter;
 use crate::milter::Milters;
 use crate::misbehave::Misbehave;
+use crate::policy::Door;
 use crate::route::Routing;
 use crate::world::{Clock, Random};
 
@@ -73,6 +74,8 @@ pub struct Desk {
     pub random: Arc<dyn Random>,
     /// The rules.
     pub policy: Policy,
+    /// Who stands at the door: rates, lists, rules about senders and recipients; none: everybody comes in.
+    pub door: Option<Arc<Door>>,
     /// For gateway domains; none: every recipient of theirs is taken.
     pub verify: Option<Arc<dyn VerifyRecipient>>,
     /// Recipients that misbehave on purpose, on port 25.

@@ -92,7 +92,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    pub(super) const fn new(reply: Reply, rule: &'static str) -> Self {
+    /// By a rule of this system.
+    pub const fn new(reply: Reply, rule: &'static str) -> Self {
         Self { reply, rule, by: None }
     }
 }

@@ -84,6 +84,13 @@ impl Transaction {
         if let Err(refusal) = transaction.may_send().await {
             return Err(transaction.refused(refusal));
         }
+        if transaction.client.role == Role::Mx
+            && transaction.client.trusted.is_none()
+            && let Some(door) = &transaction.desk.door
+            && let Err(refusal) = door.sender(transaction.client.ip, &transaction.sender.reverse_path)
+        {
+            return Err(transaction.refused(refusal));
+        }
         let said = transaction.sender.future_release.as_ref();
         let held = said.map(|said| hold(said, transaction.desk.clock.now())).transpose();
         transaction.hold = held.map_err(|why| transaction.refused(Refusal::new(replies::not_held(why), "hold")))?;
@@ -123,7 +130,19 @@ impl Transaction {
             return Err(self.refused(Refusal::new(reply, "misbehave")));
         }
         let sender = &self.sender.reverse_path;
-        match self.desk.resolve(&self.client, sender, &recipient.address, size).await {
+        let judged = match self.desk.resolve(&self.client, sender, &recipient.address, size).await {
+            // Who may have it is looked at first: that nobody lives there is said to everybody.
+            Ok(resolved) => match (&self.desk.door, self.client.role, &self.client.identity) {
+                (Some(door), Role::Mx, _) if self.client.trusted.is_none() => {
+                    door.recipient(self.client.ip, sender, &recipient.address).await
+                }
+                (Some(door), _, Identity::Account(_, address)) => door.account(address),
+                _ => Ok(()),
+            }
+            .map(|()| resolved),
+            Err(refusal) => Err(refusal),
+        };
+        match judged {
             Ok(resolved) => {
                 self.ask_about(&recipient).await?;
                 self.recipients.push((recipient, resolved));

@@ -35,11 +35,14 @@ struct Mail {
     received: Timestamp,
     attempts: u32,
     destination: usize,
+    /// Not to be tried before.
+    next: Timestamp,
 }
 
-/// A week of mail for destinations that are up, dead, or up half of the time. Everything ends exactly once, nothing
-/// is claimed twice at a time, no bound is passed, and what goes to a good destination goes at once.
-fn a_week(seed: u64) {
+/// Days of mail for destinations that are up, dead, or up half of the time. Everything ends exactly once, nothing
+/// is claimed twice at a time or before its time, no bound is passed, what goes to a good destination goes at once, and
+/// retries keep to the schedule. At every moment what came is what ended and what is queued.
+fn days_of_mail(seed: u64, days: u64) {
     let random = Seed(seed.into());
     let schedule = Schedule { connections: 40, per_destination: 5, ..Schedule::default() };
     let mut scheduler = Scheduler::new(schedule);
@@ -48,16 +51,18 @@ fn a_week(seed: u64) {
     let mut under_way: UnderWay = BTreeMap::new();
     let mut claimed: BTreeSet<Key> = BTreeSet::new();
     let (mut now, mut next_id, mut tries, mut ended) = (START, 1u64, 0u64, 0u64);
-    let week = START.plus(Duration::from_secs(7 * 86_400));
+    let mut came = 0u64;
+    let end = START.plus(Duration::from_secs(days * 86_400));
     let mut arrival = START;
     let mut connections = 0u64;
     loop {
-        while arrival <= now && arrival < week {
+        while arrival <= now && arrival < end {
             let destination = random.below(12) as usize;
             for recipient in 0..1 + random.below(3) as u32 {
                 let name = format!("d{destination}.example");
                 scheduler.changed(item(next_id, recipient, &name, arrival), now);
-                let mail = Mail { received: arrival, attempts: 0, destination };
+                let mail = Mail { received: arrival, attempts: 0, destination, next: arrival };
+                came += 1;
                 mails.insert((QueueId::from_u64(next_id), recipient), mail);
             }
             next_id += 1;
@@ -66,6 +71,7 @@ fn a_week(seed: u64) {
         scheduler.tick(now);
         while let Some(job) = scheduler.start(now) {
             let jobs = scheduler.and_more(job, now);
+            in_time(&mails, &jobs, now);
             begin(&mut under_way, &mut claimed, jobs, now, &random, &mut tries);
         }
         assert!(scheduler.workers() <= schedule.connections);
@@ -96,9 +102,15 @@ fn a_week(seed: u64) {
                     results.push((*n, Settled::Gone));
                 } else {
                     let mut next = schedule.next_attempt(mail.attempts, mail.received, now, &random);
+                    let (pause, last) = (schedule.pause(mail.attempts), mail.received.plus(schedule.lifetime));
+                    assert!(
+                        next == last || (now.plus(pause)..=now.plus(pause + pause / 4)).contains(&next),
+                        "{next:?}"
+                    );
                     if let Some((until, _)) = &job.down {
                         next = next.max(*until);
                     }
+                    mail.next = next;
                     results.push((*n, Settled::Later(next)));
                 }
             }
@@ -146,22 +158,30 @@ fn a_week(seed: u64) {
             if next.is_empty() {
                 scheduler.leave(&job);
             } else {
+                in_time(&mails, &next, now);
                 begin(&mut under_way, &mut claimed, next, now, &random, &mut tries);
             }
         }
         assert_eq!(scheduler.len(), mails.len());
+        assert_eq!(came, ended + mails.len() as u64, "conservation");
         let next_end = under_way.first_key_value().map(|((at, _), _)| *at);
-        let next_arrival = (arrival < week).then_some(arrival);
+        let next_arrival = (arrival < end).then_some(arrival);
         let due = scheduler.deadline().map(|at| at.max(now.plus(Duration::from_millis(1))));
         let Some(next) = [next_end, next_arrival, due].into_iter().flatten().min() else { break };
         now = next.max(now);
-        assert!(now < week.plus(Duration::from_secs(6 * 86_400)), "something is left for ever");
+        assert!(now < end.plus(Duration::from_secs(6 * 86_400)), "something is left for ever");
     }
     assert!(mails.is_empty(), "{} are left", mails.len());
     assert_eq!((scheduler.len(), scheduler.workers()), (0, 0));
     assert!(scheduler.names.is_empty(), "forgotten destinations cost no memory");
     assert!(connections < tries, "a dead destination costs fewer connections than tries: {connections} of {tries}");
     assert!(ended > 2_000);
+}
+
+/// Nothing is tried before its time.
+fn in_time(mails: &HashMap<Key, Mail>, jobs: &[Job], now: Timestamp) {
+    let keys = jobs.iter().flat_map(|job| job.recipients.iter().map(|n| (job.id, *n)));
+    keys.for_each(|key| assert!(mails[&key].next <= now, "too early"));
 }
 
 type UnderWay = BTreeMap<(Timestamp, u64), (Job, Vec<Job>)>;
@@ -192,8 +212,36 @@ fn again(under_way: &mut UnderWay, mut jobs: Vec<Job>, now: Timestamp, random: &
 #[test]
 fn weeks_of_mail_end_well() {
     for seed in 1..6 {
-        a_week(seed);
+        days_of_mail(seed, 7);
     }
+}
+
+#[test]
+fn a_month_of_mail_ends_well() {
+    days_of_mail(6, 31);
+}
+
+#[test]
+fn a_paused_destination_has_no_turn() {
+    let mut scheduler = Scheduler::new(Schedule::default());
+    let blue = Domain::from_ascii("blue.example").unwrap();
+    scheduler.pause(blue.clone());
+    scheduler.changed(item(1, 0, "blue.example", START), START);
+    scheduler.changed(item(2, 0, "green.example", START), START);
+    assert_eq!(scheduler.start(START).unwrap().id.as_u64(), 2);
+    assert!(scheduler.start(START).is_none());
+    scheduler.tick(START.plus(Duration::from_secs(86_400)));
+    assert!(scheduler.start(START).is_none());
+    let seen = scheduler.destinations(None, 9);
+    assert_eq!(seen.iter().map(|one| (one.due, one.connections)).collect::<Vec<_>>(), [(1, 0), (0, 1)]);
+    assert_eq!(scheduler.destinations(Some(&blue), 9).len(), 1);
+    // What is under way when the pause begins ends; its worker goes on with nothing.
+    scheduler.news(QueueNews::Resumed(blue.clone()), START);
+    let job = scheduler.start(START).unwrap();
+    scheduler.changed(item(3, 0, "blue.example", START), START);
+    scheduler.news(QueueNews::Paused(blue), START);
+    scheduler.settled(&job, &[(0, Settled::Gone)], START);
+    assert!(scheduler.next_for(&job, START).is_empty());
 }
 
 #[test]

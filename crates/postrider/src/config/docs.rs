@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::read::Key;
-use super::{Listen, Log, Top, auth, dns, http, journey, limits, local, milter, relay, route, smtp, tls, trusted};
+use super::{
+    Listen, Log, Top, auth, dns, http, journey, limits, local, milter, policy, relay, route, smtp, tls, trusted,
+};
 
 /// docs/configuration.md: every key with its default and its meaning.
 pub(crate) fn documentation() -> String {
@@ -25,6 +27,7 @@ pub(crate) fn documentation() -> String {
     chapter(&mut text, "[[milter]]", milter::Milter::ABOUT, &milter::Milter::keys());
     chapter(&mut text, "[junk]", milter::Junk::ABOUT, &milter::Junk::keys());
     chapter(&mut text, "[smtp]", smtp::Smtp::ABOUT, &smtp::Smtp::keys());
+    chapter(&mut text, "[policy]", policy::Policy::ABOUT, &policy::Policy::keys());
     chapter(&mut text, "[auth]", auth::Auth::ABOUT, &auth::Auth::keys());
     chapter(&mut text, "[limits]", limits::Limits::ABOUT, &limits::Limits::keys());
     chapter(&mut text, "[http]", http::Http::ABOUT, &http::Http::keys());

@@ -14,6 +14,7 @@ mod listen;
 mod local;
 mod log;
 mod milter;
+mod policy;
 pub(crate) mod read;
 mod relay;
 mod route;
@@ -136,6 +137,7 @@ impl Config {
         let junk = milter::Junk::read(table(root, "junk", &empty, problems), "junk", &[], problems);
         let limits = limits::Limits::read(table(root, "limits", &empty, problems), "limits", &[], problems);
         let smtp = smtp::Smtp::read(table(root, "smtp", &empty, problems), "smtp", &[], problems);
+        let policy = policy::Policy::read(table(root, "policy", &empty, problems), "policy", &[], problems);
         let http = http::Http::read(table(root, "http", &empty, problems), "http", &[], problems);
         let journey = journey::Journey::read(table(root, "journey", &empty, problems), "journey", &[], problems);
         let auth = auth::Auth::read(table(root, "auth", &empty, problems), "auth", &[], problems);
@@ -152,6 +154,7 @@ impl Config {
                 offer_scram: auth.scram,
                 limits: limits.settings(),
                 smtp: SmtpSettings { show_client: smtp.show_client, listening: listen.smtp.clone() },
+                policy: policy.settings(),
                 relay: relay.settings(&dns),
                 routes,
                 trusted,
@@ -177,8 +180,8 @@ impl Config {
 }
 
 const SECTIONS: &[&str] = &[
-    "listen", "tls", "dns", "relay", "route", "trusted", "milter", "junk", "auth", "limits", "smtp", "http", "journey",
-    "log", "local",
+    "listen", "tls", "dns", "relay", "route", "trusted", "milter", "junk", "auth", "limits", "smtp", "policy", "http",
+    "journey", "log", "local",
 ];
 
 fn table<'a, 'i>(

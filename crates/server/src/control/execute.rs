@@ -62,6 +62,7 @@ impl Context {
                 show_client: settings.smtp.show_client,
                 routing: Arc::new(outbound::routing(&settings)),
             },
+            door: None,
             verify: None,
             misbehave: None,
             reporter: None,

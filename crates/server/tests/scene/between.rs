@@ -514,6 +514,14 @@ impl Store for Between {
         self.call("pause_destination", self.store.pause_destination(destination, paused)).await
     }
 
+    async fn tallies(&self) -> StoreResult<Vec<(String, Timestamp)>> {
+        self.call("tallies", self.store.tallies()).await
+    }
+
+    async fn keep_tallies(&self, tallies: Vec<(String, Timestamp)>, now: Timestamp) -> StoreResult<()> {
+        self.call("keep_tallies", self.store.keep_tallies(tallies, now)).await
+    }
+
     async fn paused_destinations(&self) -> StoreResult<Vec<(Domain, Timestamp)>> {
         self.call("paused_destinations", self.store.paused_destinations()).await
     }

@@ -130,6 +130,7 @@ impl World {
         let (inspectors, filters) = (self.inspectors.clone(), self.filters.clone());
         let extras = Extras {
             random: Arc::new(SystemRandom),
+            door: None,
             verify: Some(Arc::new(Branch)),
             misbehave: None,
             reporter: Some(Arc::new(reporter)),

@@ -441,6 +441,10 @@ pub(crate) fn queue_message(conn: &Connection, id: QueueId) -> StoreResult<Optio
     Ok(found.into_iter().next())
 }
 
+pub(crate) fn tallies(conn: &Connection) -> StoreResult<Vec<(String, Timestamp)>> {
+    all(conn, "SELECT name, until FROM tallies", [], |row| Ok((get(row, 0)?, Timestamp::from_millis(get(row, 1)?))))
+}
+
 pub(crate) fn paused_destinations(conn: &Connection) -> StoreResult<Vec<(Domain, Timestamp)>> {
     all(conn, "SELECT destination, since FROM paused ORDER BY destination", [], |row| {
         Ok((codec::domain(&get::<String>(row, 0)?)?, Timestamp::from_millis(get(row, 1)?)))

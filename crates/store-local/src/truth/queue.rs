@@ -256,4 +256,13 @@ impl Truth {
         }
         Ok(changed > 0)
     }
+
+    /// Keeps what was counted, and forgets what counts no more.
+    pub(crate) fn keep_tallies(&mut self, tallies: &[(String, Timestamp)], now: Timestamp) -> StoreResult<()> {
+        for (name, until) in tallies {
+            self.exec("INSERT OR REPLACE INTO tallies(name, until) VALUES (?1, ?2)", params![name, until.millis()])?;
+        }
+        self.exec("DELETE FROM tallies WHERE until <= ?1", [now.millis()])?;
+        Ok(())
+    }
 }

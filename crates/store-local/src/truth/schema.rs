@@ -193,6 +193,8 @@ const STEPS: &[&str] = &[
        junk INTEGER NOT NULL);",
     // To 15. Destinations to which the operator lets nothing be sent.
     "CREATE TABLE paused(destination TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;",
+    // To 16. What was counted of strangers and accounts, until then.
+    "CREATE TABLE tallies(name TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

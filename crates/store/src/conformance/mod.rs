@@ -71,7 +71,7 @@ macro_rules! conformance_suite {
             lessons::lessons_are_given_by_what_is_done, lessons::lessons_of_one_change_are_bounded,
             lessons::words_are_counted_once,
             queue::relays_are_queued_and_settled, queue::a_report_goes_with_its_bounce,
-            queue::the_operator_holds_and_releases, queue::the_operator_redirects, queue::destinations_are_paused, queue::journeys_are_found,
+            queue::the_operator_holds_and_releases, queue::the_operator_redirects, queue::destinations_are_paused, queue::tallies_are_kept, queue::journeys_are_found,
             queue::what_happens_to_messages_is_told, queue::refusals_are_a_ring,
             sending::identities_follow_the_addresses, sending::aliases_are_found_by_target,
             sending::identities_are_bounded,

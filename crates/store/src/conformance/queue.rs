@@ -201,6 +201,19 @@ pub async fn destinations_are_paused(store: Arc<impl Store>) {
     assert_eq!((store.paused_destinations().await.unwrap(), journey().await.paused), (Vec::new(), Vec::new()));
 }
 
+/// What counts is kept, in the place of what it has been; what counts no more is forgotten.
+pub async fn tallies_are_kept(store: Arc<impl Store>) {
+    let at = Timestamp::from_secs;
+    let tally = |name: &str, until| (name.to_owned(), at(until));
+    store.keep_tallies(vec![tally("a", 5), tally("b", 9)], at(1)).await.unwrap();
+    store.keep_tallies(vec![tally("a", 7)], at(5)).await.unwrap();
+    let mut kept = store.tallies().await.unwrap();
+    kept.sort();
+    assert_eq!(kept, [tally("a", 7), tally("b", 9)]);
+    store.keep_tallies(Vec::new(), at(7)).await.unwrap();
+    assert_eq!(store.tallies().await.unwrap(), [tally("b", 9)]);
+}
+
 /// By id, by Message-ID with or without brackets, by any address, newest first; forgotten in time.
 pub async fn journeys_are_found(store: Arc<impl Store>) {
     let a = account(&*store, "a@x.example").await;
