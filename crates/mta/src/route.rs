@@ -6,7 +6,7 @@
 //! **Does not:** connect to anything, nor know what is local: `accept` asks that first.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -23,7 +23,12 @@ pub struct FixedRoute {
     pub next_hop: Vec<(String, u16)>,
     /// Log-in at the next hop: user and password.
     pub login: Option<(String, String)>,
+    /// The next hop speaks LMTP (RFC 2033).
+    pub lmtp: bool,
 }
+
+/// How the name of a next hop begins that is a Unix socket: its path follows, and its address is this machine's.
+pub const UNIX: &str = "unix:";
 
 impl std::fmt::Debug for FixedRoute {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -128,6 +133,8 @@ pub struct Route {
     pub steps: Vec<String>,
     /// Log-in at the next hop: user and password. Never shown.
     pub login: Option<(String, String)>,
+    /// The next hop speaks LMTP.
+    pub lmtp: bool,
     /// How long it may be believed: no answer of DNS that it rests on is older then.
     pub ttl: Duration,
 }
@@ -153,10 +160,11 @@ impl Route {
 pub async fn route(world: &World, routing: &Routing, domain: &Domain) -> Route {
     let mut finder = Finder { world, routing, steps: Vec::new(), ttl: limits::ROUTE_BELIEVED };
     let (rule, verdict) = finder.find(domain).await;
-    let login = routing.fixed(domain).and_then(|fixed| fixed.login.clone());
+    let fixed = routing.fixed(domain);
+    let (login, lmtp) = (fixed.and_then(|fixed| fixed.login.clone()), fixed.is_some_and(|fixed| fixed.lmtp));
     // What failed may be mended a moment later.
     let ttl = if matches!(verdict, Verdict::Hosts(_)) { finder.ttl } else { Duration::ZERO };
-    Route { rule, verdict, steps: finder.steps, login, ttl }
+    Route { rule, verdict, steps: finder.steps, login, lmtp, ttl }
 }
 
 type Found = (&'static str, Verdict);
@@ -341,6 +349,9 @@ impl Finder<'_> {
 
 /// A and AAAA: what was found, what failed for now, and how long what was found may be believed.
 async fn both(world: &World, name: &str) -> (Vec<IpAddr>, Vec<String>, Duration) {
+    if name.starts_with(UNIX) {
+        return (vec![Ipv4Addr::LOCALHOST.into()], Vec::new(), Duration::MAX);
+    }
     if let Ok(ip) = name.parse() {
         return (vec![ip], Vec::new(), Duration::MAX);
     }

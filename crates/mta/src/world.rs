@@ -10,6 +10,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -112,6 +113,12 @@ pub enum Trust {
 pub trait Connect: Send + Sync + 'static {
     /// Opens a connection. The caller bounds how long it waits.
     async fn connect(&self, to: SocketAddr) -> io::Result<Box<dyn Stream>>;
+
+    /// Opens a connection to a socket of this machine. The caller bounds how long it waits.
+    async fn connect_unix(&self, path: &Path) -> io::Result<Box<dyn Stream>> {
+        let why = format!("there is no way to {}", path.display());
+        Err(io::Error::new(io::ErrorKind::Unsupported, why))
+    }
 
     /// Begins TLS on an open connection, `name` as SNI (none for an address literal). `Any` records in
     /// [`store::Tls::verified`] whether the certificate would have passed.

@@ -46,6 +46,7 @@ pub async fn send(
         login: Some(login.clone()),
         binding: connection.binding().clone(),
         clear_auth: connection.is_loopback(),
+        lmtp: false,
     });
     let mut begun = Some(transaction);
     let mut given = 0;

@@ -12,6 +12,7 @@ use mta::policy::Door;
 use server::control::{Context, ControlSocket};
 use server::junk::ByWords;
 use server::listen::{Doors, Handler, Listener, Service};
+use server::lmtp::LmtpSocket;
 use server::outbound::Outbound;
 use server::smtp::{Extras, Reception};
 use server::tls::Acceptor;
@@ -57,6 +58,12 @@ async fn run_on(
     ready: impl FnOnce(),
     stop: Shutdown,
 ) -> Result<(), String> {
+    let mut sockets = Vec::new();
+    for path in config.listen.lmtp.iter().map(|socket| config.data_dir.join(&socket.0)) {
+        let why =
+            |error| format!("{}: [listen] lmtp: {} can't be made: {error}", config.file.display(), path.display());
+        sockets.push(LmtpSocket::bind(&path).map_err(why)?);
+    }
     let control = ControlSocket::bind(&config.data_dir)
         .map_err(|error| format!("the control socket in {} can't be made: {error}", config.data_dir.display()))?;
     let clock = Arc::new(SystemClock);
@@ -92,6 +99,9 @@ async fn run_on(
     tasks.spawn(care(shared.clone(), door.clone(), care_interval));
     tasks.spawn(server::imap::make_digests(shared.clone()));
     tasks.spawn(server::junk::learn(shared.clone()));
+    for socket in sockets {
+        tasks.spawn(server::lmtp::serve(socket, reception.clone(), shared.clone()));
+    }
     let relaying = tokio::spawn(outbound.clone().run());
     let doors = Doors::open(listeners, shared.clone(), handler(reception));
     let listening = tokio::spawn(Reload::new(config, shared, outbound, door, doors).run());
@@ -123,7 +133,7 @@ async fn run_on(
 /// Which pump serves which service.
 fn handler(reception: Arc<Reception>) -> Handler {
     Arc::new(move |connection: Connection, service: Service, shared: Arc<Shared>| match service {
-        Service::Smtp | Service::Submission | Service::Submissions => {
+        Service::Smtp | Service::Submission | Service::Submissions | Service::Lmtp => {
             Box::pin(reception.clone().serve(connection, service, shared))
         }
         Service::Pop3 | Service::Pop3s => Box::pin(server::pop3::serve(connection, service, shared)),

@@ -25,7 +25,7 @@ fn folder(name: &str) -> PathBuf {
 fn can_be_had(transcript: &Transcript) -> bool {
     // `capa`: TLS is neither active nor can be started, which a server with a certificate can't show.
     transcript.name != "capa"
-        && ["remote", "memory", "fault", "scram"].iter().all(|key| transcript.directive(key).is_none())
+        && ["remote", "memory", "fault", "scram", "lmtp"].iter().all(|key| transcript.directive(key).is_none())
 }
 
 /// An IMAP session of somebody whose password is `secret`: what is sent, and up to which words an answer is waited for.
@@ -154,7 +154,7 @@ type Running = (String, Rc<Program>, Vec<(String, String)>);
 
 /// SMTP's dialogues whose name has its first letter in the range; all runs of one on one server.
 fn smtp(letters: std::ops::RangeInclusive<char>) {
-    let others = ["fault", "quota", "no-tls", "local"];
+    let others = ["fault", "quota", "no-tls", "local", "lmtp"];
     let is_here = |transcript: &Transcript| {
         ["remote", "memory"].iter().chain(&others).all(|key| transcript.directive(key).is_none())
             && transcript.name.starts_with(|first: char| letters.contains(&first))

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 /// The real network.
@@ -66,6 +67,10 @@ impl Connect for Network {
         // Whole flights are written at once: waiting for more only costs time.
         stream.set_nodelay(true)?;
         Ok(Box::new(stream))
+    }
+
+    async fn connect_unix(&self, path: &Path) -> io::Result<Box<dyn Stream>> {
+        Ok(Box::new(UnixStream::connect(path).await?))
     }
 
     async fn tls(

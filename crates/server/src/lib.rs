@@ -23,6 +23,7 @@ pub mod http;
 pub mod imap;
 pub mod junk;
 pub mod listen;
+pub mod lmtp;
 pub mod metrics;
 mod milter;
 pub mod outbound;

@@ -33,6 +33,8 @@ pub enum Service {
     Submission,
     /// 465: from users, TLS from the start.
     Submissions,
+    /// From the mail server in front of us, on a Unix socket.
+    Lmtp,
     /// 110.
     Pop3,
     /// 995: TLS from the start.
@@ -48,7 +50,7 @@ pub enum Service {
 }
 
 impl Service {
-    /// Every one, in the order of the configuration.
+    /// Every one that listens on the network, in the order of the configuration.
     pub const ALL: [Self; 9] = [
         Self::Smtp,
         Self::Submission,
@@ -67,6 +69,7 @@ impl Service {
             Self::Smtp => "smtp",
             Self::Submission => "submission",
             Self::Submissions => "submissions",
+            Self::Lmtp => "lmtp",
             Self::Pop3 => "pop3",
             Self::Pop3s => "pop3s",
             Self::Imap => "imap",
@@ -85,7 +88,7 @@ impl Service {
     const fn too_many(self) -> &'static [u8] {
         match self {
             // RFC 5321 §3.8: 421 may come at any time, also as the greeting.
-            Self::Smtp | Self::Submission => b"421 4.7.0 Too many connections, try again later\r\n",
+            Self::Smtp | Self::Submission | Self::Lmtp => b"421 4.7.0 Too many connections, try again later\r\n",
             Self::Pop3 => b"-ERR [SYS/TEMP] Too many connections, try again later\r\n",
             Self::Imap => b"* BYE Too many connections, try again later\r\n",
             Self::Submissions | Self::Pop3s | Self::Imaps | Self::Http | Self::Https => b"",

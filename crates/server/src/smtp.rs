@@ -176,7 +176,10 @@ impl Pump {
         let clerk = Clerk::new(reception, &shared, service, connection.peer().ip(), tls);
         let transport = match connection.tls() {
             Some(tls) => Transport::Tls(tls.binding()),
-            None => Transport::Plain { starttls: shared.acceptor().is_some() },
+            None => {
+                let starttls = service != Service::Lmtp && shared.acceptor().is_some();
+                Transport::Plain { starttls }
+            }
         };
         let engine = Server::new(Arc::new(clerk.config()), transport, shared.clock.now());
         Self { shared, engine, clerk }

@@ -478,7 +478,7 @@ async fn a_next_hop_on_465_begins_with_tls() {
     });
     let mut routing = routing();
     let next_hop = vec![("192.0.2.1".to_owned(), 465)];
-    routing.routes.push(FixedRoute { domain: Some(domain("blue.example")), next_hop, login: None });
+    routing.routes.push(FixedRoute { domain: Some(domain("blue.example")), next_hop, login: None, lmtp: false });
     let house = house_with(outside, routing).await;
     let id = house.send(&["bob@blue.example"]).await;
     let with_tls = |what: &What| match what {
@@ -661,8 +661,12 @@ async fn gateway_recipients_are_verified_and_remembered() {
         "RCPT TO:<later@branch.example>" => Say::Line("450 4.2.0 later"),
         line => good(0, line),
     });
-    let route =
-        FixedRoute { domain: Some(domain("branch.example")), next_hop: vec![("192.0.2.7".into(), 25)], login: None };
+    let route = FixedRoute {
+        domain: Some(domain("branch.example")),
+        next_hop: vec![("192.0.2.7".into(), 25)],
+        login: None,
+        lmtp: false,
+    };
     let house = house_with(outside, Routing { routes: vec![route], ..routing() }).await;
     let verifier = Verifier::new(house.relay.clone());
     for _ in 0..3 {
@@ -686,8 +690,12 @@ async fn answers_about_recipients_grow_old() {
         "RCPT TO:<no@branch.example>" => Say::Line("550 5.1.1 nobody"),
         line => good(0, line),
     });
-    let route =
-        FixedRoute { domain: Some(domain("branch.example")), next_hop: vec![("192.0.2.7".into(), 25)], login: None };
+    let route = FixedRoute {
+        domain: Some(domain("branch.example")),
+        next_hop: vec![("192.0.2.7".into(), 25)],
+        login: None,
+        lmtp: false,
+    };
     let house = house_with(outside, Routing { routes: vec![route], ..routing() }).await;
     let verifier = Verifier::new(house.relay.clone());
     let tick = Duration::from_millis(1);
@@ -708,8 +716,12 @@ async fn answers_about_recipients_grow_old() {
 async fn a_silent_next_hop_is_not_waited_for() {
     let outside = Outside::default();
     outside.server("192.0.2.7", |_, _| Say::Silence);
-    let route =
-        FixedRoute { domain: Some(domain("branch.example")), next_hop: vec![("192.0.2.7".into(), 25)], login: None };
+    let route = FixedRoute {
+        domain: Some(domain("branch.example")),
+        next_hop: vec![("192.0.2.7".into(), 25)],
+        login: None,
+        lmtp: false,
+    };
     let (world, _clock) = Arc::new(outside).world();
     let folder = tempfile::tempdir().unwrap();
     let store = LocalStore::open(folder.path().join("data"), Options::default()).unwrap();

@@ -23,7 +23,11 @@ fn has(transcript: &Transcript, directive: &str) -> bool {
 }
 
 fn service(transcript: &Transcript) -> Service {
-    if has(transcript, "submission") { Service::Submission } else { Service::Smtp }
+    match (has(transcript, "submission"), has(transcript, "lmtp")) {
+        (true, _) => Service::Submission,
+        (_, true) => Service::Lmtp,
+        _ => Service::Smtp,
+    }
 }
 
 fn tls(transcript: &Transcript) -> bool {

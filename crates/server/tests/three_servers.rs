@@ -45,7 +45,7 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
     settings.smtp.listening = vec![at];
     if let Some((from, to)) = route {
         let next_hop = vec![(to.ip().to_string(), to.port())];
-        settings.routes.push(FixedRoute { domain: from.map(domain), next_hop, login: None });
+        settings.routes.push(FixedRoute { domain: from.map(domain), next_hop, login: None, lmtp: false });
     }
     let (switch, shutdown) = Shutdown::new();
     // Opportunistic TLS takes every certificate, so nobody has to trust this one.

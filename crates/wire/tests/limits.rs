@@ -263,6 +263,7 @@ fn one_flight() {
             login: None,
             binding: ChannelBinding::default(),
             clear_auth: false,
+            lmtp: false,
         });
         client.input(b"220 hi\r\n250-b\r\n250-PIPELINING\r\n250 CHUNKING\r\n");
         while client.step() == client::Step::Send {

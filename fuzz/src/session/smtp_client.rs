@@ -36,8 +36,8 @@ pub fn smtp_client_session(data: &[u8]) {
     let utf8 = shape.bit();
     let probe = shape.bit();
     let mut pieces = shape.pieces(b"").into_iter();
-    let config =
-        Config { helo: "red.example".into(), tls, login, binding: ChannelBinding::default(), clear_auth: false };
+    let binding = ChannelBinding::default();
+    let config = Config { helo: "red.example".into(), tls, login, binding, clear_auth: false, lmtp: false };
     let mut client = Client::new(config);
     let (mut begun, mut told, mut secure) = (0, 0, tls == TlsUse::Implicit);
     let (mut said, mut body): (Vec<u8>, &[u8]) = (Vec::new(), &[]);

@@ -174,6 +174,10 @@ impl Desk {
 
     /// Whether this client may send to an address elsewhere.
     async fn authorize(&self, client: &Client, sender: &ReversePath, address: &Address) -> Result<Authorized, Refusal> {
+        // The server in front of us delivers here; what it may relay is its own to send.
+        if client.role == Role::Lmtp {
+            return Err(Refusal::new(replies::relaying_denied(address), "relaying-denied"));
+        }
         if let Some(authorized) = Authorized::by_log_in(client) {
             return Ok(authorized);
         }

@@ -99,7 +99,7 @@ impl Transaction {
 
     async fn may_send(&self) -> Result<(), Refusal> {
         match (self.client.role, &self.client.identity, &self.sender.reverse_path) {
-            (Role::Mx, ..) | (Role::Submission, Identity::Operator, _) => Ok(()),
+            (Role::Mx | Role::Lmtp, ..) | (Role::Submission, Identity::Operator, _) => Ok(()),
             (Role::Submission, Identity::Stranger, sender)
                 if self.desk.trusts(&self.client, sender).await?.is_some() =>
             {
@@ -162,7 +162,11 @@ impl Transaction {
             }
         };
         let log_in = matches!(self.client.identity, Identity::Account(..));
-        let protocol = trace::protocol(hello.extended, self.client.tls.is_some(), log_in, self.sender.smtputf8);
+        let protocol = match (self.client.role, self.sender.smtputf8) {
+            (Role::Lmtp, false) => "LMTP",
+            (Role::Lmtp, true) => "UTF8LMTP",
+            (_, utf8) => trace::protocol(hello.extended, self.client.tls.is_some(), log_in, utf8),
+        };
         let id = self.desk.store.next_queue_id(self.desk.clock.now());
         let header = Reading::Inside(Vec::new(), HeaderEnd::default());
         Ok(Incoming { transaction: self, id, hello, protocol, stage, ours: 0, header })
@@ -338,7 +342,7 @@ impl Incoming {
     /// refuses it. What came is judged as it came, and what leaves is signed as it leaves.
     async fn looked_at(&mut self, envelope: &mut Envelope, facts: &mut Facts) -> Result<Laid, Refusal> {
         let (mut findings, filtered);
-        if self.transaction.client.role == Role::Mx {
+        if self.transaction.client.role != Role::Submission {
             findings = self.inspected(envelope).await?;
             filtered = self.filtered(envelope, facts).await?;
         } else {

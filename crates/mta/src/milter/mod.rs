@@ -63,7 +63,7 @@ pub enum Door {
 impl Door {
     const fn of(role: Role) -> Self {
         match role {
-            Role::Mx => Self::Smtp,
+            Role::Mx | Role::Lmtp => Self::Smtp,
             Role::Submission => Self::Submission,
         }
     }

@@ -218,7 +218,7 @@ impl Try {
     async fn hosts(&mut self, route: &Route, tried: &[SocketAddr], hands: &mut Hands) {
         let Verdict::Hosts(hosts) = &route.verdict else { return };
         let routing = self.relay.routing();
-        let greeting = Greeting { helo: routing.hostname.as_str(), login: route.login.as_ref() };
+        let greeting = Greeting { helo: routing.hostname.as_str(), login: route.login.as_ref(), lmtp: route.lmtp };
         let ways = ways(hosts, tried);
         for (name, to) in ways {
             if self.pending.is_empty() {

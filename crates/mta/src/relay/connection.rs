@@ -14,6 +14,7 @@ use wire::sasl::{ChannelBinding, Password};
 use wire::smtp::client::{Capabilities, Cause, Client, Config, Failure, Report, Stage, Step, TlsUse, Transaction};
 
 use super::worker::Settling;
+use crate::route::UNIX;
 use crate::world::{Stream, Trust, World};
 
 /// A server that is ready for messages.
@@ -61,6 +62,8 @@ pub(super) struct Greeting<'a> {
     pub(super) helo: &'a str,
     /// Log-in at the server.
     pub(super) login: Option<&'a (String, String)>,
+    /// It speaks LMTP.
+    pub(super) lmtp: bool,
 }
 
 /// Why there is no connection.
@@ -114,7 +117,13 @@ impl Connection {
     ) -> Result<Self, Unreachable> {
         let failed = |stage, cause| Unreachable { failure: Failure { stage, cause }, tls: None };
         let wait = limits::SMTP_CONNECT_WAIT;
-        let stream = match timeout(wait, world.connect.connect(to)).await {
+        let dialled = async {
+            match name.strip_prefix(UNIX) {
+                Some(path) => world.connect.connect_unix(path.as_ref()).await,
+                None => world.connect.connect(to).await,
+            }
+        };
+        let stream = match timeout(wait, dialled).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(why)) => return Err(failed(Stage::Connect, Cause::Broken(in_words(&why)))),
             Err(_) => return Err(failed(Stage::Connect, Cause::TimedOut(wait))),
@@ -125,7 +134,7 @@ impl Connection {
         });
         let clear_auth = to.ip().is_loopback();
         let binding = ChannelBinding::default();
-        let config = Config { helo: greeting.helo.to_owned(), tls, login, binding, clear_auth };
+        let config = Config { helo: greeting.helo.to_owned(), tls, login, binding, clear_auth, lmtp: greeting.lmtp };
         let mut connection = Self {
             client: Client::new(config),
             stream,

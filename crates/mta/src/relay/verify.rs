@@ -72,7 +72,7 @@ impl Verifier {
             Verdict::Never(code, status, words) => return Answer::Refused(Reply::new(*code, *status, words.clone())),
             Verdict::Later(_, words) => return Answer::Unknown(words.clone()),
         };
-        let greeting = Greeting { helo: routing.hostname.as_str(), login: route.login.as_ref() };
+        let greeting = Greeting { helo: routing.hostname.as_str(), login: route.login.as_ref(), lmtp: route.lmtp };
         let mut last = "the next hop has no address".to_owned();
         for (name, to) in ways(hosts, &[]) {
             let mut connection = match Connection::open(&self.relay.world, &name, to, &greeting).await.0 {

@@ -89,6 +89,7 @@ fn routing() -> Routing {
         domain: Some(Domain::from_ascii(domain).unwrap()),
         next_hop: vec![(hop.to_owned(), 2525)],
         login: None,
+        lmtp: false,
     };
     Routing {
         hostname: Domain::from_ascii("mail.red.example").unwrap(),
@@ -179,7 +180,7 @@ fn every_rule() {
 fn a_smart_host_takes_all_but_what_has_its_own_route() {
     let mut routing = routing();
     let login = Some(("user".to_owned(), "secret".to_owned()));
-    routing.routes.push(FixedRoute { domain: None, next_hop: vec![("smart.example".into(), 587)], login });
+    routing.routes.push(FixedRoute { domain: None, next_hop: vec![("smart.example".into(), 587)], login, lmtp: false });
     let records = [("a smart.example", "192.0.2.6")];
     assert_eq!(run(&records, &routing, "any.example").0, "smart-host");
     assert_eq!(run(&records, &routing, "branch.example").0, "route");

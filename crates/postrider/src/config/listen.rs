@@ -1,6 +1,7 @@
 //! `[listen]`: which services listen where.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use server::listen::{IpNetwork, Service};
 use server::settings::PlaintextAuth;
@@ -18,6 +19,9 @@ section! {
         submission: Vec<SocketAddr> = Vec::new();
         /// Mail from users, TLS from the start. Usually port 465.
         submissions: Vec<SocketAddr> = Vec::new();
+        /// Unix sockets where a mail server in front of this one delivers by LMTP; relative paths begin at `data_dir`. Whoever may
+        /// write there (owner and group) is believed as this machine is. Counts from the next start.
+        lmtp: Vec<SocketPath> = Vec::new();
         /// POP3 with STLS. Usually port 110.
         pop3: Vec<SocketAddr> = Vec::new();
         /// POP3, TLS from the start. Usually port 995.
@@ -58,13 +62,33 @@ impl Value for PlaintextAuth {
     }
 }
 
+/// A Unix socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SocketPath(pub(crate) PathBuf);
+
+impl Value for SocketPath {
+    const KIND: &'static str = "\"unix:\" and a path in quotes, like \"unix:/run/postrider/lmtp\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        let path = value.as_str().and_then(|text| text.strip_prefix("unix:")).filter(|path| !path.is_empty());
+        path.map(|path| Self(path.into())).ok_or_else(|| format!("write {}", Self::KIND))
+    }
+
+    fn show(&self) -> String {
+        format!("\"unix:{}\"", self.0.display())
+    }
+}
+
 impl Listen {
     /// Every listener, in the order of the services.
     pub(crate) fn all(&self) -> Vec<(Service, SocketAddr)> {
+        let none = Vec::new();
         let of = |service| match service {
             Service::Smtp => &self.smtp,
             Service::Submission => &self.submission,
             Service::Submissions => &self.submissions,
+            // Not on the network.
+            Service::Lmtp => &none,
             Service::Pop3 => &self.pop3,
             Service::Pop3s => &self.pop3s,
             Service::Imap => &self.imap,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mail::Domain;
-use mta::route::FixedRoute;
+use mta::route::{FixedRoute, UNIX};
 use toml::de::{DeTable, DeValue};
 
 use super::read::{Problems, Value, place, section};
@@ -14,7 +14,8 @@ section! {
     Route {
         /// The domain, or `*`.
         domain: Option<RouteDomain> = None;
-        /// Servers to try in this order, each as host or address, with a port or without (25).
+        /// Servers to try in this order, each as host or address, with a port or without (25). For a server that speaks LMTP
+        /// (Dovecot) `lmtp:host:port` (24 without one) or `lmtp:unix:/path`; then all of them do.
         next_hop: Vec<NextHop> = Vec::new();
         /// Log-in name at the next hop; then its certificate must be valid for its name.
         user: Option<String> = None;
@@ -44,28 +45,44 @@ impl Value for RouteDomain {
 
 /// Host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct NextHop(String, u16);
+pub(crate) struct NextHop {
+    host: String,
+    port: u16,
+    lmtp: bool,
+}
 
 impl Value for NextHop {
-    const KIND: &'static str = "a host and a port in quotes, like \"10.0.0.5:25\" or \"smarthost.example.net:587\"";
+    const KIND: &'static str =
+        "a host and a port in quotes, like \"10.0.0.5:25\" or \"smarthost.example.net:587\", or \"lmtp:host:24\"";
 
     fn read(value: &DeValue<'_>) -> Result<Self, String> {
         let wrong = || format!("write {}", Self::KIND);
         let text = value.as_str().ok_or_else(wrong)?;
+        let (text, lmtp) = text.strip_prefix("lmtp:").map_or((text, false), |text| (text, true));
+        if lmtp && let Some(path) = text.strip_prefix(UNIX) {
+            return if path.starts_with('/') {
+                Ok(Self { host: text.to_owned(), port: 0, lmtp })
+            } else {
+                Err(wrong())
+            };
+        }
+        // RFC 2033 §5: never 25, where SMTP is.
+        let usual = if lmtp { 24 } else { 25 };
         if let Ok(ip) = text.parse::<std::net::IpAddr>() {
-            return Ok(Self(ip.to_string(), 25));
+            return Ok(Self { host: ip.to_string(), port: usual, lmtp });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0).ok_or_else(wrong)?),
-            None => (text, 25),
+            None => (text, usual),
         };
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let right = host.parse::<std::net::IpAddr>().is_ok() || Domain::from_ascii(host).is_ok();
-        if right { Ok(Self(host.to_ascii_lowercase(), port)) } else { Err(wrong()) }
+        if right { Ok(Self { host: host.to_ascii_lowercase(), port, lmtp }) } else { Err(wrong()) }
     }
 
     fn show(&self) -> String {
-        format!("\"{}:{}\"", self.0, self.1)
+        let Self { host, port, lmtp } = self;
+        format!("\"{}{host}:{port}\"", if *lmtp { "lmtp:" } else { "" })
     }
 }
 
@@ -99,9 +116,14 @@ pub(super) fn read(root: &DeTable<'_>, dir: &Path, problems: &mut Problems<'_>) 
                 format!("[route] domain: {} has a route already; remove one", domain.show()),
             );
         }
+        let lmtp = route.next_hop.iter().any(|hop| hop.lmtp);
+        if route.next_hop.iter().any(|hop| hop.lmtp != lmtp) {
+            let why = "[route] next_hop: some of them speak LMTP and some don't; write \"lmtp:\" before all or none";
+            problems.error(&place(table, "next_hop"), why);
+        }
         let login = login(&route, table, dir, problems);
-        let next_hop = route.next_hop.into_iter().map(|hop| (hop.0, hop.1)).collect();
-        routes.push(FixedRoute { domain: domain.0.clone(), next_hop, login });
+        let next_hop = route.next_hop.into_iter().map(|hop| (hop.host, hop.port)).collect();
+        routes.push(FixedRoute { domain: domain.0.clone(), next_hop, login, lmtp });
     }
     routes
 }

@@ -110,6 +110,14 @@ fn each_mistake_gets_a_sentence_with_file_and_line() {
             "postrider.toml:3: [trusted] network: that is everybody, and the server an open relay; name your own machines",
         ),
         (
+            "hostname = \"a.b\"\n[[route]]\ndomain = \"x.y\"\nnext_hop = [\"lmtp:h\", \"h:25\"]",
+            "postrider.toml:4: [route] next_hop: some of them speak LMTP and some don't; write \"lmtp:\" before all or none",
+        ),
+        (
+            "hostname = \"a.b\"\n[listen]\nlmtp = [\"127.0.0.1:24\"]",
+            "postrider.toml:3: [listen] lmtp: write \"unix:\" and a path in quotes, like \"unix:/run/postrider/lmtp\"",
+        ),
+        (
             "hostname = \"a.b\"\nlisten = 5",
             "postrider.toml:2: listen: this is a section; write [listen] and its keys below",
         ),
@@ -129,6 +137,14 @@ fn filters_and_networks_are_read() {
     assert_eq!((two.name.as_str(), &two.place), ("two", &mta::milter::Place::Inet("::1".into(), 9)));
     assert_eq!(two.on, [mta::milter::Door::Smtp]);
     assert!(settings.trusted[0].may.as_anybody && settings.trusted[0].network.contains("10.0.0.7".parse().unwrap()));
+}
+
+#[test]
+fn next_hops_may_speak_lmtp() {
+    let text = "[[route]]\ndomain = \"a.b\"\nnext_hop = [\"lmtp:h\", \"lmtp:[::1]:26\", \"lmtp:unix:/run/l\"]\n";
+    let route = &good(&format!("{SMALL}{text}")).settings.routes[0];
+    let hops = [("h", 24), ("::1", 26), ("unix:/run/l", 0)].map(|(host, port)| (host.to_owned(), port));
+    assert!(route.lmtp && route.next_hop == hops, "{route:?}");
 }
 
 #[test]

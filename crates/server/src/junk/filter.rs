@@ -20,7 +20,8 @@ const FIRST_TIME: f64 = 0.65;
 #[async_trait]
 impl Filter for ByWords {
     async fn file(&self, copy: &LocalCopy<'_>, inspection: &Inspection<'_>, mut filing: Filing) -> Filing {
-        let is_from_outside = inspection.client.role == Role::Mx && inspection.client.identity == Identity::Stranger;
+        let is_from_outside =
+            inspection.client.role != Role::Submission && inspection.client.identity == Identity::Stranger;
         if !is_from_outside || filing.mailbox.is_some() {
             return filing;
         }

@@ -53,7 +53,11 @@ impl Clerk {
         tls: Option<store::Tls>,
     ) -> Self {
         let (settings, desk) = reception.desk(shared);
-        let role = if service == Service::Smtp { Role::Mx } else { Role::Submission };
+        let role = match service {
+            Service::Smtp => Role::Mx,
+            Service::Lmtp => Role::Lmtp,
+            _ => Role::Submission,
+        };
         let trusted = TrustedNetwork::of(&settings.trusted, ip).map(|network| network.may.clone());
         let client = Client { ip, role, tls, identity: Identity::Stranger, trusted };
         let (shared, service) = (shared.clone(), service.name());
@@ -225,7 +229,11 @@ impl Clerk {
             }
             Ending::HangUp => return Err(io::ErrorKind::ConnectionAborted.into()),
         };
-        self.shared.metrics.message(if self.client.role == Role::Mx { "smtp" } else { "submission" });
+        self.shared.metrics.message(match self.client.role {
+            Role::Mx => "smtp",
+            Role::Lmtp => "lmtp",
+            Role::Submission => "submission",
+        });
         tracing::info!(%id, service = self.service, peer = %self.client.ip, %sender, recipients, "accepted");
         Ok(Ok(durable))
     }

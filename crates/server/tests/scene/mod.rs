@@ -121,6 +121,7 @@ impl World {
             domain: Some(domain("branch.example")),
             next_hop: vec![("192.0.2.1".into(), 25)],
             login: None,
+            lmtp: false,
         });
         change(&mut settings);
         let acceptor = tls.then(|| self.acceptor());

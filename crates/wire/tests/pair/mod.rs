@@ -138,7 +138,8 @@ pub fn converse(plan: &Plan, letters: &[Letter], work: &[(usize, Vec<usize>)], a
         nonce: b"fresh".to_vec(),
     });
     let binding = ChannelBinding::default();
-    let client = Config { helo: "mail.red.example".into(), tls: plan.tls, login, binding, clear_auth: false };
+    let client =
+        Config { helo: "mail.red.example".into(), tls: plan.tls, login, binding, clear_auth: false, lmtp: false };
     let pair = Pair {
         plan,
         letters,

@@ -44,6 +44,7 @@ fn begun(stream: DuplexStream) -> Connection {
         login: None,
         binding: ChannelBinding::default(),
         clear_auth: false,
+        lmtp: false,
     };
     Connection {
         client: Client::new(config),

@@ -22,6 +22,8 @@ enum Command {
     Chunk,
     /// The final dot.
     End,
+    /// The final dot, for one recipient (LMTP).
+    EndFor(usize),
 }
 
 /// The message's bytes.
@@ -53,11 +55,15 @@ pub(super) struct Exchange {
     body: Body,
     /// MAIL was taken, and nothing has ended the transaction since.
     open: bool,
+    /// A reply for each recipient at the end.
+    lmtp: bool,
+    /// LMTP: these have theirs.
+    settled: Vec<bool>,
 }
 
 impl Exchange {
     /// Plans a transaction. What the server can't take fails here, without a word to it.
-    pub(super) fn new(transaction: Transaction, offers: &Capabilities, open: bool, probe: bool) -> Self {
+    pub(super) fn new(transaction: Transaction, offers: &Capabilities, open: bool, probe: bool, lmtp: bool) -> Self {
         let count = transaction.recipients.len();
         let mut new = Self {
             transaction,
@@ -66,6 +72,8 @@ impl Exchange {
             verdicts: vec![None; count],
             body: Body::Later,
             open,
+            lmtp,
+            settled: vec![false; count],
         };
         if let Some(cause) = new.impossible(offers) {
             let failure = Failure { stage: Stage::Mail, cause };
@@ -79,7 +87,7 @@ impl Exchange {
         new.commands.extend((0..count).map(Command::Rcpt));
         if !probe {
             let binary = new.transaction.body == BodyType::BinaryMime;
-            let chunk = binary || (new.one_flight() && offers.pipelining && offers.chunking);
+            let chunk = binary || (!lmtp && new.one_flight() && offers.pipelining && offers.chunking);
             new.commands.push_back(if chunk { Command::Chunk } else { Command::Data });
         }
         new
@@ -96,7 +104,7 @@ impl Exchange {
             return Some(Cause::Lacks("SMTPUTF8"));
         }
         // RFC 3030 §3: nor binary to one without BINARYMIME; we don't convert.
-        let binary = offers.binary_mime && offers.chunking;
+        let binary = offers.binary_mime && offers.chunking && !self.lmtp;
         (transaction.body == BodyType::BinaryMime && !binary).then_some(Cause::Lacks("BINARYMIME"))
     }
 
@@ -115,7 +123,7 @@ impl Exchange {
             }
             self.commands.pop_front();
             let wanted = match command {
-                Command::Rset | Command::Mail | Command::End => true,
+                Command::Rset | Command::Mail | Command::End | Command::EndFor(_) => true,
                 Command::Rcpt(n) => self.verdicts[n].is_none(),
                 Command::Data | Command::Chunk => !self.expect.is_empty() || self.taken() > 0,
             };
@@ -136,7 +144,7 @@ impl Exchange {
                 out.extend_from_slice(format!("BDAT {} LAST\r\n", self.transaction.size).as_bytes());
                 self.body = Body::Chunk(self.transaction.size);
             }
-            Command::End => {}
+            Command::End | Command::EndFor(_) => {}
         }
     }
 
@@ -182,8 +190,18 @@ impl Exchange {
                     // RFC 2920 §3.1: 354 though no recipient was taken: a lone dot ends it.
                     out.extend_from_slice(b".\r\n");
                     self.body = Body::Sent;
-                    self.expect.push_back(Command::End);
+                    // RFC 2033 §4.2: a reply for each that was taken; here for none.
+                    if !self.lmtp {
+                        self.expect.push_back(Command::End);
+                    }
                 }
+            }
+            // RFC 2033 §4.2: in the order of RCPT; each is his own.
+            Command::EndFor(n) => {
+                let failed = Failure { stage, cause: Cause::Reply(reply.clone()) };
+                self.verdicts[n] = Some(if positive { Ok(reply) } else { Err(failed) });
+                self.settled[n] = true;
+                self.open = false;
             }
             Command::Data | Command::Chunk | Command::End => {
                 let ended = command != Command::Data;
@@ -229,7 +247,12 @@ impl Exchange {
         match std::mem::replace(&mut self.body, Body::Sent) {
             Body::Dots(stuffing) => {
                 stuffing.end(out);
-                self.expect.push_back(Command::End);
+                if self.lmtp {
+                    let is_taken = |n: &usize| matches!(self.verdicts[*n], Some(Ok(_)));
+                    self.expect.extend((0..self.verdicts.len()).filter(is_taken).map(Command::EndFor));
+                } else {
+                    self.expect.push_back(Command::End);
+                }
             }
             Body::Chunk(missing) => return missing == 0,
             Body::Later | Body::Sent => {}
@@ -261,13 +284,14 @@ impl Exchange {
     }
 
     /// The report when the connection is lost: what is not settled failed by `failure`, and RCPT's
-    /// yes settles nothing.
+    /// yes settles nothing, but the end's yes to one recipient does (LMTP).
     pub(super) fn cut(self, failure: &Failure) -> Report {
-        let verdict = |verdict: Option<Verdict>| match verdict {
+        let verdict = |(verdict, settled): (Option<Verdict>, bool)| match verdict {
             Some(Err(own)) => Err(own),
+            Some(Ok(reply)) if settled => Ok(reply),
             Some(Ok(_)) | None => Err(failure.clone()),
         };
-        Report { verdicts: self.verdicts.into_iter().map(verdict).collect() }
+        Report { verdicts: self.verdicts.into_iter().zip(self.settled).map(verdict).collect() }
     }
 }
 
@@ -277,7 +301,7 @@ impl Command {
             Self::Rset | Self::Mail => Stage::Mail,
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data => Stage::Data,
-            Self::Chunk | Self::End => Stage::EndOfData,
+            Self::Chunk | Self::End | Self::EndFor(_) => Stage::EndOfData,
         }
     }
 }

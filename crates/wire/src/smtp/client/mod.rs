@@ -46,6 +46,8 @@ pub struct Config {
     pub binding: ChannelBinding,
     /// Passwords may go in clear without TLS (loopback only).
     pub clear_auth: bool,
+    /// The server speaks LMTP (RFC 2033): LHLO, and a reply for each recipient at the end.
+    pub lmtp: bool,
 }
 
 /// TLS, as we want it.
@@ -214,7 +216,7 @@ impl Client {
         let state = std::mem::replace(&mut self.state, State::Over(None));
         self.state = match state {
             State::Ready { open } => {
-                let exchange = Box::new(Exchange::new(transaction, &self.offers, open, probe));
+                let exchange = Box::new(Exchange::new(transaction, &self.offers, open, probe, self.config.lmtp));
                 self.go_on(exchange)
             }
             other => other,
@@ -356,13 +358,15 @@ impl Client {
     }
 
     fn ehlo(&mut self) -> State {
-        self.output.extend_from_slice(format!("EHLO {}\r\n", self.config.helo).as_bytes());
+        // RFC 2033 §4.1: so that neither is taken for the other.
+        let verb = if self.config.lmtp { "LHLO" } else { "EHLO" };
+        self.output.extend_from_slice(format!("{verb} {}\r\n", self.config.helo).as_bytes());
         State::Ehlo
     }
 
     /// Whether nothing that we want needs an extension.
     fn plain_will_do(&self) -> bool {
-        self.config.login.is_none() && self.config.tls != TlsUse::Required && !self.secure
+        !self.config.lmtp && self.config.login.is_none() && self.config.tls != TlsUse::Required && !self.secure
     }
 
     fn after_ehlo(&mut self) -> State {

@@ -16,6 +16,7 @@ fn config() -> Config {
         login: None,
         binding: ChannelBinding::default(),
         clear_auth: false,
+        lmtp: false,
     }
 }
 
@@ -386,4 +387,30 @@ fn a_body_of_another_length_than_announced_is_never_whole() {
         assert!(report.verdicts[0].is_err());
         assert!(matches!(client.step(), Step::Over(Some(_))));
     }
+}
+
+/// RFC 2033 §4.2: each recipient that was taken has a reply of its own; who has it keeps it when the rest is lost.
+#[test]
+fn lmtp_answers_for_each_recipient() {
+    let start = [("", "220 blue LMTP\r\n"), ("LHLO red\r\n", "250-blue\r\n250-PIPELINING\r\n250 CHUNKING\r\n")];
+    let envelope = "MAIL FROM:<a@red>\r\nRCPT TO:<b@blue>\r\nRCPT TO:<c@blue>\r\nRCPT TO:<d@blue>\r\nDATA\r\n";
+    let taken = "250 a\r\n250 b\r\n550 c\r\n250 d\r\n354 go\r\n";
+    let message = || vec![(transaction(&["b@blue", "c@blue", "d@blue"], 3), "x\r\n")];
+    let config = || Config { lmtp: true, ..config() };
+    for (end, expected) in [
+        ("250 2.0.0 b\r\n452 4.2.2 full\r\n", ["ok 250 2.0.0 b", "rcpt 550 c", "end-of-data 452 4.2.2 full"]),
+        ("250 2.0.0 b\r\n", ["ok 250 2.0.0 b", "rcpt 550 c", "end-of-data "]),
+        ("", ["end-of-data ", "rcpt 550 c", "end-of-data "]),
+    ] {
+        let turns = [&start[..], &[(envelope, taken), ("x\r\n.\r\n", end)]].concat();
+        for cut in [1, 7, 9999] {
+            let (reports, _) = play(config(), message(), &turns, cut);
+            for (word, expected) in words(&reports[0]).iter().zip(expected) {
+                assert!(word.starts_with(expected), "{word} is not {expected}");
+            }
+        }
+    }
+    // It is no SMTP: there is no HELO to fall back to.
+    let (_, over) = play(config(), message(), &[("", "220 x\r\n"), ("LHLO red\r\n", "500 what?\r\n")], 9);
+    assert!(matches!(over, Step::Over(Some(_))));
 }

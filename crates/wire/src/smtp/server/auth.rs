@@ -10,7 +10,7 @@ use crate::sasl::{self, ChannelBinding, Failure, Mechanism};
 
 impl Server {
     pub(super) fn auth(&mut self, state: State, mechanism: &[u8], initial: Option<&[u8]>) -> State {
-        if self.config.role == Role::Mx {
+        if self.config.role != Role::Submission {
             self.refuse(502, (5, 5, 1), "Log in on the submission ports, not here");
             return state;
         }

@@ -5,7 +5,7 @@ use mail::{BodyType, Durable, QueueId, Reply, limits};
 use super::engine::Server;
 use super::parameters::too_big;
 use super::state::{Chunk, Fate, Incoming, Session, State, Transaction, Waiting};
-use super::{Question, Taken};
+use super::{Question, Role, Taken};
 use crate::dot::{LineEnds, Piece, Unstuffing};
 
 pub(super) fn bare() -> Reply {
@@ -126,23 +126,45 @@ impl Server {
         match incoming.fate {
             Fate::Keep => {
                 let envelope = Box::new(incoming.transaction.into_envelope());
-                self.ask(Question::Commit(envelope), Waiting::Commit(session))
+                let recipients = envelope.recipients.len();
+                self.ask(Question::Commit(envelope), Waiting::Commit(session, recipients))
             }
             Fate::Refuse(reply) => {
                 self.drop_transaction();
                 self.refuse_with(&reply);
+                self.repeat(&reply, incoming.transaction.recipients.len());
                 State::Ready(session)
             }
         }
     }
 
     /// Invariant 1: this 250 can't be said without a commit's witness.
-    pub(super) fn commit_answered(&mut self, session: Session, answer: Result<Durable<QueueId>, Reply>) -> State {
-        match answer {
-            Ok(id) => self.say(&Reply::new(250, (2, 0, 0), format!("Ok: queued as {}", id.into_inner()))),
-            Err(reply) => self.refuse_with(&reply),
-        }
+    pub(super) fn commit_answered(
+        &mut self,
+        session: Session,
+        recipients: usize,
+        answer: Result<Durable<QueueId>, Reply>,
+    ) -> State {
+        let reply = match answer {
+            Ok(id) => {
+                let reply = Reply::new(250, (2, 0, 0), format!("Ok: queued as {}", id.into_inner()));
+                self.say(&reply);
+                reply
+            }
+            Err(reply) => {
+                self.refuse_with(&reply);
+                reply
+            }
+        };
+        self.repeat(&reply, recipients);
         State::Ready(session)
+    }
+
+    /// RFC 2033 §4.2: a reply for each recipient that was taken. They are the same: a message is taken for all or for none.
+    fn repeat(&mut self, reply: &Reply, recipients: usize) {
+        if self.config.role == Role::Lmtp {
+            (1..recipients).for_each(|_| self.say(reply));
+        }
     }
 
     pub(super) fn bdat(&mut self, state: State, chunk: Chunk) -> State {
@@ -158,7 +180,7 @@ impl Server {
         }
     }
 
-    fn discard(&mut self, next: State, chunk: Chunk, reply: Reply) -> State {
+    pub(super) fn discard(&mut self, next: State, chunk: Chunk, reply: Reply) -> State {
         if chunk.size == 0 {
             self.refuse_with(&reply);
             return next;

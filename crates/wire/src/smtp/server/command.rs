@@ -9,6 +9,7 @@ use crate::address::{self, ForwardPath};
 pub(super) enum Command<'a> {
     Ehlo(&'a [u8]),
     Helo(&'a [u8]),
+    Lhlo(&'a [u8]),
     /// The path and its parameters.
     Mail(ReversePath, &'a [u8]),
     Rcpt(ForwardPath, &'a [u8]),
@@ -53,6 +54,10 @@ impl<'a> Command<'a> {
         match verb.to_ascii_uppercase().as_slice() {
             b"EHLO" => Self::hello(rest, true),
             b"HELO" => Self::hello(rest, false),
+            b"LHLO" => match Self::hello(rest, true) {
+                Self::Ehlo(name) => Self::Lhlo(name),
+                wrong => wrong,
+            },
             b"MAIL" => Self::mail(rest),
             b"RCPT" => Self::rcpt(rest),
             b"DATA" => alone(Self::Data),

@@ -12,7 +12,20 @@ use crate::sasl::Mechanism;
 
 impl Server {
     pub(super) fn command(&mut self, state: State, command: Command<'_>) -> State {
+        let is_lmtp = self.config.role == Role::Lmtp;
         match command {
+            // RFC 2033 §4.1: neither is known there, so that nobody takes one protocol for the other.
+            Command::Ehlo(_) | Command::Helo(_) if is_lmtp => {
+                self.refuse(500, (5, 5, 1), "This is LMTP, not SMTP: say LHLO");
+                state
+            }
+            Command::Lhlo(name) if is_lmtp => self.hello(state, name, true),
+            // It is not offered there: whose chunk comes all the same must have it read.
+            Command::Bdat { size, last } if is_lmtp => self.discard(
+                state,
+                Chunk { size, last },
+                Reply::new(502, (5, 5, 1), "BDAT is not offered by LMTP here"),
+            ),
             Command::Ehlo(name) => self.hello(state, name, true),
             Command::Helo(name) => self.hello(state, name, false),
             Command::Mail(path, parameters) => self.mail(state, path, parameters),
@@ -83,6 +96,9 @@ impl Server {
     fn keywords(&self, identity: &Identity) -> Vec<String> {
         let always = ["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING", "BINARYMIME"];
         let mut keywords: Vec<String> = always.map(String::from).to_vec();
+        if self.config.role == Role::Lmtp {
+            keywords.retain(|keyword| !matches!(keyword.as_str(), "CHUNKING" | "BINARYMIME"));
+        }
         keywords.push(format!("SIZE {}", self.config.message_size));
         match &self.transport {
             // RFC 3207 §4.2: not once TLS is there.
@@ -241,6 +257,10 @@ impl Server {
 
     fn data(&mut self, state: State) -> State {
         match state {
+            // RFC 2033 §4.2: there it is 503.
+            State::Mail(_, ref transaction) if transaction.recipients.is_empty() && self.config.role == Role::Lmtp => {
+                self.out_of_order(state, "No recipient was taken")
+            }
             // RFC 5321 §3.3: 554 where every recipient was refused; a pipelining client sends DATA anyway.
             State::Mail(session, transaction) if transaction.recipients.is_empty() => {
                 self.refuse(554, (5, 5, 1), "No valid recipients");
@@ -291,7 +311,7 @@ impl Server {
                 | Waiting::Chunk(session, ..)
                 | Waiting::Burl(session, ..)
                 | Waiting::Fetch(session, ..)
-                | Waiting::Commit(session),
+                | Waiting::Commit(session, _),
             ) => session,
             _ => return None,
         };

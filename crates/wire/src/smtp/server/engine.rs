@@ -50,7 +50,8 @@ impl Server {
             ending: None,
         };
         // RFC 5321 §4.3.1: the name comes first.
-        server.say(&Reply::plain(220, format!("{} ESMTP Postrider", server.config.hostname)));
+        let protocol = if server.config.role == Role::Lmtp { "LMTP" } else { "ESMTP" };
+        server.say(&Reply::plain(220, format!("{} {protocol} Postrider", server.config.hostname)));
         server
     }
 
@@ -164,7 +165,9 @@ impl Server {
             (Waiting::Fetch(session, incoming, last), Answer::Fetched(answer)) => {
                 self.fetched(session, incoming, last, answer)
             }
-            (Waiting::Commit(session), Answer::Committed(answer)) => self.commit_answered(session, answer),
+            (Waiting::Commit(session, recipients), Answer::Committed(answer)) => {
+                self.commit_answered(session, recipients, answer)
+            }
             (Waiting::LogIn(session), Answer::LoggedIn(answer)) => self.log_in_answered(session, answer),
             (Waiting::Keys(session, start), Answer::Keys(answer)) => self.keys_answered(session, *start, answer),
             (Waiting::LogInFailed(session, reply), Answer::LoggedIn(_)) => {

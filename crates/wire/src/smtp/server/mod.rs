@@ -38,6 +38,8 @@ pub enum Role {
     Mx,
     /// Ports 587 and 465: people's programs. Nothing without TLS and AUTH.
     Submission,
+    /// A mail server in front of us, on this machine, by LMTP (RFC 2033). No AUTH.
+    Lmtp,
 }
 
 /// What does not change during a session.

@@ -100,7 +100,8 @@ pub(super) enum Waiting {
     Burl(Session, Transaction, Burl),
     /// Whether it is the last of the body.
     Fetch(Session, Incoming, bool),
-    Commit(Session),
+    /// How many recipients it has.
+    Commit(Session, usize),
     LogIn(Session),
     Keys(Session, Box<sasl::server::ScramStart>),
     /// SCRAM failed with this reply, whatever the answer.
