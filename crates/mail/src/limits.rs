@@ -373,6 +373,16 @@ limits! {
     /// Octets at the beginning of a body line that are looked at for a boundary (RFC 2046 §5.1.1: 70 at most).
     BOUNDARY_LINE_LEN: usize = KIB;
 
+    // Audit.
+    /// Acts in the audit log; the oldest make room.
+    AUDIT_ACTS: usize = 100_000;
+    /// Log-ins that are alike within this time are one act.
+    AUDIT_PERIOD: Duration = Duration::from_secs(3600);
+    /// Kinds of log-ins within such a time that are noted: whoever makes up names takes no more room.
+    AUDIT_LOGINS: usize = 5_000;
+    /// Octets of what an act was about.
+    AUDIT_ABOUT_LEN: usize = 500;
+
     // Junk.
     /// Octets of text of one message whose words are counted.
     JUNK_TEXT: usize = 64 * KIB;
@@ -386,8 +396,6 @@ limits! {
     LESSONS_AT_ONCE: usize = 100;
     /// Words and clues of one message that the journey tells: the strongest.
     JUNK_TOLD: usize = 12;
-    /// Wait after what was taught could not be learnt.
-    JUNK_PAUSE: Duration = Duration::from_secs(60);
     /// Words that are counted for one account.
     JUNK_WORDS_PER_ACCOUNT: usize = 200_000;
     /// From here on a message is junk; 1 is certain.

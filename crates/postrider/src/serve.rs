@@ -102,6 +102,7 @@ async fn run_on(
     for socket in sockets {
         tasks.spawn(server::lmtp::serve(socket, reception.clone(), shared.clone()));
     }
+    tasks.spawn(server::audit::write(shared.clone()));
     let relaying = tokio::spawn(outbound.clone().run());
     let doors = Doors::open(listeners, shared.clone(), handler(reception));
     let listening = tokio::spawn(Reload::new(config, shared, outbound, door, doors).run());

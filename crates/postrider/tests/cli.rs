@@ -222,6 +222,22 @@ fn app_passwords_are_shown_once_and_log_in() {
     assert!(!log_in(made["password"].as_str().unwrap()));
     server.stop();
 
+    // Who did what, and who logged in: known after the stop, and without any secret.
+    let audit = home.must(&["audit", "alice@red.example"]);
+    for line in
+        ["account-add address alice@red.example", "app-password-add address alice@red.example", "log-in pop3: ok"]
+    {
+        assert!(audit.contains(line), "{line}\n{audit}");
+    }
+    assert!(audit.contains("127.0.0.1") && audit.contains("log-in pop3: refused"), "{audit}");
+    let told = home.must(&["audit", "--json", "--limit", "1000"]);
+    for secret in ["passphrase", alone.trim(), made["password"].as_str().unwrap(), "something else"] {
+        assert!(!told.contains(secret), "{told}");
+    }
+    let newest: serde_json::Value = serde_json::from_str(&home.must(&["audit", "--json", "--limit", "1"])).unwrap();
+    let before = newest[0]["number"].to_string();
+    assert!(!home.must(&["audit", "--before", &before]).lines().any(|line| line.starts_with(&format!("{before} "))));
+
     // What was used is still known after a stop.
     let text = home.must(&list);
     assert!(text.contains("imap,pop3") && text.contains("127.0.0.1  Phone") && !text.contains("Tablet"), "{text}");

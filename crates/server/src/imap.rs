@@ -111,8 +111,7 @@ impl Pump {
     }
 
     fn note(&self, user: &str, outcome: &'static str) {
-        self.shared.metrics.login(outcome);
-        tracing::info!(service = self.service, peer = %self.connection.peer().ip(), user, outcome, "log-in");
+        self.shared.note_login(self.service, self.connection.peer().ip(), user, outcome);
     }
 }
 

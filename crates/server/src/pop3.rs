@@ -194,8 +194,7 @@ impl Session {
     }
 
     fn note(&self, user: &str, outcome: &'static str) {
-        self.shared.metrics.login(outcome);
-        tracing::info!(service = self.service, peer = %self.ip, user, outcome, "log-in");
+        self.shared.note_login(self.service, self.ip, user, outcome);
     }
 
     async fn keys(&mut self, user: &str, engine: &mut Engine) {

@@ -3,6 +3,7 @@
 //! Does: bundle the store, the settings, the clock, log-ins, TLS, counters and the sign to stop. Does not: have
 //! any logic of its own. One value per mail system: `local` runs two of them in one process.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -10,6 +11,7 @@ use mta::world::{Clock, World};
 use store::Store;
 use tokio::sync::watch;
 
+use crate::audit::LogIns;
 use crate::auth::Auth;
 use crate::http::outside::Outside;
 use crate::metrics::Metrics;
@@ -26,6 +28,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Log-ins.
     pub auth: Auth,
+    /// Log-ins that the audit log is to have.
+    pub logins: LogIns,
     /// What IMAP sessions share.
     pub imap: Arc<imap::Service>,
     /// What JMAP requests share.
@@ -53,6 +57,7 @@ impl Shared {
         shutdown: Shutdown,
     ) -> Self {
         Self {
+            logins: LogIns::default(),
             auth: Auth::new(store.clone(), clock.clone()),
             imap: Arc::new(imap::Service::new(store.clone(), settings.hostname.as_str())),
             jmap: jmap::Server::new(store.clone()),
@@ -81,6 +86,13 @@ impl Shared {
     /// The settings of this moment. A session takes them once, when it begins.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
+    }
+
+    /// Somebody logged in, or tried to: for the metrics, the log and the audit log. `user`: as the client said it.
+    pub fn note_login(&self, service: &'static str, peer: IpAddr, user: &str, outcome: &'static str) {
+        self.metrics.login(outcome);
+        self.logins.note(service, peer, user, outcome, self.clock.now());
+        tracing::info!(service, %peer, user, outcome, "log-in");
     }
 
     /// TLS of this moment; none: not configured.

@@ -10,6 +10,7 @@ use mail::{
     SubmissionId, Timestamp, TokenId, Uid,
 };
 
+use crate::audit::Audit;
 use crate::lessons::Lessons;
 use crate::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
@@ -45,7 +46,7 @@ pub struct CheckFinding {
 /// Every method that changes something returns once the change is durable and published, and leaves no
 /// trace when it fails. A future that is dropped half-way may still commit: what was started is finished.
 #[async_trait]
-pub trait Store: Lessons + Send + Sync + 'static {
+pub trait Store: Audit + Lessons + Send + Sync + 'static {
     // ---- Directory -------------------------------------------------------------------------
 
     /// Makes a domain ours.

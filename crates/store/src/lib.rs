@@ -14,6 +14,7 @@
 mod acl;
 mod annotation;
 mod api;
+mod audit;
 mod away;
 mod body;
 pub mod conformance;
@@ -35,6 +36,7 @@ mod snapshot;
 pub use acl::{Grant, GrantChange, GrantOperation, OTHERS, SharedMailbox};
 pub use annotation::{Annotation, AnnotationChange, SPECIAL_USE_ENTRY};
 pub use api::{CheckFinding, MaildropLock, Store};
+pub use audit::{Act, Audit, Audited};
 pub use away::{AwayNotice, Once, WhyNot};
 pub use body::{Body, Stage};
 pub use credential::{NewToken, Passkey, Scopes, Token, TokenHash, TokenKind, Totp};

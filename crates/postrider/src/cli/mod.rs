@@ -4,6 +4,7 @@ mod account;
 mod alias;
 mod app_password;
 pub(crate) mod ask;
+mod audit;
 mod check;
 mod completions;
 mod domain;
@@ -66,6 +67,7 @@ enum Command {
     },
     #[command(subcommand)]
     Sieve(sieve::Sieve),
+    Audit(audit::Audit),
     #[command(subcommand)]
     Mail(mail::Mail),
     #[command(hide = true)]
@@ -216,6 +218,7 @@ async fn run(command: Command) -> Outcome {
         // `main` has run it, for it has exit codes of its own.
         Command::Sendmail { .. } => Ok(()),
         Command::Sieve(command) => command.run().await,
+        Command::Audit(command) => command.run().await,
         Command::Mail(command) => command.run().await.map_err(|error| Failure(error.to_string())),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

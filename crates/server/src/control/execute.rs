@@ -9,10 +9,11 @@ use mta::world::{Clock, World};
 use serde::Serialize;
 use serde_json::Value;
 use store::{
-    Account, AccountState, Alias, DirectoryEntry, JourneyQuery, NewAccount, QueueMessage, Scopes, Store, StoreError,
-    TokenKind,
+    Account, AccountState, Act, Alias, DirectoryEntry, JourneyQuery, NewAccount, QueueMessage, Scopes, Store,
+    StoreError, TokenKind,
 };
 
+use super::audit;
 use super::rehearse::rehearse;
 use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, PasskeyView, QueueView};
 use super::{Request, Secret, queue};
@@ -35,19 +36,21 @@ pub struct Context {
     pub settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
     /// Mail out, where a server runs.
     pub relay: Option<Arc<Relay>>,
+    /// From where the operator acts, for the audit log.
+    pub from: String,
 }
 
 impl Context {
     /// Of a running system.
     pub fn running(shared: Arc<Shared>, relay: Arc<Relay>) -> Self {
         let (store, clock) = (shared.store.clone(), shared.clock.clone());
-        Self { store, clock, settings: Arc::new(move || shared.settings()), relay: Some(relay) }
+        Self { store, clock, settings: Arc::new(move || shared.settings()), relay: Some(relay), from: this_user() }
     }
 
     /// Of a store that no server has open.
     pub fn alone(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        Self { store, clock, settings: Arc::new(move || settings.clone()), relay: None }
+        Self { store, clock, settings: Arc::new(move || settings.clone()), relay: None, from: this_user() }
     }
 
     /// Acceptance for who asks here. Nobody is asked whether he would take a message: the next hop says so when it is sent.
@@ -82,6 +85,11 @@ impl Context {
     }
 }
 
+/// Who runs this very process.
+fn this_user() -> String {
+    format!("uid {}", rustix::process::getuid().as_raw())
+}
+
 /// Roles that every domain must have (RFC 2142 §4, §5; RFC 5321 §4.5.1).
 const ROLES: [&str; 2] = ["postmaster", "abuse"];
 
@@ -90,11 +98,20 @@ const LIST: usize = 10_000;
 
 /// Does it; the answer as JSON, or why not, as a sentence for people.
 pub async fn execute(context: &Context, request: Request) -> Result<Value, String> {
+    let act = request.changes().then(|| audit::act(&request, &context.from, context.clock.now()));
     let done = run(context, request).await;
-    done.map_err(|error| match error {
+    let done = done.map_err(|error| match error {
         Failure::Store(error) => error.to_string(),
         Failure::Words(words) => words,
-    })
+    });
+    if let Some(act) = act {
+        let outcome = done.as_ref().err().map_or_else(|| "ok".to_owned(), Clone::clone);
+        // What is done is done, whether or not it can be noted.
+        if let Err(error) = context.store.note_acts(vec![Act { outcome, ..act }]).await {
+            tracing::warn!(%error, "an act can't be written to the audit log");
+        }
+    }
+    done
 }
 
 pub(super) enum Failure {
@@ -174,6 +191,7 @@ async fn run(context: &Context, request: Request) -> Answer {
         Request::QueueDestinations { after, limit } => queue::destinations(context, after.as_ref(), limit).await,
         Request::QueuePause { destination, paused } => queue::pause(context, &destination, paused).await,
         Request::Route { address } => answer(&rehearse(context, address).await.map_err(Failure::Words)?),
+        Request::Audit { name, before, limit } => answer(&store.acts(name, before, limit.min(LIST)).await?),
         Request::Trace { query } => trace(context, &query).await,
         Request::Check => answer(&store.check(false).await?.into_iter().map(CheckView::from).collect::<Vec<_>>()),
     }

@@ -5,6 +5,7 @@
 //!
 //! One line of JSON comes in, one goes out: `{"ok": …}` or `{"error": "a sentence"}`.
 
+mod audit;
 mod execute;
 mod queue;
 mod rehearse;
@@ -212,6 +213,15 @@ pub enum Request {
         /// Message-ID, queue id or address.
         query: String,
     },
+    /// Answers a list of [`store::Audited`], newest first.
+    Audit {
+        /// Of whom, or about whom; none: all.
+        name: Option<String>,
+        /// Only those before this number.
+        before: Option<u64>,
+        /// At most so many.
+        limit: usize,
+    },
     /// Rehearses a mail for an address. Answers a [`RouteView`].
     Route {
         /// To whom.
@@ -224,6 +234,29 @@ pub enum Request {
 
 const fn page() -> usize {
     mail::limits::QUEUE_PAGE
+}
+
+impl Request {
+    /// Whether it may change how the system is run: then it stands in the audit log. A message handed in is no such act.
+    fn changes(&self) -> bool {
+        !matches!(
+            self,
+            Self::DomainList
+                | Self::AccountList
+                | Self::AccountShow { .. }
+                | Self::AppPasswordList { .. }
+                | Self::PasskeyList { .. }
+                | Self::AliasList
+                | Self::QueueList { .. }
+                | Self::QueueDestinations { .. }
+                | Self::Submit(_)
+                | Self::QueueShow { .. }
+                | Self::Trace { .. }
+                | Self::Route { .. }
+                | Self::Audit { .. }
+                | Self::Check
+        )
+    }
 }
 
 /// A password on its way; its `Debug` shows nothing.

@@ -58,7 +58,10 @@ pub async fn serve(socket: ControlSocket, context: Context, shutdown: Shutdown) 
             Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
             accepted = socket.listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let context = context.clone();
+                    let mut context = context.clone();
+                    if let Ok(peer) = stream.peer_cred() {
+                        context.from = format!("uid {}", peer.uid());
+                    }
                     sessions.spawn(async move { let _ = session(stream, &context).await; });
                 }
                 Err(error) => {

@@ -114,6 +114,5 @@ pub(super) fn refusal(request: &Request, user: &str, error: LoginError) -> Probl
 
 /// Counts a log-in, and logs it.
 pub(super) fn note(request: &Request, user: &str, outcome: &'static str) {
-    request.shared.metrics.login(outcome);
-    tracing::info!(service = "http", peer = %request.peer.ip, user, outcome, "log-in");
+    request.shared.note_login("http", request.peer.ip, user, outcome);
 }

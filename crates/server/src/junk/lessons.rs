@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mail::{AccountId, BodyId, Flags, limits};
 use store::{Learnt, Lesson, Store, StoreError, StoreResult};
 
 use crate::shared::Shared;
+
+/// Wait after what was taught could not be learnt.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// Lessons learnt in one go.
 const AT_ONCE: usize = 32;
@@ -27,7 +31,7 @@ pub async fn learn(shared: Arc<Shared>) {
             Err(error) => {
                 tracing::warn!(%error, "lessons about junk can't be learnt now");
                 tokio::select! {
-                    () = shared.clock.sleep(limits::JUNK_PAUSE) => {}
+                    () = shared.clock.sleep(PAUSE) => {}
                     () = shared.shutdown.wait() => return,
                 }
             }

@@ -275,8 +275,7 @@ impl Clerk {
     }
 
     fn note(&self, user: &str, outcome: &'static str) {
-        self.shared.metrics.login(outcome);
-        tracing::info!(service = self.service, peer = %self.client.ip, user, outcome, "log-in");
+        self.shared.note_login(self.service, self.client.ip, user, outcome);
     }
 
     async fn keys(&mut self, user: String) -> Result<ScramAnswer, Reply> {

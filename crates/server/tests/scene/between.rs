@@ -11,13 +11,13 @@ use mail::{
     SubmissionId, Timestamp, TokenId, Uid,
 };
 use store::{
-    Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
-    Appended, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed, DirectoryEntry,
-    DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey, JourneyQuery, Kept, Learnt,
-    Lesson, Lessons, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep, NewAccount,
-    NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueChange, QueueFeed,
-    QueueItem, QueueMessage, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store, StoreError,
-    StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, UrlKey, WordCounts,
+    Acceptance, Accepted, Account, AccountState, AccountWatch, Act, Alias, Annotation, AnnotationChange, AppendMessage,
+    Appended, Audit, Audited, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed,
+    DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey,
+    JourneyQuery, Kept, Learnt, Lesson, Lessons, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep,
+    NewAccount, NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueChange,
+    QueueFeed, QueueItem, QueueMessage, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
+    StoreError, StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, UrlKey, WordCounts,
 };
 use store_local::LocalStore;
 
@@ -52,6 +52,17 @@ async fn awake<T>(call: impl Future<Output = T>) -> T {
             done = &mut call => return done,
             () = tokio::task::yield_now() => {}
         }
+    }
+}
+
+#[async_trait]
+impl Audit for Between {
+    async fn note_acts(&self, acts: Vec<Act>) -> StoreResult<()> {
+        self.call("note_acts", self.store.note_acts(acts)).await
+    }
+
+    async fn acts(&self, name: Option<String>, before: Option<u64>, limit: usize) -> StoreResult<Vec<Audited>> {
+        self.call("acts", self.store.acts(name, before, limit)).await
     }
 }
 

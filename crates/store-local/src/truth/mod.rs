@@ -7,6 +7,7 @@
 mod accept;
 mod annotations;
 mod arrivals;
+mod audit;
 mod away;
 mod care;
 mod credentials;

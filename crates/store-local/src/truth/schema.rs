@@ -195,6 +195,10 @@ const STEPS: &[&str] = &[
     "CREATE TABLE paused(destination TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;",
     // To 16. What was counted of strangers and accounts, until then.
     "CREATE TABLE tallies(name TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;",
+    // To 17. What was done to the system, and who logged in.
+    "CREATE TABLE audit(
+       number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL,
+       act TEXT NOT NULL, about TEXT NOT NULL, outcome TEXT NOT NULL, times INTEGER NOT NULL);",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

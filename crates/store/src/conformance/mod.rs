@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite of tests: its failures are panics")]
 
 pub mod annotations;
+pub mod audit;
 pub mod away;
 pub mod credentials;
 pub mod directory;
@@ -68,6 +69,7 @@ macro_rules! conformance_suite {
             sharing::nothing_is_left_of_who_is_gone, sharing::grants_are_bounded,
             history::a_survey_tells_what_changed, history::what_departed_is_told, history::steps_are_one_change,
             history::a_message_comes_into_several_mailboxes, history::uploads_are_kept_for_a_while,
+            audit::acts_are_kept_in_order, audit::old_acts_make_room,
             lessons::lessons_are_given_by_what_is_done, lessons::lessons_of_one_change_are_bounded,
             lessons::words_are_counted_once,
             queue::relays_are_queued_and_settled, queue::a_report_goes_with_its_bounce,
