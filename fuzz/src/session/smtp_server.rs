@@ -143,6 +143,7 @@ pub fn smtp_session(data: &[u8]) {
     let (engine, role) = server(&mut shape);
     let first: &[u8] = match (shape.bit(), role) {
         (false, _) => b"",
+        (true, Role::Lmtp) => b"LHLO c\r\nMAIL FROM:<bob@blue.example>\r\nRCPT TO:<alice@red.example>\r\nDATA\r\n",
         (true, Role::Mx) => b"EHLO c\r\nMAIL FROM:<bob@blue.example>\r\nRCPT TO:<alice@red.example>\r\nDATA\r\n",
         // alice@red.example, secret
         (true, Role::Submission) => {
