@@ -204,10 +204,11 @@ def certificate(folder, *names, authority=None):
 class Serve(System):
     """`postrider init` and `postrider serve`: one system with a configuration of the test's own.
 
-    accounts: {address: password}; extra: text put at the end of postrider.toml; relay_port and dns as there.
+    accounts: {address: password}; extra: text put at the end of postrider.toml, dns_more at the end of its [dns];
+    relay_port and dns as there.
     """
 
-    def __init__(self, domain, accounts=None, extra="", relay_port=25, dns=None, environment=None, folder=None,
+    def __init__(self, domain, accounts=None, extra="", relay_port=25, dns=None, dns_more="", environment=None, folder=None,
                  services=("smtp", "submission", "submissions", "pop3", "pop3s", "imap", "imaps", "http")):
         self.top = pathlib.Path(folder or tempfile.mkdtemp(prefix="postrider-test-",
                                                            dir=os.environ.get("POSTRIDER_TEST_DIR")))
@@ -220,7 +221,7 @@ class Serve(System):
         listen = "".join(f'{name} = ["127.0.0.1:{port}"]\n' for name, port in ports.items())
         servers = f'"127.0.0.1:{dns}"' if dns else '"127.0.0.1:9"'
         self.config.write_text(f'hostname = "{host}"\ndata_dir = "data"\n\n[listen]\n{listen}\n'
-                               f'[tls]\ncertificate = "{cert}"\nkey = "{key}"\n\n[dns]\nservers = [{servers}]\n\n'
+                               f'[tls]\ncertificate = "{cert}"\nkey = "{key}"\n\n[dns]\nservers = [{servers}]\n{dns_more}\n'
                                f'[relay]\nport = {relay_port}\n\n{extra}')
         for address, password in (accounts or {}).items():
             self.command("account", "add", address, "--password-stdin", input=password.encode() + b"\n")

@@ -25,7 +25,7 @@ fn acceptance(world: &World, id: QueueId, sender: &str, named: &[Named]) -> Acce
         from: Some("192.0.2.1".into()),
         helo: Some("client.example".into()),
         account: local(sender).map(|user| user.address.to_string()),
-        tls: Some(Tls { version: "TLSv1.3".into(), cipher: "X".into(), verified: None }),
+        tls: Some(Tls { version: "TLSv1.3".into(), cipher: "X".into(), verified: None, policy: None }),
         size: 100,
         sender: sender.into(),
     };
@@ -107,7 +107,8 @@ fn send(world: &World, sender: &str, named: &[Named], ends: usize) -> QueueId {
 /// The end of a try at one domain: what happened on the way is about no recipient, then comes what became of each.
 async fn settle(world: &World, id: QueueId, recipients: &[(u32, String)]) {
     let host = format!("mx.{}", recipients[0].1.split_once('@').unwrap().1);
-    let mut events = vec![Event::new(NOW, What::Routed { rule: "mx".into(), hosts: vec![host.clone()] })];
+    let mut events =
+        vec![Event::new(NOW, What::Routed { rule: "mx".into(), hosts: vec![host.clone()], policies: Vec::new() })];
     let words = |to: &str| format!("550 {to} is unknown");
     for (_, to) in recipients {
         let (host, words, stage) = (host.clone(), words(to), "rcpt".into());

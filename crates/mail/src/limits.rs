@@ -593,6 +593,8 @@ limits! {
     RELAY_RECIPIENTS: usize = 100;
     /// MX hosts tried in one attempt (RFC 5321 §5.1 allows a limit).
     RELAY_HOSTS: usize = 10;
+    /// TLSA records of a server that its certificate is compared with. Few have more than four (RFC 7671 §8.1).
+    TLSA_RECORDS: usize = 32;
     /// Targets of one alias, all its aliases included.
     ALIAS_TARGETS: usize = 1000;
     /// Aliases within aliases.

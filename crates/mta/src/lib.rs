@@ -20,4 +20,5 @@ pub mod policy;
 pub mod queue;
 pub mod relay;
 pub mod route;
+pub mod safety;
 pub mod world;

@@ -12,7 +12,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mail::{Address, Domain, limits};
 
-use crate::world::{Answer, Mx, World};
+use crate::safety::{Dane, Policy};
+use crate::world::{Answer, Belief, Mx, World};
 
 /// A next hop that the configuration fixes (one `[[route]]`).
 #[derive(Clone, PartialEq, Eq)]
@@ -99,6 +100,8 @@ pub struct Host {
     pub name: String,
     /// Where to connect to, in order; never empty.
     pub addresses: Vec<SocketAddr>,
+    /// How safe the connection must be.
+    pub policy: Policy,
 }
 
 impl Host {
@@ -154,6 +157,14 @@ impl Route {
             _ => Vec::new(),
         }
     }
+
+    /// How safe the connection to each of them must be, in words.
+    pub fn policies(&self) -> Vec<String> {
+        match &self.verdict {
+            Verdict::Hosts(hosts) => hosts.iter().map(|host| host.policy.to_string()).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Decides where mail for `domain` goes.
@@ -191,12 +202,20 @@ impl Finder<'_> {
             if self.routing.is_self(self.world, to) {
                 return self.is_loop(domain);
             }
-            return ("literal", Verdict::Hosts(vec![Host { name: ip.to_string(), addresses: vec![to] }]));
+            return (
+                "literal",
+                Verdict::Hosts(vec![Host {
+                    name: ip.to_string(),
+                    addresses: vec![to],
+                    // RFC 7672 §2.2: without a name there is nothing that DANE could be asked by.
+                    policy: Policy::Opportunistic,
+                }]),
+            );
         }
         match self.world.dns.mx(domain.as_str()).await {
-            Answer::Found(records, ttl) => {
-                self.ttl = self.ttl.min(ttl);
-                self.by_mx(domain, records).await
+            Answer::Found(records, belief) => {
+                self.ttl = self.ttl.min(belief.ttl);
+                self.by_mx(domain, records, belief.secure).await
             }
             Answer::NoData => self.implicit(domain).await,
             Answer::NoDomain => {
@@ -210,7 +229,7 @@ impl Finder<'_> {
     /// A fixed next hop: no MX, its addresses in the order of the file.
     async fn fixed(&mut self, rule: &'static str, fixed: &FixedRoute) -> Found {
         let names: Vec<(String, u16)> = fixed.next_hop.iter().take(limits::RELAY_HOSTS).cloned().collect();
-        let (hosts, trouble) = self.addresses(names).await;
+        let (hosts, trouble) = self.addresses(names, Some(&[])).await;
         let (own, hosts): (Vec<Host>, Vec<Host>) =
             hosts.into_iter().partition(|host| host.addresses.iter().any(|to| self.routing.is_self(self.world, *to)));
         if !hosts.is_empty() {
@@ -223,7 +242,7 @@ impl Finder<'_> {
         self.later(trouble.unwrap_or_else(|| "the configured next hop has no address".into()))
     }
 
-    async fn by_mx(&mut self, domain: &Domain, records: Vec<Mx>) -> Found {
+    async fn by_mx(&mut self, domain: &Domain, records: Vec<Mx>, secure: bool) -> Found {
         // RFC 7505 §3: one MX with an empty exchange: this domain takes no mail.
         if let [Mx { exchange, .. }] = records.as_slice()
             && exchange.is_empty()
@@ -238,7 +257,10 @@ impl Finder<'_> {
         let total = records.len();
         records.truncate(limits::RELAY_HOSTS);
         let names = records.iter().map(|mx| (mx.exchange.clone(), self.routing.port)).collect();
-        let (hosts, trouble) = self.addresses(names).await;
+        // RFC 7672 §2.2.1: an MX record that anybody may have forged leads to no host that DANE would vouch for. §3.2.2: the
+        // domain itself is a name that the certificate may have, since the MX records are its own.
+        let also = [domain.to_string()];
+        let (hosts, trouble) = self.addresses(names, secure.then_some(&also)).await;
         let hosts: Vec<(u16, Host)> = hosts
             .into_iter()
             .filter_map(|host| records.iter().find(|mx| mx.exchange == host.name).map(|mx| (mx.preference, host)))
@@ -278,7 +300,7 @@ impl Finder<'_> {
     /// No MX: the domain's own address (RFC 5321 §5.1, implicit MX).
     async fn implicit(&mut self, domain: &Domain) -> Found {
         self.note(format!("DNS: {domain} has no MX: its own address counts (implicit MX)"));
-        let (hosts, trouble) = self.addresses(vec![(domain.to_string(), self.routing.port)]).await;
+        let (hosts, trouble) = self.addresses(vec![(domain.to_string(), self.routing.port)], Some(&[])).await;
         let is_self = |to: &SocketAddr| self.routing.is_self(self.world, *to);
         match (hosts.is_empty(), trouble) {
             (false, _) if hosts.iter().any(|host| host.addresses.iter().any(is_self)) => self.is_loop(domain),
@@ -301,12 +323,14 @@ impl Finder<'_> {
     }
 
     /// Addresses of hosts; those without are left out, and the words of a temporary failure come back.
-    async fn addresses(&mut self, names: Vec<(String, u16)>) -> (Vec<Host>, Option<String>) {
+    /// With what their certificates are to be judged by, where their addresses are secure; `dane`: names besides their own
+    /// that certificates may have; none: the hosts' names are not to be relied on.
+    async fn addresses(&mut self, names: Vec<(String, u16)>, dane: Option<&[String]>) -> (Vec<Host>, Option<String>) {
         let world = self.world;
-        let answers = join_all(names.iter().map(|(name, _)| both(world, name))).await;
+        let answers = join_all(names.iter().map(|(name, port)| look(world, name, *port, dane))).await;
         let (mut hosts, mut trouble) = (Vec::new(), None);
         let mut seen = BTreeMap::new();
-        for ((name, port), (ips, failures, ttl)) in names.into_iter().zip(answers) {
+        for ((name, port), Looked { ips, failures, ttl, policy }) in names.into_iter().zip(answers) {
             self.ttl = self.ttl.min(ttl);
             let shown: Vec<String> = ips.iter().map(IpAddr::to_string).collect();
             for failure in failures {
@@ -320,7 +344,10 @@ impl Finder<'_> {
             self.note(format!("DNS: address of {name}: {}", shown.join(", ")));
             if seen.insert((name.clone(), port), ()).is_none() {
                 let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
-                hosts.push(Host { name, addresses });
+                if policy != Policy::Opportunistic {
+                    self.note(format!("{name}: {policy}"));
+                }
+                hosts.push(Host { name, addresses, policy });
             }
         }
         (hosts, trouble)
@@ -347,28 +374,76 @@ impl Finder<'_> {
     }
 }
 
-/// A and AAAA: what was found, what failed for now, and how long what was found may be believed.
-async fn both(world: &World, name: &str) -> (Vec<IpAddr>, Vec<String>, Duration) {
+/// What DNS says of a host.
+struct Looked {
+    ips: Vec<IpAddr>,
+    /// What failed for now.
+    failures: Vec<String>,
+    /// How long it may be believed.
+    ttl: Duration,
+    policy: Policy,
+}
+
+/// A, AAAA, and TLSA where those are secure.
+async fn look(world: &World, name: &str, port: u16, dane: Option<&[String]>) -> Looked {
     if name.starts_with(UNIX) {
-        return (vec![Ipv4Addr::LOCALHOST.into()], Vec::new(), Duration::MAX);
+        let (ips, failures) = (vec![Ipv4Addr::LOCALHOST.into()], Vec::new());
+        return Looked { ips, failures, ttl: Duration::MAX, policy: Policy::Opportunistic };
     }
     if let Ok(ip) = name.parse() {
-        return (vec![ip], Vec::new(), Duration::MAX);
+        let (ips, failures) = (vec![ip], Vec::new());
+        return Looked { ips, failures, ttl: Duration::MAX, policy: Policy::Opportunistic };
     }
     let (six, four) = futures_util::future::join(world.dns.ipv6(name), world.dns.ipv4(name)).await;
-    let (mut ips, mut failures, mut believed) = (Vec::new(), Vec::new(), Duration::MAX);
+    let (mut ips, mut failures, mut beliefs) = (Vec::new(), Vec::new(), Vec::new());
     let answers = [("AAAA", six.map(IpAddr::V6)), ("A", four.map(IpAddr::V4))];
     for (kind, answer) in answers {
         match answer {
-            Answer::Found(found, ttl) => {
+            Answer::Found(found, belief) => {
                 ips.extend(found);
-                believed = believed.min(ttl);
+                beliefs.push(belief);
             }
             Answer::NoData | Answer::NoDomain => {}
             Answer::Temporary(why) => failures.push(format!("{kind} of {name}: {why}")),
         }
     }
-    (ips, failures, believed)
+    let mut ttl = beliefs.iter().map(|belief| belief.ttl).min().unwrap_or(Duration::MAX);
+    // RFC 7672 §2.2.2: where an address is not secure, TLSA records are not looked for.
+    let secure = !beliefs.is_empty() && beliefs.iter().all(|belief| belief.secure);
+    let (policy, believed) = match dane.filter(|_| secure) {
+        Some(also) => by_tlsa(world, name, port, also, beliefs.first()).await,
+        None => (Policy::Opportunistic, Duration::MAX),
+    };
+    ttl = ttl.min(believed);
+    Looked { ips, failures, ttl, policy }
+}
+
+/// What a host's TLSA records ask for, and how long that may be believed.
+async fn by_tlsa(
+    world: &World,
+    name: &str,
+    port: u16,
+    also: &[String],
+    addresses: Option<&Belief>,
+) -> (Policy, Duration) {
+    // RFC 7672 §2.2.2: first below the name that the CNAMEs end at, then below the one that they begin with.
+    let bases = addresses.and_then(|belief| belief.canonical.as_deref()).into_iter().chain([name]);
+    for base in bases {
+        let owner = format!("_{port}._tcp.{base}");
+        match world.dns.tlsa(&owner).await {
+            Answer::Found(records, belief) if belief.secure => {
+                // RFC 7672 §3.2.2.
+                let mut names = vec![base.to_owned()];
+                names.extend(also.iter().chain([&name.to_owned()]).filter(|more| *more != base).cloned());
+                return (Dane::policy(records, names), belief.ttl);
+            }
+            // RFC 7672 §2.1.3: records that are not secure are as good as none.
+            Answer::Found(..) | Answer::NoData | Answer::NoDomain => {}
+            // RFC 7672 §2.1.2: somebody may be suppressing them.
+            Answer::Temporary(why) => return (Policy::Unknown(format!("TLSA of {owner}: {why}")), Duration::ZERO),
+        }
+    }
+    (Policy::Opportunistic, Duration::MAX)
 }
 
 #[cfg(test)]

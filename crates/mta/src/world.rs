@@ -11,11 +11,14 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use mail::Timestamp;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::safety::Dane;
 
 /// Time.
 #[async_trait]
@@ -43,11 +46,35 @@ pub trait Random: Send + Sync + 'static {
     }
 }
 
+/// How far records may be believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Belief {
+    /// For how long.
+    pub ttl: Duration,
+    /// DNSSEC vouches for them and for every CNAME that led to them (RFC 4033 §5: "secure"). What failed validation is
+    /// no answer at all, but [`Answer::Temporary`].
+    pub secure: bool,
+    /// The name at the end of the CNAMEs, where there were any.
+    pub canonical: Option<String>,
+}
+
+impl Belief {
+    /// For this time, without DNSSEC.
+    pub const fn until(ttl: Duration) -> Self {
+        Self { ttl, secure: false, canonical: None }
+    }
+
+    /// For this time, by DNSSEC.
+    pub const fn secure(ttl: Duration) -> Self {
+        Self { ttl, secure: true, canonical: None }
+    }
+}
+
 /// What DNS said. The four must be told apart: RFC 5321 §5.1 treats each in another way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<T> {
-    /// Records, never empty, and how long they may be believed.
-    Found(Vec<T>, Duration),
+    /// Records, never empty, and how far they may be believed.
+    Found(Vec<T>, Belief),
     /// The name exists, but has no record of this kind (NODATA).
     NoData,
     /// The name does not exist (NXDOMAIN).
@@ -60,7 +87,7 @@ impl<T> Answer<T> {
     /// The same answer about something else.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Answer<U> {
         match self {
-            Self::Found(records, ttl) => Answer::Found(records.into_iter().map(f).collect(), ttl),
+            Self::Found(records, belief) => Answer::Found(records.into_iter().map(f).collect(), belief),
             Self::NoData => Answer::NoData,
             Self::NoDomain => Answer::NoDomain,
             Self::Temporary(why) => Answer::Temporary(why),
@@ -75,6 +102,19 @@ pub struct Mx {
     pub preference: u16,
     /// The host in lower case without a final dot; empty: the root, a null MX (RFC 7505).
     pub exchange: String,
+}
+
+/// A TLSA record (RFC 6698 §2.1), as it stands in DNS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tlsa {
+    /// Which certificate it is about: 0 to 3.
+    pub usage: u8,
+    /// What of it: 0 the whole, 1 its public key.
+    pub selector: u8,
+    /// In which form: 0 as it is, 1 SHA-256, 2 SHA-512.
+    pub matching: u8,
+    /// That.
+    pub data: Vec<u8>,
 }
 
 /// Names. Every method follows CNAMEs; names are ASCII without a final dot.
@@ -92,6 +132,11 @@ pub trait Dns: Send + Sync + 'static {
     }
     /// TXT records, each with its strings joined.
     async fn txt(&self, name: &str) -> Answer<Vec<u8>>;
+    /// TLSA records, of a name like `_25._tcp.mx.example`.
+    async fn tlsa(&self, _name: &str) -> Answer<Tlsa> {
+        // A world without DNSSEC has none that would count.
+        Answer::NoData
+    }
 }
 
 /// An open connection.
@@ -100,12 +145,14 @@ pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// How much a certificate matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// Any will do: encryption against those who only listen (RFC 7435). Whether it was a good one is recorded.
     Any,
     /// It must be valid for the name: for smart hosts that get a password.
     Verified,
+    /// It must match one of the TLSA records (RFC 7672 §3.1, §3.2).
+    Dane(Arc<Dane>),
 }
 
 /// Connections to other servers.
@@ -121,7 +168,7 @@ pub trait Connect: Send + Sync + 'static {
     }
 
     /// Begins TLS on an open connection, `name` as SNI (none for an address literal). `Any` records in
-    /// [`store::Tls::verified`] whether the certificate would have passed.
+    /// [`store::Tls::verified`] whether the certificate would have passed; `Dane` in [`store::Tls::policy`] what it matched.
     async fn tls(&self, stream: Box<dyn Stream>, name: &str, trust: Trust)
     -> io::Result<(Box<dyn Stream>, store::Tls)>;
 
@@ -134,13 +181,13 @@ pub trait Connect: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct World {
     /// Time.
-    pub clock: std::sync::Arc<dyn Clock>,
+    pub clock: Arc<dyn Clock>,
     /// Chance.
-    pub random: std::sync::Arc<dyn Random>,
+    pub random: Arc<dyn Random>,
     /// Names.
-    pub dns: std::sync::Arc<dyn Dns>,
+    pub dns: Arc<dyn Dns>,
     /// Connections.
-    pub connect: std::sync::Arc<dyn Connect>,
+    pub connect: Arc<dyn Connect>,
 }
 
 impl fmt::Debug for World {

@@ -84,7 +84,7 @@ impl Reload {
         let file = new.file.clone();
         let in_file = move |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
         let acceptor = new.acceptor().map_err(|error| in_file(&format!("[tls]: {error}")))?;
-        let servers = Servers::new(&new.settings.relay.dns_servers).map_err(|error| in_file(&error))?;
+        let servers = Servers::new(&new.settings.relay.dns).map_err(|error| in_file(&error))?;
         self.keep_what_needs_a_restart(&mut new);
         let (shared, outbound, settings) = (&self.shared, &self.outbound, new.settings.clone());
         let (door, rules) = (&self.door, settings.policy.rules.clone());

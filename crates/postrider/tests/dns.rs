@@ -10,7 +10,7 @@ use mail::Domain;
 use mta::route::{Route, Routing, Verdict, route};
 use mta::world::{Dns as _, World};
 use server::connect::{Network, SystemRandom};
-use server::dns::{Resolver, Servers};
+use server::dns::{DnsSettings, Resolver, Servers};
 use server::{Settings, SystemClock};
 use smallnet::dns::{DnsServer, Step, Zones};
 use tokio::net::UdpSocket;
@@ -37,7 +37,7 @@ async fn routed(server: SocketAddr, domain: &str) -> Route {
     let world = World {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
-        dns: Arc::new(Resolver::new(&[server]).unwrap()),
+        dns: Arc::new(Resolver::new(&DnsSettings::unchecked(&[server])).unwrap()),
         connect: Arc::new(Network::new()),
     };
     route(&world, &routing(), &wire::address::domain(domain).unwrap()).await
@@ -174,9 +174,9 @@ async fn an_mx_in_raw_octets_is_no_trouble() {
 async fn other_servers_take_the_place_of_these() {
     let (first, second) = (server().await, server().await);
     first.script(|script| script.always("blue.example", None, Step::NxDomain));
-    let resolver = Resolver::new(&[first.address()]).unwrap();
+    let resolver = Resolver::new(&DnsSettings::unchecked(&[first.address()])).unwrap();
     assert!(matches!(resolver.mx("blue.example").await, mta::world::Answer::NoDomain));
-    resolver.ask_instead(Servers::new(&[second.address()]).unwrap());
-    let mta::world::Answer::Found(mx, ttl) = resolver.mx("blue.example").await else { panic!("no answer") };
-    assert_eq!((mx[0].exchange.as_str(), ttl <= Duration::from_secs(1)), ("mail.blue.example", true));
+    resolver.ask_instead(Servers::new(&DnsSettings::unchecked(&[second.address()])).unwrap());
+    let mta::world::Answer::Found(mx, belief) = resolver.mx("blue.example").await else { panic!("no answer") };
+    assert_eq!((mx[0].exchange.as_str(), belief.ttl <= Duration::from_secs(1)), ("mail.blue.example", true));
 }

@@ -44,7 +44,7 @@ pub struct TlsInfo {
 impl TlsInfo {
     /// As the journey keeps it. Clients show no certificate, so nothing was verified.
     pub fn journey(&self) -> store::Tls {
-        store::Tls { version: self.version.clone(), cipher: self.cipher.clone(), verified: None }
+        store::Tls { version: self.version.clone(), cipher: self.cipher.clone(), verified: None, policy: None }
     }
 
     /// What ties a log-in to this connection.

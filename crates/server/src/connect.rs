@@ -1,6 +1,8 @@
 //! Connections to other mail servers. Does: open TCP, begin TLS as a client, and say what it came to. Does not:
 //! decide whether TLS is wanted, or how long to wait: `mta::relay` does.
 
+mod dane;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -16,8 +18,11 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+const NO_ROOTS: &str = "this system has no root certificates to check the server's by";
+
 /// The real network.
 pub struct Network {
+    provider: Arc<CryptoProvider>,
     any: TlsConnector,
     verified: Option<TlsConnector>,
     /// Judges certificates by the system's roots; none where it has none.
@@ -39,7 +44,7 @@ impl Network {
         let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().ok();
         let any = connector(&provider, Arc::new(AnyCertificate(provider.clone())));
         let verified = judge.clone().map(|judge| connector(&provider, judge));
-        Self { any, verified, judge }
+        Self { provider, any, verified, judge }
     }
 
     /// Whether the certificate would have passed.
@@ -79,12 +84,15 @@ impl Connect for Network {
         name: &str,
         trust: Trust,
     ) -> io::Result<(Box<dyn Stream>, store::Tls)> {
-        let connector = match trust {
-            Trust::Any => &self.any,
-            Trust::Verified => self
-                .verified
-                .as_ref()
-                .ok_or_else(|| io::Error::other("this system has no root certificates to check the server's by"))?,
+        let matches;
+        let (connector, dane) = match trust {
+            Trust::Any => (&self.any, None),
+            Trust::Verified => (self.verified.as_ref().ok_or_else(|| io::Error::other(NO_ROOTS))?, None),
+            Trust::Dane(ref records) => {
+                let verifier = Arc::new(dane::Matches::new(records.clone(), self.provider.clone()));
+                matches = connector(&self.provider, verifier.clone());
+                (&matches, Some(verifier))
+            }
         };
         // RFC 6066 §3: a name goes as SNI, an address does not; rustls keeps to that.
         let name = ServerName::try_from(name.to_owned())
@@ -92,7 +100,7 @@ impl Connect for Network {
         let secured = connector.connect(name.clone(), stream).await?;
         let (_, session) = secured.get_ref();
         let verified = match trust {
-            Trust::Verified => Some(true),
+            Trust::Verified | Trust::Dane(_) => Some(true),
             Trust::Any => self.verdict(session.peer_certificates(), &name),
         };
         let version = session.protocol_version().map(|version| format!("{version:?}").replace('_', "."));
@@ -100,6 +108,9 @@ impl Connect for Network {
             version: version.unwrap_or_default(),
             cipher: session.negotiated_cipher_suite().map(|suite| format!("{:?}", suite.suite())).unwrap_or_default(),
             verified,
+            policy: dane
+                .and_then(|verifier| verifier.matched())
+                .map(|record| format!("DANE: the certificate matches TLSA {record}")),
         };
         Ok((Box::new(secured), tls))
     }

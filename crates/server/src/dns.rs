@@ -1,7 +1,10 @@
-//! Names, by hickory. Does: ask the configured servers, or the system's, over UDP and TCP, with a cache. Does not:
-//! guess: what is no clear answer is a temporary failure, and that never bounces mail.
+//! Names, by hickory. Does: ask the configured servers, or the system's, over UDP and TCP, with a cache; check answers by
+//! their signatures (DNSSEC), from the root on, and say which are secure. Does not: guess: what is no clear answer, or is
+//! signed wrongly, is a temporary failure, and that never bounces mail. Nor believe a server's word that it has
+//! checked (the AD bit): whoever is on the way to it could say so too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +14,11 @@ use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use mta::world::{Answer, Dns, Mx};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use mta::world::{Answer, Belief, Dns, Mx, Tlsa};
+use tokio::sync::Mutex;
 
 /// Answers are believed for no longer than this, so that a change is seen while an operator watches.
 const LONGEST_TTL: Duration = Duration::from_secs(3600);
@@ -23,50 +28,178 @@ const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(300);
 /// CNAMEs that are followed, one after the other.
 const ALIASES: usize = 16;
 
-/// The real DNS.
-pub struct Resolver(ArcSwap<TokioResolver>);
+/// How long it is believed that the servers pass DNSSEC through, or that they do not.
+const PROBE_BELIEVED: Duration = Duration::from_secs(3600);
+/// How long it is believed where they did not answer, or failed.
+const NO_PROBE_BELIEVED: Duration = Duration::from_secs(30);
 
-/// Servers that can be asked.
-pub struct Servers(TokioResolver);
+/// Whether answers are checked by their signatures (RFC 4033, RFC 4035 §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dnssec {
+    /// Where the servers pass signatures through. Where they do not, nothing is secure, and mail goes as without DNSSEC.
+    #[default]
+    Auto,
+    /// Always: what should be signed and is not, fails.
+    Required,
+    /// Never.
+    Off,
+}
 
-impl Servers {
-    /// `servers`, or the system's where there are none. The error is a sentence.
-    pub fn new(servers: &[SocketAddr]) -> Result<Self, String> {
-        let mut builder = if servers.is_empty() {
-            TokioResolver::builder_tokio()
-                .map_err(|why| format!("the system's DNS servers are unknown ({why}): name some in [dns] servers"))?
-        } else {
-            let servers = servers.iter().map(|server| {
-                let at_port = |mut config: ConnectionConfig| {
-                    config.port = server.port();
-                    config
-                };
-                let ways = vec![at_port(ConnectionConfig::udp()), at_port(ConnectionConfig::tcp())];
-                NameServerConfig::new(server.ip(), true, ways)
-            });
-            let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
-            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        };
-        let options = builder.options_mut();
-        options.timeout = Duration::from_secs(5);
-        options.attempts = 2;
-        options.positive_max_ttl = Some(LONGEST_TTL);
-        options.negative_max_ttl = Some(LONGEST_NEGATIVE_TTL);
-        // Mail routing is DNS alone (RFC 5321 §5.1); /etc/hosts is for smart hosts, which have no MX.
-        options.use_hosts_file = if servers.is_empty() { ResolveHosts::Auto } else { ResolveHosts::Never };
-        builder.build().map(Self).map_err(|why| format!("DNS can't be used: {why}"))
+/// Who is asked, and how far he is believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsSettings {
+    /// The servers; none: the system's.
+    pub servers: Vec<SocketAddr>,
+    /// Whether answers are checked.
+    pub dnssec: Dnssec,
+    /// A file with the root's DNSKEY records; none: the root that all the world has.
+    pub trust_anchor: Option<PathBuf>,
+}
+
+impl DnsSettings {
+    /// These servers, without a look at signatures.
+    pub fn unchecked(servers: &[SocketAddr]) -> Self {
+        Self { servers: servers.to_vec(), dnssec: Dnssec::Off, trust_anchor: None }
     }
 }
 
+/// The real DNS.
+pub struct Resolver(ArcSwap<Servers>);
+
+/// Servers that can be asked.
+pub struct Servers {
+    plain: TokioResolver,
+    validating: Option<Validating>,
+}
+
+/// The same servers, with a look at the signatures.
+struct Validating {
+    resolver: TokioResolver,
+    /// Without a look whether they pass signatures through.
+    always: bool,
+    /// Whether they do, and until when that is believed.
+    probed: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Validating {
+    fn new(resolver: TokioResolver, always: bool) -> Self {
+        Self { resolver, always, probed: Mutex::new(None) }
+    }
+
+    /// Whether the servers pass signatures through. One that strips them would let every name that is signed look
+    /// forged, and all mail to it would wait for ever.
+    async fn works(&self) -> bool {
+        if self.always {
+            return true;
+        }
+        let mut probed = self.probed.lock().await;
+        if let Some((until, works)) = *probed
+            && until > Instant::now()
+        {
+            return works;
+        }
+        let (works, believed) = match self.resolver.lookup(Name::root(), RecordType::SOA).await {
+            Ok(lookup) => (proof(lookup.answers(), RecordType::SOA), PROBE_BELIEVED),
+            Err(NetError::Dns(DnsError::DnssecBogus)) => (false, PROBE_BELIEVED),
+            Err(_) => (false, NO_PROBE_BELIEVED),
+        };
+        if !works && believed == PROBE_BELIEVED && (*probed).is_none_or(|(_, worked)| worked) {
+            tracing::warn!(
+                "the DNS servers pass no signatures on (DNSSEC): DANE can't protect mail; a resolver on this machine would"
+            );
+        }
+        *probed = Some((Instant::now() + believed, works));
+        works
+    }
+}
+
+/// Whether all records of a kind, and the CNAMEs that led to them, are secure.
+fn proof(records: &[Record], kind: RecordType) -> bool {
+    let mut telling = records.iter().filter(|record| [kind, RecordType::CNAME].contains(&record.record_type()));
+    let mut any = false;
+    telling.all(|record| {
+        any = true;
+        record.proof == Proof::Secure
+    }) && any
+}
+
+impl Servers {
+    /// Those of the settings. The error is a sentence.
+    pub fn new(settings: &DnsSettings) -> Result<Self, String> {
+        let plain = build(settings, None)?;
+        let anchors = match &settings.trust_anchor {
+            None => TrustAnchors::default(),
+            Some(path) => {
+                let shown = path.display();
+                let anchors = TrustAnchors::from_file(path).map_err(|why| {
+                    format!("[dns] trust_anchor: {shown} can't be read ({why}): DNSKEY records stand in it, one a line")
+                })?;
+                if anchors.is_empty() {
+                    return Err(format!("[dns] trust_anchor: {shown} has no DNSKEY record of the root"));
+                }
+                anchors
+            }
+        };
+        let validating = match settings.dnssec {
+            Dnssec::Off => None,
+            how => {
+                let resolver = build(settings, Some(Arc::new(anchors)))?;
+                Some(Validating::new(resolver, how == Dnssec::Required))
+            }
+        };
+        Ok(Self { plain, validating })
+    }
+
+    /// Who is to be asked now.
+    async fn resolver(&self) -> &TokioResolver {
+        match &self.validating {
+            Some(validating) if validating.works().await => &validating.resolver,
+            _ => &self.plain,
+        }
+    }
+}
+
+fn build(settings: &DnsSettings, anchors: Option<Arc<TrustAnchors>>) -> Result<TokioResolver, String> {
+    let servers = &settings.servers;
+    let mut builder = if servers.is_empty() {
+        TokioResolver::builder_tokio()
+            .map_err(|why| format!("the system's DNS servers are unknown ({why}): name some in [dns] servers"))?
+    } else {
+        let servers = servers.iter().map(|server| {
+            let at_port = |mut config: ConnectionConfig| {
+                config.port = server.port();
+                config
+            };
+            let ways = vec![at_port(ConnectionConfig::udp()), at_port(ConnectionConfig::tcp())];
+            NameServerConfig::new(server.ip(), true, ways)
+        });
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+    };
+    let options = builder.options_mut();
+    options.timeout = Duration::from_secs(5);
+    options.attempts = 2;
+    options.positive_max_ttl = Some(LONGEST_TTL);
+    options.negative_max_ttl = Some(LONGEST_NEGATIVE_TTL);
+    // CNAMEs stay in the answer: each must be secure, and where they end matters to DANE.
+    options.preserve_intermediates = true;
+    // Mail routing is DNS alone (RFC 5321 §5.1); /etc/hosts is for smart hosts, which have no MX.
+    options.use_hosts_file = if servers.is_empty() { ResolveHosts::Auto } else { ResolveHosts::Never };
+    if let Some(anchors) = anchors {
+        builder = builder.with_trust_anchor(anchors);
+    }
+    builder.build().map_err(|why| format!("DNS can't be used: {why}"))
+}
+
 impl Resolver {
-    /// Asks `servers`, or the system's where there are none. The error is a sentence.
-    pub fn new(servers: &[SocketAddr]) -> Result<Self, String> {
-        Servers::new(servers).map(|servers| Self(ArcSwap::from_pointee(servers.0)))
+    /// Asks as the settings say. The error is a sentence.
+    pub fn new(settings: &DnsSettings) -> Result<Self, String> {
+        Servers::new(settings).map(|servers| Self(ArcSwap::from_pointee(servers)))
     }
 
     /// Asks these from now on; what the others said is forgotten.
     pub fn ask_instead(&self, servers: Servers) {
-        self.0.store(Arc::new(servers.0));
+        self.0.store(Arc::new(servers));
     }
 
     async fn ask<T>(&self, name: &str, kind: RecordType, take: impl Fn(&RData) -> Option<T>) -> Answer<T> {
@@ -74,48 +207,82 @@ impl Resolver {
         let Ok(fqdn) = Name::from_ascii(format!("{name}.")) else {
             return Answer::Temporary(format!("DNS can't be asked for {name}"));
         };
-        match self.0.load_full().lookup(fqdn.clone(), kind).await {
+        let servers = self.0.load_full();
+        let resolver = servers.resolver().await;
+        match resolver.lookup(fqdn.clone(), kind).await {
             Ok(lookup) => {
-                let found: Vec<T> = lookup.answers().iter().filter_map(|record| take(&record.data)).collect();
+                let records = lookup.answers();
+                let found: Vec<T> = records.iter().filter_map(|record| take(&record.data)).collect();
                 let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
+                let canonical = end_of_aliases(records, &fqdn);
                 // A CNAME that leads to nothing of this kind.
-                if found.is_empty() { Answer::NoData } else { Answer::Found(found, ttl) }
+                if found.is_empty() {
+                    return Answer::NoData;
+                }
+                Answer::Found(found, Belief { ttl, secure: proof(records, kind), canonical })
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) => match none.response_code {
                 // RFC 2308 §2.2: a zone that says so shows its SOA. An answer of nothing but CNAMEs has none.
                 ResponseCode::NoError if none.soa.is_none() => {
-                    self.alias_trouble(fqdn).await.map_or(Answer::NoData, Answer::Temporary)
+                    alias_trouble(resolver, fqdn).await.map_or(Answer::NoData, Answer::Temporary)
                 }
                 ResponseCode::NoError => Answer::NoData,
                 ResponseCode::NXDomain => Answer::NoDomain,
                 other => Answer::Temporary(format!("the DNS server says {other}")),
             },
+            // A denial that proves nothing by itself, in a zone whose parameters are beyond us (RFC 9276 §3.2): insecure.
+            Err(NetError::Dns(DnsError::Nsec { response, proof, .. })) if proof != Proof::Bogus => {
+                match response.response_code {
+                    ResponseCode::NXDomain => Answer::NoDomain,
+                    _ => Answer::NoData,
+                }
+            }
+            // RFC 4035 §5.5: it is as if there had been no answer.
+            Err(NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. })) => Answer::Temporary(format!(
+                "the answer's DNSSEC signatures are wrong, missing or expired: it may be forged ({name} {kind})"
+            )),
             Err(NetError::Timeout) => Answer::Temporary("the DNS servers do not answer".to_owned()),
             Err(why) => Answer::Temporary(why.to_string()),
         }
     }
+}
 
-    /// Why the CNAMEs of a name lead nowhere; none: they end, or there are none. hickory gives up a chain that is too
-    /// long or a circle as "no such record", but somebody's slip of the pen is no statement about a domain.
-    async fn alias_trouble(&self, name: Name) -> Option<String> {
-        let mut seen = vec![name];
-        while seen.len() <= ALIASES {
-            let last = seen.last()?.clone();
-            let next = match self.0.load_full().lookup(last, RecordType::CNAME).await {
-                Ok(lookup) => lookup.answers().iter().find_map(|record| match &record.data {
-                    RData::CNAME(target) => Some(target.0.clone()),
-                    _ => None,
-                })?,
-                Err(NetError::Dns(DnsError::NoRecordsFound(_))) => return None,
-                Err(why) => return Some(why.to_string()),
-            };
-            if seen.contains(&next) {
-                return Some(format!("the CNAMEs lead round in a circle, at {next}"));
-            }
-            seen.push(next);
+/// Where the CNAMEs of an answer end; none: there are none.
+fn end_of_aliases(records: &[Record], name: &Name) -> Option<String> {
+    let mut last = name;
+    for _ in 0..ALIASES {
+        let next = records.iter().find_map(|record| match &record.data {
+            RData::CNAME(target) if record.name == *last => Some(&target.0),
+            _ => None,
+        });
+        match next {
+            Some(next) => last = next,
+            None => break,
         }
-        Some("the CNAMEs are too many".to_owned())
     }
+    (last != name).then(|| exchange(last))
+}
+
+/// Why the CNAMEs of a name lead nowhere; none: they end, or there are none. hickory gives up a chain that is too
+/// long or a circle as "no such record", but somebody's slip of the pen is no statement about a domain.
+async fn alias_trouble(resolver: &TokioResolver, name: Name) -> Option<String> {
+    let mut seen = vec![name];
+    while seen.len() <= ALIASES {
+        let last = seen.last()?.clone();
+        let next = match resolver.lookup(last, RecordType::CNAME).await {
+            Ok(lookup) => lookup.answers().iter().find_map(|record| match &record.data {
+                RData::CNAME(target) => Some(target.0.clone()),
+                _ => None,
+            })?,
+            Err(NetError::Dns(DnsError::NoRecordsFound(_))) => return None,
+            Err(why) => return Some(why.to_string()),
+        };
+        if seen.contains(&next) {
+            return Some(format!("the CNAMEs lead round in a circle, at {next}"));
+        }
+        seen.push(next);
+    }
+    Some("the CNAMEs are too many".to_owned())
 }
 
 /// A mail server's name, in lower case. Quirk: some zones have U-labels as UTF-8, which DNS carries like any octets
@@ -160,5 +327,18 @@ impl Dns for Resolver {
     async fn txt(&self, name: &str) -> Answer<Vec<u8>> {
         let take = |data: &RData| if let RData::TXT(txt) = data { Some(txt.txt_data.concat()) } else { None };
         self.ask(name, RecordType::TXT, take).await
+    }
+
+    async fn tlsa(&self, name: &str) -> Answer<Tlsa> {
+        let take = |data: &RData| match data {
+            RData::TLSA(tlsa) => Some(Tlsa {
+                usage: tlsa.cert_usage.into(),
+                selector: tlsa.selector.into(),
+                matching: tlsa.matching.into(),
+                data: tlsa.cert_data.clone(),
+            }),
+            _ => None,
+        };
+        self.ask(name, RecordType::TLSA, take).await
     }
 }

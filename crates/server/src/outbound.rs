@@ -28,7 +28,7 @@ pub struct Outbound {
 impl Outbound {
     /// With the system's settings. Fails with a sentence where DNS can't be used.
     pub fn new(shared: Arc<Shared>) -> Result<Self, String> {
-        let resolver = Arc::new(Resolver::new(&shared.settings().relay.dns_servers)?);
+        let resolver = Arc::new(Resolver::new(&shared.settings().relay.dns)?);
         let world = World {
             clock: shared.clock.clone(),
             random: Arc::new(SystemRandom),

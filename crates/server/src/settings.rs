@@ -13,6 +13,7 @@ use mta::policy::Rules;
 use mta::queue::Schedule;
 use mta::route::FixedRoute;
 
+use crate::dns::DnsSettings;
 use crate::listen::{IpNetwork, Service};
 use crate::trusted::TrustedNetwork;
 
@@ -157,6 +158,31 @@ pub struct SmtpSettings {
     pub listening: Vec<SocketAddr>,
     /// Whether the Received field of a submission shows the client's address.
     pub show_client: bool,
+    /// What the MTA-STS policy of our domains asks of other servers.
+    pub mta_sts: StsMode,
+}
+
+/// What happens where a server that sends mail here finds no good certificate (RFC 8461 §5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StsMode {
+    /// It sends, as without a policy.
+    None,
+    /// It sends, and reports.
+    #[default]
+    Testing,
+    /// It does not send.
+    Enforce,
+}
+
+impl StsMode {
+    /// As in a policy, and in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Testing => "testing",
+            Self::Enforce => "enforce",
+        }
+    }
 }
 
 /// Mail that goes out.
@@ -164,15 +190,15 @@ pub struct SmtpSettings {
 pub struct RelaySettings {
     /// Where an MX listens.
     pub port: u16,
-    /// DNS servers; empty: the system's.
-    pub dns_servers: Vec<SocketAddr>,
+    /// Who is asked for names, and how far he is believed.
+    pub dns: DnsSettings,
     /// When mail is tried again and given up, and how many connections it may take.
     pub schedule: Schedule,
 }
 
 impl Default for RelaySettings {
     fn default() -> Self {
-        Self { port: 25, dns_servers: Vec::new(), schedule: Schedule::default() }
+        Self { port: 25, dns: DnsSettings::default(), schedule: Schedule::default() }
     }
 }
 

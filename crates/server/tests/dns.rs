@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mta::world::{Answer, Dns, Mx};
-use server::dns::Resolver;
+use mta::world::{Answer, Belief, Dns, Mx};
+use server::dns::{DnsSettings, Resolver};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UdpSocket};
 
@@ -130,10 +130,11 @@ async fn lying_server() -> SocketAddr {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_clear_answer_is_temporary() {
-    let resolver = Resolver::new(&[lying_server().await]).unwrap();
-    let found = Answer::Found(vec![Mx { preference: 10, exchange: "mx.example".into() }], Duration::ZERO);
+    let resolver = Resolver::new(&DnsSettings::unchecked(&[lying_server().await])).unwrap();
+    let found =
+        Answer::Found(vec![Mx { preference: 10, exchange: "mx.example".into() }], Belief::until(Duration::ZERO));
     let without_ttl = |answer| match answer {
-        Answer::Found(records, _) => Answer::Found(records, Duration::ZERO),
+        Answer::Found(records, _) => Answer::Found(records, Belief::until(Duration::ZERO)),
         other => other,
     };
     for (name, expected) in [

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod outside;
+mod safe_way;
 
 use std::sync::Arc;
 use std::time::Duration;

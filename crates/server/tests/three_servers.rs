@@ -11,7 +11,7 @@ use mta::accept::inspect::Inspectors;
 use mta::route::FixedRoute;
 use mta::world::{Clock, World};
 use server::connect::{Network, SystemRandom};
-use server::dns::Resolver;
+use server::dns::{DnsSettings, Resolver};
 use server::listen::{Doors, Handler, Listener, Service};
 use server::outbound::Outbound;
 use server::smtp::{Extras, Reception};
@@ -56,7 +56,7 @@ async fn system(name: &str, who: &str, route: Option<(Option<&str>, SocketAddr)>
     let world = World {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
-        dns: Arc::new(Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap()),
+        dns: Arc::new(Resolver::new(&DnsSettings::unchecked(&["127.0.0.1:9".parse().unwrap()])).unwrap()),
         connect: Arc::new(Network::new()),
     };
     let outbound = Outbound::in_world(shared.clone(), world);

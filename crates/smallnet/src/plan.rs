@@ -214,7 +214,8 @@ impl Plan {
              certificate = \"tls/fullchain.pem\"\n\
              key = \"tls/key.pem\"\n\n\
              [dns]\n\
-             servers = [\"{}\"]   # knows both domains, and down.example\n\n\
+             servers = [\"{}\"]   # knows both domains, and down.example\n\
+             dnssec = \"off\"                # its zones are not signed\n\n\
              [relay]\n\
              port = {}                  # both systems share 127.0.0.1, so each has the other's SMTP port here\n\
              first_retry = \"2s\"\n\n\

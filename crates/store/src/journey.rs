@@ -56,6 +56,10 @@ pub struct Tls {
     /// The certificate was checked against the name (`None`: not asked to).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
+    /// What the other side's domain asks for and what was reached, in words: `DANE: the certificate matches TLSA 3 1 1`.
+    /// Only of connections to other servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
 }
 
 /// A word or a sign, and how likely it makes junk.
@@ -137,6 +141,9 @@ pub enum What {
         rule: String,
         /// The hosts to try, in order, as `name [address]` or `name`.
         hosts: Vec<String>,
+        /// How safe the connection to each host must be, in the same order: a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        policies: Vec<String>,
     },
     /// A server could not be talked to or would not take it for now; the next is tried.
     Failed {

@@ -49,7 +49,7 @@ journeys are found by it.
 ";
 
 fn tls() -> Option<Tls> {
-    Some(Tls { version: "TLSv1.3".into(), cipher: "TLS13_AES_256_GCM_SHA384".into(), verified: None })
+    Some(Tls { version: "TLSv1.3".into(), cipher: "TLS13_AES_256_GCM_SHA384".into(), verified: None, policy: None })
 }
 
 /// Where an event comes in a journey, and what follows from it. Without an entry here a new event does not compile.
@@ -117,7 +117,15 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
         ),
         (None, None, What::Held { until: 1_795_000_000_000 }),
         (bob, None, What::Queued { destination: "blue.example".into() }),
-        (bob, Some(2), What::Routed { rule: "mx".into(), hosts: vec!["mail.blue.example [127.0.0.1]".into()] }),
+        (
+            bob,
+            Some(2),
+            What::Routed {
+                rule: "mx".into(),
+                hosts: vec!["mail.blue.example [127.0.0.1]".into()],
+                policies: vec!["DANE: the certificate must match TLSA 3 1 1".into()],
+            },
+        ),
         (
             bob,
             Some(31),

@@ -185,7 +185,9 @@ fn shown_to_sender(event: &Event, owner: &Owner, is_hidden: bool, named: Option<
         What::Queued { .. } if is_hidden => ("queued", json!({})),
         _ if is_hidden => return None,
         What::Queued { destination } => ("queued", json!({ "destination": destination })),
-        What::Routed { rule, hosts } => ("routed", json!({ "rule": rule, "hosts": hosts })),
+        What::Routed { rule, hosts, policies } => {
+            ("routed", json!({ "rule": rule, "hosts": hosts, "policies": policies }))
+        }
         What::Failed { host, ip, stage, words, tls } => {
             ("failed", json!({ "host": host, "ip": ip, "stage": stage, "words": words, "tls": tls }))
         }

@@ -32,7 +32,7 @@ fn protocols_have_their_registered_names() {
 
 #[test]
 fn no_word_of_a_client_ends_the_field() {
-    let tls = store::Tls { version: "TLSv1.3".into(), cipher: "X".into(), verified: None };
+    let tls = store::Tls { version: "TLSv1.3".into(), cipher: "X".into(), verified: None, policy: None };
     let alice = Address::new("alice", domain("red.example")).unwrap();
     let by = domain("mail.red.example");
     let line = |name: &str| {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use mail::Timestamp;
 
 use super::*;
-use crate::world::{Answer, Mx};
+use crate::world::{Answer, Belief, Mx};
 
 struct Time(Mutex<Timestamp>);
 
@@ -29,7 +29,7 @@ impl Names {
         match self.0.get(name) {
             None => Answer::NoDomain,
             Some(&"?") => Answer::Temporary("silence".into()),
-            Some(text) => Answer::Found(vec![read(text)], Duration::from_secs(60)),
+            Some(text) => Answer::Found(vec![read(text)], Belief::until(Duration::from_secs(60))),
         }
     }
 }

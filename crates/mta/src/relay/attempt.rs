@@ -177,7 +177,7 @@ impl Try {
 
     async fn deliver_group(&mut self, domain: &mail::Domain, hands: &mut Hands) {
         let route = self.route(domain, &mut hands.route).await;
-        let what = What::Routed { rule: route.rule.to_owned(), hosts: route.hosts() };
+        let what = What::Routed { rule: route.rule.to_owned(), hosts: route.hosts(), policies: route.policies() };
         self.events.push(Event::new(self.now(), what));
         let hosts = match &route.verdict {
             Verdict::Hosts(hosts) => hosts,
@@ -197,8 +197,11 @@ impl Try {
             }
         };
         // The connection may be to another destination's server, or to one that is no longer the best.
-        let fits =
-            |old: &Connection| hosts.iter().any(|host| host.name == old.name && host.addresses.contains(&old.to));
+        // Nor is one good enough that was opened before its domain asked for more.
+        let fits = |old: &Connection| {
+            let same = |host: &Host| host.name == old.name && host.policy == old.policy;
+            hosts.iter().any(|host| same(host) && host.addresses.contains(&old.to))
+        };
         let mut tried = Vec::new();
         if let Some(mut old) = hands.connection.take() {
             if fits(&old) && old.is_usable() {
@@ -220,12 +223,12 @@ impl Try {
         let routing = self.relay.routing();
         let greeting = Greeting { helo: routing.hostname.as_str(), login: route.login.as_ref(), lmtp: route.lmtp };
         let ways = ways(hosts, tried);
-        for (name, to) in ways {
+        for (host, to) in ways {
             if self.pending.is_empty() {
                 return;
             }
-            let (opened, without_tls) = Connection::open(&self.relay.world, &name, to, &greeting).await;
-            let host = (name, to);
+            let (opened, without_tls) = Connection::open(&self.relay.world, host, to, &greeting).await;
+            let host = (host.name.clone(), to);
             if let Some(failure) = without_tls {
                 self.note_failure(&host, &failure, None);
             }
@@ -540,8 +543,8 @@ fn log_lines(events: &[Event]) -> Vec<(&'static str, String, String)> {
 }
 
 /// Every address of every host in order, without those already tried, and no more than a try may cost.
-pub(super) fn ways(hosts: &[Host], tried: &[SocketAddr]) -> Vec<(String, SocketAddr)> {
-    let all = hosts.iter().flat_map(|host| host.addresses.iter().map(|to| (host.name.clone(), *to)));
+pub(super) fn ways<'a>(hosts: &'a [Host], tried: &[SocketAddr]) -> Vec<(&'a Host, SocketAddr)> {
+    let all = hosts.iter().flat_map(|host| host.addresses.iter().map(move |to| (host, *to)));
     all.filter(|(_, to)| !tried.contains(to)).take(limits::RELAY_HOSTS).collect()
 }
 
@@ -590,18 +593,20 @@ impl Relay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::safety::Policy;
 
     /// `RELAY_HOSTS` ways in one try, those that were tried left out.
     #[test]
     fn no_more_ways_than_a_try_may_cost() {
         let to = |n: usize| SocketAddr::from(([192, 0, 2, u8::try_from(n).unwrap()], 25));
         let hosts = |count: usize| -> Vec<Host> {
-            (0..count).map(|n| Host { name: format!("mx{n}"), addresses: vec![to(n)] }).collect()
+            let host = |n| Host { name: format!("mx{n}"), addresses: vec![to(n)], policy: Policy::Opportunistic };
+            (0..count).map(host).collect()
         };
         assert_eq!(ways(&hosts(limits::RELAY_HOSTS), &[]).len(), limits::RELAY_HOSTS);
         let more = hosts(limits::RELAY_HOSTS + 1);
         assert_eq!(ways(&more, &[]).len(), limits::RELAY_HOSTS);
-        assert_eq!(ways(&more, &[to(0)])[0].0, "mx1");
+        assert_eq!(ways(&more, &[to(0)])[0].0.name, "mx1");
         assert_eq!(ways(&more, &[to(0)]).len(), limits::RELAY_HOSTS);
     }
 

@@ -14,7 +14,8 @@ use wire::sasl::{ChannelBinding, Password};
 use wire::smtp::client::{Capabilities, Cause, Client, Config, Failure, Report, Stage, Step, TlsUse, Transaction};
 
 use super::worker::Settling;
-use crate::route::UNIX;
+use crate::route::{Host, UNIX};
+use crate::safety::Policy;
 use crate::world::{Stream, Trust, World};
 
 /// A server that is ready for messages.
@@ -28,6 +29,8 @@ pub(super) struct Connection {
     pub(super) to: SocketAddr,
     /// TLS; none: none.
     pub(super) tls: Option<Tls>,
+    /// What it keeps to.
+    pub(super) policy: Policy,
     /// Messages so far.
     pub(super) messages: usize,
     /// Since when the next reply is waited for, and how many had come before it.
@@ -88,19 +91,30 @@ impl Connection {
     /// opportunistic handshake fails, a new connection goes on without TLS; that failure comes back too.
     pub(super) async fn open(
         world: &World,
-        name: &str,
+        host: &Host,
         to: SocketAddr,
         greeting: &Greeting<'_>,
     ) -> (Result<Self, Unreachable>, Option<Failure>) {
-        // A password goes only where it can't be read or collected on the way; loopback is no way.
-        let trust = if greeting.login.is_some() && !to.ip().is_loopback() { Trust::Verified } else { Trust::Any };
-        let wanted = if trust == Trust::Verified { TlsUse::Required } else { TlsUse::IfOffered };
+        let (wanted, trust) = match &host.policy {
+            // RFC 7672 §2.2: no way around what a domain asks for, whatever fails.
+            Policy::Dane(dane) => (TlsUse::Required, Trust::Dane(dane.clone())),
+            // A password goes only where it can't be read or collected on the way; loopback is no way.
+            Policy::Opportunistic | Policy::Encrypted { .. } if greeting.login.is_some() && !to.ip().is_loopback() => {
+                (TlsUse::Required, Trust::Verified)
+            }
+            Policy::Encrypted { .. } => (TlsUse::Required, Trust::Any),
+            Policy::Opportunistic => (TlsUse::IfOffered, Trust::Any),
+            Policy::Unknown(_) => {
+                let failure = Failure { stage: Stage::Connect, cause: Cause::Broken(host.policy.to_string()) };
+                return (Err(Unreachable { failure, tls: None }), None);
+            }
+        };
         // Port 465 begins with TLS (RFC 8314 §3.3).
         let wanted = if to.port() == 465 { TlsUse::Implicit } else { wanted };
-        match Self::begin(world, name, to, greeting, wanted, trust).await {
+        match Self::begin(world, host, to, greeting, wanted, trust.clone()).await {
             Err(Unreachable { failure, .. }) if is_handshake(&failure) && wanted == TlsUse::IfOffered => {
                 // RFC 7435 §3: opportunistic encryption must not lose mail that plain text would deliver.
-                let second = Self::begin(world, name, to, greeting, TlsUse::Never, trust).await;
+                let second = Self::begin(world, host, to, greeting, TlsUse::Never, trust).await;
                 (second, Some(failure))
             }
             other => (other, None),
@@ -109,7 +123,7 @@ impl Connection {
 
     async fn begin(
         world: &World,
-        name: &str,
+        host: &Host,
         to: SocketAddr,
         greeting: &Greeting<'_>,
         tls: TlsUse,
@@ -139,20 +153,21 @@ impl Connection {
             client: Client::new(config),
             stream,
             buffer: vec![0; 4096],
-            name: name.to_owned(),
+            name: host.name.clone(),
             to,
             tls: None,
+            policy: host.policy.clone(),
             messages: 0,
             waiting: None,
         };
         if tls == TlsUse::Implicit {
-            connection = connection.secure(world, trust).await?;
+            connection = connection.secure(world, trust.clone()).await?;
         }
         loop {
             match connection.turn(None).await {
                 Turn::Ready => return Ok(connection),
                 Turn::StartTls => {
-                    connection = connection.secure(world, trust).await?;
+                    connection = connection.secure(world, trust.clone()).await?;
                     connection.client.secured(ChannelBinding::default());
                 }
                 Turn::Over(Some(failure)) => return Err(Unreachable { failure, tls: connection.tls }),
@@ -162,11 +177,14 @@ impl Connection {
     }
 
     async fn secure(self, world: &World, trust: Trust) -> Result<Self, Unreachable> {
-        let Self { client, stream, buffer, name, to, messages, .. } = self;
+        let Self { client, stream, buffer, name, to, messages, policy, .. } = self;
         let wait = limits::TLS_HANDSHAKE_TIMEOUT;
-        let cause = match timeout(wait, world.connect.tls(stream, &name, trust)).await {
-            Ok(Ok((stream, tls))) => {
-                return Ok(Self { client, stream, buffer, name, to, messages, tls: Some(tls), waiting: None });
+        // RFC 7672 §8.1: the TLSA base domain, which may be another name than the MX record's.
+        let sni = if let Trust::Dane(dane) = &trust { dane.sni().to_owned() } else { name.clone() };
+        let cause = match timeout(wait, world.connect.tls(stream, &sni, trust)).await {
+            Ok(Ok((stream, mut tls))) => {
+                tls.policy = Some(policy.kept(&tls));
+                return Ok(Self { client, stream, buffer, name, to, messages, tls: Some(tls), policy, waiting: None });
             }
             Ok(Err(why)) => Cause::Broken(format!("TLS: {why}")),
             Err(_) => Cause::TimedOut(wait),

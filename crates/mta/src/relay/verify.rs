@@ -74,8 +74,8 @@ impl Verifier {
         };
         let greeting = Greeting { helo: routing.hostname.as_str(), login: route.login.as_ref(), lmtp: route.lmtp };
         let mut last = "the next hop has no address".to_owned();
-        for (name, to) in ways(hosts, &[]) {
-            let mut connection = match Connection::open(&self.relay.world, &name, to, &greeting).await.0 {
+        for (host, to) in ways(hosts, &[]) {
+            let mut connection = match Connection::open(&self.relay.world, host, to, &greeting).await.0 {
                 Ok(connection) => connection,
                 Err(unreachable) => {
                     last = unreachable.failure.to_string();

@@ -11,9 +11,10 @@ use async_trait::async_trait;
 use mail::Timestamp;
 
 use super::*;
-use crate::world::{Clock, Connect, Dns, Random, Stream, Trust};
+use crate::world::{Clock, Connect, Dns, Random, Stream, Tlsa, Trust};
 
-/// `mx <name>`, `a <name>`, `aaaa <name>`: records separated by commas, `NODATA`, or `FAIL`; else NXDOMAIN.
+/// `mx <name>`, `a <name>`, `aaaa <name>`, `tlsa <name>`: records separated by commas, `NODATA`, or `FAIL`; else NXDOMAIN.
+/// A `+` ahead: secure; `+name: `: secure, and this is where the CNAMEs end.
 struct Table(HashMap<&'static str, &'static str>, AtomicU64);
 
 impl Table {
@@ -22,7 +23,16 @@ impl Table {
             None => Answer::NoDomain,
             Some("NODATA") => Answer::NoData,
             Some("FAIL") => Answer::Temporary("SERVFAIL".into()),
-            Some(list) => Answer::Found(list.split(", ").map(read).collect(), Duration::from_secs(3600)),
+            Some(list) => {
+                let mut belief = Belief::until(Duration::from_secs(3600));
+                let list = list.strip_prefix('+').map_or(list, |list| {
+                    belief.secure = true;
+                    let Some((canonical, list)) = list.split_once(": ") else { return list };
+                    belief.canonical = Some(canonical.to_owned());
+                    list
+                });
+                Answer::Found(list.split(", ").map(read).collect(), belief)
+            }
         }
     }
 }
@@ -46,6 +56,16 @@ impl Dns for Table {
 
     async fn txt(&self, _: &str) -> Answer<Vec<u8>> {
         Answer::NoData
+    }
+
+    async fn tlsa(&self, name: &str) -> Answer<Tlsa> {
+        self.get("tlsa", name, |text| {
+            let [usage, selector, matching] = text.split(' ').map(|n| n.parse().unwrap()).collect::<Vec<u8>>()[..]
+            else {
+                panic!("three numbers")
+            };
+            Tlsa { usage, selector, matching, data: vec![0; 32] }
+        })
     }
 }
 
@@ -105,11 +125,7 @@ fn run(records: &[(&'static str, &'static str)], routing: &Routing, domain: &str
         Ok(ip) => Domain::literal(ip),
         Err(_) => Domain::from_ascii(domain).unwrap(),
     };
-    let world = world(records);
-    // Nothing here waits, so one poll is the whole run.
-    let mut future = Box::pin(route(&world, routing, &domain));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let std::task::Poll::Ready(route) = future.as_mut().poll(&mut context) else { panic!("it waits") };
+    let route = decide(records, routing, &domain);
     assert!(!route.steps.is_empty(), "a decision without a reason");
     let verdict = match &route.verdict {
         Verdict::Hosts(hosts) => hosts
@@ -124,6 +140,15 @@ fn run(records: &[(&'static str, &'static str)], routing: &Routing, domain: &str
         Verdict::Later((a, b, c), _) => format!("later {a}.{b}.{c}"),
     };
     (route.rule.to_owned(), verdict)
+}
+
+fn decide(records: &[(&'static str, &'static str)], routing: &Routing, domain: &Domain) -> Route {
+    let world = world(records);
+    // Nothing here waits, so one poll is the whole run.
+    let mut future = Box::pin(route(&world, routing, domain));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(route) = future.as_mut().poll(&mut context) else { panic!("it waits") };
+    route
 }
 
 #[test]
@@ -235,4 +260,83 @@ fn many_hosts_and_long_lives() {
     };
     assert_eq!(found(limits::RELAY_HOSTS), limits::RELAY_HOSTS);
     assert_eq!(found(limits::RELAY_HOSTS + 1), limits::RELAY_HOSTS);
+}
+
+/// The policies of a domain's hosts.
+fn policies(records: &[(&'static str, &'static str)], domain: &str) -> Vec<String> {
+    let route = decide(records, &routing(), &Domain::from_ascii(domain).unwrap());
+    let named = route.hosts().into_iter().map(|host| host.split(' ').next().unwrap().to_owned());
+    named.zip(route.policies()).map(|(host, policy)| format!("{host}: {policy}")).collect()
+}
+
+const NO_POLICY: &str = "no policy: encrypted where offered, certificate not checked";
+
+/// RFC 7672 §2: only what is secure from the MX record on counts.
+#[test]
+fn tlsa_records_count_where_all_that_leads_to_them_is_secure() {
+    let must = "DANE: the certificate must match TLSA";
+    let of = |mx, a, tlsa| {
+        policies(&[("mx blue.example", mx), ("a mx.b", a), ("tlsa _25._tcp.mx.b", tlsa)], "blue.example").join("; ")
+    };
+    assert_eq!(of("+10 mx.b", "+192.0.2.1", "+3 1 1"), format!("mx.b: {must} 3 1 1"));
+    assert_eq!(of("+10 mx.b", "+192.0.2.1", "+2 0 1, 3 1 1"), format!("mx.b: {must} 3 1 1, 2 0 1"));
+    assert_eq!(of("10 mx.b", "+192.0.2.1", "+3 1 1"), format!("mx.b: {NO_POLICY}"), "the MX record is not secure");
+    assert_eq!(of("+10 mx.b", "192.0.2.1", "+3 1 1"), format!("mx.b: {NO_POLICY}"), "the address is not secure");
+    assert_eq!(of("+10 mx.b", "192.0.2.1", "FAIL"), format!("mx.b: {NO_POLICY}"), "nobody asks for TLSA then");
+    assert_eq!(of("+10 mx.b", "+192.0.2.1", "3 1 1"), format!("mx.b: {NO_POLICY}"), "the record is not secure");
+    assert_eq!(of("+10 mx.b", "+192.0.2.1", "NODATA"), format!("mx.b: {NO_POLICY}"));
+    assert_eq!(
+        of("+10 mx.b", "+192.0.2.1", "+1 0 1"),
+        "mx.b: DANE: encrypted, by any certificate, since TLSA 1 0 1 can't be used"
+    );
+    assert_eq!(
+        of("+10 mx.b", "+192.0.2.1", "FAIL"),
+        "mx.b: DANE: not to be tried now, since its TLSA records can't be looked up: TLSA of _25._tcp.mx.b: SERVFAIL"
+    );
+}
+
+/// Each host by itself: one that can't be judged holds up no other.
+#[test]
+fn each_host_has_its_own_policy() {
+    let records = [
+        ("mx blue.example", "+10 mx.b, 20 mx.elsewhere"),
+        ("a mx.b", "+192.0.2.1"),
+        ("aaaa mx.b", "+2001:db8::1"),
+        ("tlsa _25._tcp.mx.b", "+3 1 1"),
+        ("a mx.elsewhere", "192.0.2.2"),
+        // Of the two addresses of this one only one is secure.
+        ("mx half.example", "+10 half.b"),
+        ("a half.b", "+192.0.2.3"),
+        ("aaaa half.b", "2001:db8::3"),
+        ("tlsa _25._tcp.half.b", "+3 1 1"),
+        // No MX: the domain itself.
+        ("mx alone.example", "NODATA"),
+        ("a alone.example", "+192.0.2.4"),
+        ("tlsa _25._tcp.alone.example", "+3 1 1"),
+        // A fixed next hop on its own port.
+        ("a hop.example", "+192.0.2.5"),
+        ("tlsa _2525._tcp.hop.example", "+3 1 1"),
+    ];
+    let must = "DANE: the certificate must match TLSA 3 1 1";
+    assert_eq!(policies(&records, "blue.example"), [format!("mx.b: {must}"), format!("mx.elsewhere: {NO_POLICY}")]);
+    assert_eq!(policies(&records, "half.example"), [format!("half.b: {NO_POLICY}")]);
+    assert_eq!(policies(&records, "alone.example"), [format!("alone.example: {must}")]);
+    assert_eq!(policies(&records, "named.example"), [format!("hop.example: {must}")]);
+    assert_eq!(policies(&records, "branch.example"), [format!("10.0.0.5: {NO_POLICY}")]);
+}
+
+/// RFC 7672 §2.2.2, §3.2.2: the name at the end of the CNAMEs first; the names that a certificate may have.
+#[test]
+fn an_alias_has_the_records_of_its_end_or_its_own() {
+    let dane = |records: &[(&'static str, &'static str)]| {
+        let route = decide(records, &routing(), &Domain::from_ascii("blue.example").unwrap());
+        let Verdict::Hosts(hosts) = route.verdict else { panic!("{:?}", route.verdict) };
+        let Policy::Dane(dane) = hosts[0].policy.clone() else { panic!("{:?}", hosts[0].policy) };
+        (dane.sni().to_owned(), dane.names().join(" "))
+    };
+    let way = [("mx blue.example", "+10 alias.b"), ("a alias.b", "+real.b: 192.0.2.1")];
+    let end = ("tlsa _25._tcp.real.b", "+3 1 1");
+    let own = ("tlsa _25._tcp.alias.b", "+2 1 1");
+    assert_eq!(dane(&[way[0], way[1], end, own]), ("real.b".into(), "real.b blue.example alias.b".into()));
+    assert_eq!(dane(&[way[0], way[1], own]), ("alias.b".into(), "alias.b blue.example".into()));
 }

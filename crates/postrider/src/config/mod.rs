@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use mail::Domain;
 use mta::route::FixedRoute;
 use server::Settings;
-use server::settings::{HttpSettings, SmtpSettings};
+use server::settings::HttpSettings;
 use server::tls::{Acceptor, SiteFiles};
 use toml::de::{DeTable, DeValue};
 
@@ -153,9 +153,9 @@ impl Config {
                 plaintext_auth: listen.plaintext_auth,
                 offer_scram: auth.scram,
                 limits: limits.settings(),
-                smtp: SmtpSettings { show_client: smtp.show_client, listening: listen.smtp.clone() },
+                smtp: smtp.settings(&listen),
                 policy: policy.settings(),
-                relay: relay.settings(&dns),
+                relay: relay.settings(dns.settings(dir)),
                 routes,
                 trusted,
                 proxy_from: listen.proxy_from.clone(),

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mail::limits;
 use mta::queue::Schedule;
+use server::dns::DnsSettings;
 use server::settings::RelaySettings;
 
-use super::dns::Dns;
 use super::read::section;
 
 section! {
@@ -30,10 +30,10 @@ section! {
 }
 
 impl Relay {
-    pub(super) fn settings(&self, dns: &Dns) -> RelaySettings {
+    pub(super) fn settings(&self, dns: DnsSettings) -> RelaySettings {
         RelaySettings {
             port: self.port,
-            dns_servers: dns.servers.clone(),
+            dns,
             schedule: Schedule {
                 first_retry: self.first_retry,
                 last_retry: self.last_retry,

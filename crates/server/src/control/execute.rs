@@ -79,7 +79,7 @@ impl Context {
         Ok(World {
             clock: self.clock.clone(),
             random: Arc::new(SystemRandom),
-            dns: Arc::new(Resolver::new(&(self.settings)().relay.dns_servers)?),
+            dns: Arc::new(Resolver::new(&(self.settings)().relay.dns)?),
             connect: Arc::new(Network::new()),
         })
     }

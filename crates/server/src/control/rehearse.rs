@@ -91,7 +91,7 @@ async fn send_on(world: &World, routing: &Routing, address: &Address, view: &mut
             for (n, host) in hosts.iter().enumerate() {
                 let at = host.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                 let login = if found.login.is_some() { ", with a log-in" } else { "" };
-                note(view, found.rule, format!("{}. {} at {at}{login}", n + 1, host.name));
+                note(view, found.rule, format!("{}. {} at {at}{login}; {}", n + 1, host.name, host.policy));
             }
         }
         Verdict::Never(code, (class, subject, detail), words) => {

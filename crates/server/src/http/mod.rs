@@ -18,6 +18,7 @@ mod cookie;
 mod door;
 mod events;
 mod jmap;
+mod mta_sts;
 mod origin;
 pub mod outside;
 mod pages;
@@ -85,6 +86,7 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
         (Page::Thunderbird, _) => autoconfig::thunderbird(request).await,
         (Page::Outlook, _) => autoconfig::outlook(request).await,
         (Page::Apple, _) => autoconfig::apple(request).await,
+        (Page::MtaSts, _) => mta_sts::policy(request).await,
         (Page::ChangePassword, _) => Ok(pages::change_password()),
         (Page::Jmap, Some(visitor)) => jmap::session(request, &visitor).await,
         (Page::JmapApi, Some(visitor)) => jmap::api(request, &visitor).await,

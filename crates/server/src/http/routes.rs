@@ -28,6 +28,8 @@ pub(super) enum Page {
     Apple,
     /// `/.well-known/change-password`
     ChangePassword,
+    /// `/.well-known/mta-sts.txt`
+    MtaSts,
     /// `/.well-known/jmap`, `/jmap/session`
     Jmap,
     /// `/jmap/api`
@@ -96,6 +98,7 @@ impl Page {
             }
             ["mobileconfig"] => Self::Apple,
             [".well-known", "change-password"] => Self::ChangePassword,
+            [".well-known", "mta-sts.txt"] => Self::MtaSts,
             [".well-known", "jmap"] | ["jmap", "session"] => Self::Jmap,
             ["jmap", "api"] => Self::JmapApi,
             ["jmap", "upload", account, ""] => Self::JmapUpload(account.to_owned()),
@@ -141,6 +144,7 @@ impl Page {
             | Self::JmapDownload(..)
             | Self::Thunderbird
             | Self::Apple
+            | Self::MtaSts
             | Self::ChangePassword => READ,
             // Without an end it has no head alone.
             Self::JmapEvents => GET,
@@ -181,6 +185,7 @@ impl Page {
             | Self::Thunderbird
             | Self::Outlook
             | Self::Apple
+            | Self::MtaSts
             | Self::ChangePassword => Access::All,
             Self::LogIn | Self::PasskeyChallenge | Self::PasskeyLogIn => Access::OwnPages,
             Self::Session

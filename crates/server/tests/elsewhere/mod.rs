@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mta::world::{Answer, Connect, Dns, Mx, Stream, Trust};
+use mta::world::{Answer, Belief, Connect, Dns, Mx, Stream, Trust};
 use server::SystemClock;
 use server::connect::SystemRandom;
 use store::conformance::{address, append};
@@ -54,7 +54,7 @@ impl Dns for Elsewhere {
             "silent.example" => [1, 2, 3, 5],
             _ => [1, 2, 3, 4],
         };
-        Answer::Found(vec![Ipv4Addr::from(ip)], Duration::from_secs(1))
+        Answer::Found(vec![Ipv4Addr::from(ip)], Belief::until(Duration::from_secs(1)))
     }
 
     async fn ipv6(&self, _: &str) -> Answer<Ipv6Addr> {
@@ -82,7 +82,7 @@ impl Connect for Elsewhere {
     }
 
     async fn tls(&self, stream: Box<dyn Stream>, _: &str, _: Trust) -> io::Result<(Box<dyn Stream>, store::Tls)> {
-        Ok((stream, store::Tls { version: String::new(), cipher: String::new(), verified: Some(true) }))
+        Ok((stream, store::Tls { version: String::new(), cipher: String::new(), verified: Some(true), policy: None }))
     }
 
     fn is_local(&self, _: IpAddr) -> bool {

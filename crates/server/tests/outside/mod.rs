@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use mail::Timestamp;
-use mta::world::{Answer, Clock, Connect, Dns, Mx, Random, Stream, Trust, World};
+use mta::world::{Answer, Belief, Clock, Connect, Dns, Mx, Random, Stream, Tlsa, Trust, World};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::sync::Notify;
 
@@ -83,6 +83,8 @@ pub type Script = Arc<dyn Fn(usize, &str) -> Say + Send + Sync>;
 pub struct Outside {
     pub mx: Mutex<HashMap<String, Answer<Mx>>>,
     pub v4: Mutex<HashMap<String, Answer<Ipv4Addr>>>,
+    /// By owner; all of it is secure, and so is what leads there.
+    pub tlsa: Mutex<HashMap<String, Answer<Tlsa>>>,
     servers: Mutex<HashMap<SocketAddr, Script>>,
     /// Connections so far, by address.
     pub connections: Mutex<Vec<SocketAddr>>,
@@ -95,12 +97,26 @@ pub struct Outside {
 impl Outside {
     pub fn mx(&self, domain: &str, hosts: &[(u16, &str)]) {
         let records = hosts.iter().map(|(p, h)| Mx { preference: *p, exchange: (*h).to_owned() }).collect();
-        self.mx.lock().unwrap().insert(domain.to_owned(), Answer::Found(records, Duration::from_secs(60)));
+        self.mx
+            .lock()
+            .unwrap()
+            .insert(domain.to_owned(), Answer::Found(records, Belief::until(Duration::from_secs(60))));
     }
 
     pub fn a(&self, host: &str, ip: &str) {
-        let answer = Answer::Found(vec![ip.parse().unwrap()], Duration::from_secs(60));
+        let answer = Answer::Found(vec![ip.parse().unwrap()], Belief::until(Duration::from_secs(60)));
         self.v4.lock().unwrap().insert(host.to_owned(), answer);
+    }
+
+    /// DNSSEC vouches for the MX records of a domain, for the address of its host, and for these TLSA records.
+    pub fn secure(&self, domain: &str, host: &str, tlsa: Answer<Tlsa>) {
+        fn vouched<T>(answer: Option<&mut Answer<T>>) {
+            let Some(Answer::Found(_, belief)) = answer else { panic!("nothing to vouch for") };
+            belief.secure = true;
+        }
+        vouched(self.mx.lock().unwrap().get_mut(domain));
+        vouched(self.v4.lock().unwrap().get_mut(host));
+        self.tlsa.lock().unwrap().insert(format!("_25._tcp.{host}"), tlsa);
     }
 
     /// A server at `ip` that follows `script`: called with the number of the connection and each line (`` at the
@@ -144,6 +160,10 @@ impl Dns for Outside {
     async fn txt(&self, _name: &str) -> Answer<Vec<u8>> {
         Answer::NoData
     }
+
+    async fn tlsa(&self, name: &str) -> Answer<Tlsa> {
+        self.tlsa.lock().unwrap().get(name).cloned().unwrap_or(Answer::NoData)
+    }
 }
 
 #[async_trait]
@@ -162,7 +182,7 @@ impl Connect for Outside {
         if self.bad_tls {
             return Err(io::Error::other(format!("bad handshake with {name}")));
         }
-        Ok((stream, store::Tls { version: "TLSv1.3".into(), cipher: "test".into(), verified: None }))
+        Ok((stream, store::Tls { version: "TLSv1.3".into(), cipher: "test".into(), verified: None, policy: None }))
     }
 
     fn is_local(&self, ip: IpAddr) -> bool {

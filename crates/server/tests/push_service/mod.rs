@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use mta::world::{Answer, Connect, Dns, Mx, Stream, Trust, World};
+use mta::world::{Answer, Belief, Connect, Dns, Mx, Stream, Trust, World};
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey as Peer, agree_ephemeral};
 use ring::hmac::{HMAC_SHA256, Key, sign};
@@ -97,7 +97,7 @@ impl Dns for Service {
             name if name.ends_with("tens.example") => Ipv4Addr::new(10, 0, 0, 7),
             _ => SERVICE,
         };
-        Answer::Found(vec![ip], Duration::ZERO)
+        Answer::Found(vec![ip], Belief::until(Duration::ZERO))
     }
 
     async fn ipv6(&self, _: &str) -> Answer<Ipv6Addr> {
@@ -120,7 +120,7 @@ impl Connect for Service {
 
     async fn tls(&self, stream: Box<dyn Stream>, _: &str, trust: Trust) -> io::Result<(Box<dyn Stream>, store::Tls)> {
         assert_eq!(trust, Trust::Verified);
-        Ok((stream, store::Tls { version: String::new(), cipher: String::new(), verified: Some(true) }))
+        Ok((stream, store::Tls { version: String::new(), cipher: String::new(), verified: Some(true), policy: None }))
     }
 
     fn is_local(&self, ip: IpAddr) -> bool {

@@ -92,7 +92,7 @@ impl Subject for Engine {
         }
         // RFC 3207 §4.2: what came in the clear behind STARTTLS is dropped, here as in the pump.
         self.input.clear();
-        let tls = store::Tls { version: "TLSv1.3".into(), cipher: "none".into(), verified: None };
+        let tls = store::Tls { version: "TLSv1.3".into(), cipher: "none".into(), verified: None, policy: None };
         self.clerk.secured(Some(tls));
         let binding = ChannelBinding { tls_exporter: Some(vec![1; 32]), tls_server_end_point: None };
         self.engine.tls_began(binding, self.shared.clock.now());

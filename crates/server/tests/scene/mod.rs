@@ -24,7 +24,7 @@ use mta::bounce::Reporter;
 use mta::route::FixedRoute;
 use rustls::ClientConfig;
 use server::connect::{Network, SystemRandom};
-use server::dns::Resolver;
+use server::dns::{DnsSettings, Resolver};
 use server::listen::{Doors, Handler, Listener, Service};
 use server::smtp::{Extras, Reception};
 use server::tls::{Acceptor, SiteFiles};
@@ -66,7 +66,7 @@ fn reporter() -> Reporter {
     let world = mta::world::World {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
-        dns: Arc::new(Resolver::new(&["127.0.0.1:9".parse().unwrap()]).unwrap()),
+        dns: Arc::new(Resolver::new(&DnsSettings::unchecked(&["127.0.0.1:9".parse().unwrap()])).unwrap()),
         connect: Arc::new(Network::new()),
     };
     let settings = Settings::new(domain("mail.red.example"));

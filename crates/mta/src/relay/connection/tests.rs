@@ -53,6 +53,7 @@ fn begun(stream: DuplexStream) -> Connection {
         name: "mx.blue.example".to_owned(),
         to: "192.0.2.1:25".parse().unwrap(),
         tls: None,
+        policy: Policy::Opportunistic,
         messages: 0,
         waiting: None,
     }

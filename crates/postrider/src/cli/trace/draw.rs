@@ -120,7 +120,7 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
         What::Filtered { milter, words } => ("filtered", format!("by {milter}, which {words}"), None),
         What::Held { until } => ("held", format!("by its sender, until {}", moment(*until)), None),
         What::Queued { destination } => ("queued", format!("for {destination}"), None),
-        What::Routed { rule, hosts } => ("routed", format!("→ {} ({rule})", listed(hosts)), None),
+        What::Routed { rule, hosts, .. } => ("routed", format!("→ {} ({rule})", listed(hosts)), None),
         What::Failed { host, ip, stage, words, tls } => (
             ("failed"),
             format!("at {}, {stage}, {}", server(host, ip.as_deref()), encryption(tls.as_ref())),
@@ -163,8 +163,13 @@ fn server(host: &str, ip: Option<&str>) -> String {
     ip.map_or(host.to_owned(), |ip| format!("{host} [{ip}]"))
 }
 
+/// `TLSv1.3 (DANE: the certificate matches TLSA 3 1 1)`
 fn encryption(tls: Option<&Tls>) -> String {
-    tls.map_or("no TLS".to_owned(), |tls| tls.version.clone())
+    match tls {
+        None => "no TLS".to_owned(),
+        Some(Tls { version, policy: None, .. }) => version.clone(),
+        Some(Tls { version, policy: Some(policy), .. }) => format!("{version} ({policy})"),
+    }
 }
 
 /// `12:34:56.789`, UTC.
@@ -190,7 +195,7 @@ mod tests {
     use super::*;
 
     fn tls() -> Option<Tls> {
-        Some(Tls { version: "TLSv1.3".into(), cipher: "TLS13_AES_256_GCM_SHA384".into(), verified: None })
+        Some(Tls { version: "TLSv1.3".into(), cipher: "TLS13_AES_256_GCM_SHA384".into(), verified: None, policy: None })
     }
 
     fn leg(system: &str, id: &str, at: i64, events: Vec<Event>, waiting: Vec<(String, i64)>) -> Leg {

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mta::world::Mx;
+use mta::world::{Belief, Mx};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
@@ -69,7 +69,7 @@ fn answer<T: std::str::FromStr<Err: std::fmt::Debug>>(records: Option<Vec<&'stat
         None => Found::NoDomain,
         Some(records) if records.is_empty() => Found::NoData,
         Some(records) => {
-            Found::Found(records.iter().map(|text| text.parse().unwrap()).collect(), Duration::from_secs(0))
+            Found::Found(records.iter().map(|text| text.parse().unwrap()).collect(), Belief::until(Duration::ZERO))
         }
     }
 }
@@ -117,7 +117,7 @@ impl Connect for Internet {
     ) -> io::Result<(Box<dyn Stream>, store::Tls)> {
         assert_eq!(trust, Trust::Verified);
         self.secured.lock().unwrap().push(name.to_owned());
-        Ok((stream, store::Tls { version: String::new(), cipher: String::new(), verified: Some(true) }))
+        Ok((stream, store::Tls { version: String::new(), cipher: String::new(), verified: Some(true), policy: None }))
     }
 
     fn is_local(&self, ip: IpAddr) -> bool {
