@@ -33,6 +33,7 @@ function told(event, journey) {
 		case 'received':
 			if (event.protocol === 'local') return [t('jMade')];
 			return [t(journey.kind === 'sent' ? 'jFromYou' : 'jFrom', { host: event.helo ?? event.from ?? event.sender, tls }), 'good'];
+		case 'authenticated': return [t({ pass: 'jPass', fail: 'jFail' }[event.dmarc] ?? 'jUnknown', { what: t('jAuth_dmarc'), who: event.domain || '–' }), { pass: 'good', fail: 'bad' }[event.dmarc] ?? 'wait'];
 		case 'expanded': return [t(journey.kind === 'sent' ? 'jAlias' : 'jCameBy', { address })];
 		case 'delivered': return [event.mailbox ? t('jFolder', { folder: folderOf(event) }) : t('jBox', { address }), 'good'];
 		case 'trusted': return [t('jTrusted', { network: event.network })];

@@ -70,6 +70,24 @@ limits! {
     /// A whole message must arrive in this time: who sends a byte a minute holds no transaction for ever.
     SMTP_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3600);
 
+    // Whether a message is from whom it says it is.
+    /// Signatures of one message that are checked.
+    DKIM_SIGNATURES: usize = 8;
+    /// Links of a message's ARC chain (RFC 8617 §4.2.1).
+    ARC_LINKS: usize = 50;
+    /// Terms of an SPF record, with those that it includes, that ask DNS (RFC 7208 §4.6.4).
+    SPF_LOOKUPS: usize = 10;
+    /// Of what an SPF record asks DNS, so much may not be there (RFC 7208 §4.6.4).
+    SPF_VOID_LOOKUPS: usize = 2;
+    /// Mail servers of a domain, and names of an address, that SPF looks at (RFC 7208 §4.6.4).
+    SPF_NAMES: usize = 10;
+    /// Names on the way up from a domain that are asked for a DMARC policy (RFC 9989 §4.10).
+    DMARC_STEPS: usize = 8;
+    /// Questions to DNS for one message; what is asked beyond can't be known now.
+    AUTHENTICATION_QUESTIONS: usize = 200;
+    /// All checks of one message must end in this time; what is not known by then can't be known now.
+    AUTHENTICATION_TIME: Duration = Duration::from_secs(20);
+
     // SMTP, sent.
     /// Octets of a reply's line that we read (RFC 5321 §4.5.3.1.5 says 512; some send more).
     SMTP_REPLY_LINE_LEN: usize = 4 * KIB;

@@ -85,7 +85,8 @@ async fn run_on(
         }),
         inspectors: {
             let words: Arc<dyn Filter> = Arc::new(ByWords(store.clone()));
-            Box::new(move |_| Inspectors::new(Vec::new(), vec![words.clone()]))
+            let dns = outbound.world().dns.clone();
+            Box::new(move |settings| Inspectors::new(server::smtp::inspectors(settings, &dns), vec![words.clone()]))
         },
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use mail::{Address, Domain, limits};
+use mta::accept::authenticate::Enforce;
 use mta::milter::{FieldRule, Milter};
 use mta::policy::Rules;
 use mta::queue::Schedule;
@@ -91,6 +92,8 @@ pub enum PlaintextAuth {
 /// What strangers meet at port 25, and users at the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PolicySettings {
+    /// What is done where a domain says by DMARC what it wants done with mail that is not its own.
+    pub dmarc: Enforce,
     /// The rules.
     pub rules: Rules,
     /// The greeting comes after this; who speaks before is turned away.
@@ -225,6 +228,8 @@ pub struct LocalPage {
 /// What only `local` sets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalSettings {
+    /// Whether what comes over loopback is checked like what comes from elsewhere.
+    pub authenticate: bool,
     /// `later@`, `refused@`, `full@`, `slow@` and `cut@` do what their names say.
     pub misbehave: bool,
     /// Gets mail for every address and domain that nobody has; nothing leaves the machine.

@@ -6,6 +6,7 @@
 //! what a command means. A commit under way is finished, whether or not the client is still there.
 
 mod clerk;
+mod inspectors;
 
 use std::io;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use store::{Event, What};
 use wire::smtp::server::{Server, Step, Transport};
 
 pub use self::clerk::Clerk;
+pub use self::inspectors::inspectors;
 use crate::conn::{Connection, TlsInfo};
 use crate::listen::Service;
 use crate::outbound;

@@ -97,6 +97,24 @@ pub enum What {
         /// The reverse-path, without brackets; empty: null.
         sender: String,
     },
+    /// Who sent it was looked at: by the domain's servers (SPF), by signatures (DKIM), and by what the domain in From says of
+    /// both (DMARC).
+    Authenticated {
+        /// SPF of MAIL FROM, or of HELO where that is null: `pass`, `fail`, `softfail`, `neutral`, `none`, `temperror`,
+        /// `permerror`.
+        spf: String,
+        /// DKIM, of the best signature: the same, and `policy`.
+        dkim: String,
+        /// DMARC: `pass`, `fail`, `none`, `temperror`.
+        dmarc: String,
+        /// ARC; absent: no server on the way left any.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arc: Option<String>,
+        /// The domain in From; empty: there is no one such domain.
+        domain: String,
+        /// What that means, and what follows.
+        words: String,
+    },
     /// An address here stood for others.
     Expanded {
         /// The rule: `alias`, `catch-all`, `sub-address`, `postmaster`.

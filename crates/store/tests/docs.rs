@@ -56,6 +56,7 @@ fn tls() -> Option<Tls> {
 const fn note(what: &What) -> &'static str {
     match what {
         What::Received { .. } => "Always the first.",
+        What::Authenticated { .. } => "Once, for what other servers bring.",
         What::Expanded { .. } => "Once for every address that stands for others.",
         What::Delivered { .. } => "The end of the way for a recipient with a mailbox here.",
         What::Trusted { .. } => "Once, in the commit that accepts the message.",
@@ -102,6 +103,18 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
         ),
         (None, None, What::Trusted { from: "10.0.0.7".into(), network: "10.0.0.0/24".into() }),
         (None, None, What::Filtered { milter: "rspamd".into(), words: "adds X-Spamd-Result; adds X-Spam".into() }),
+        (
+            None,
+            None,
+            What::Authenticated {
+                spf: "pass".into(),
+                dkim: "pass".into(),
+                dmarc: "pass".into(),
+                arc: None,
+                domain: "red.example".into(),
+                words: "it is from red.example: its server is one of that domain's, and its signature is good".into(),
+            },
+        ),
         (
             Some("team@red.example"),
             None,

@@ -15,6 +15,7 @@ use std::path::Path;
 const FLOORS: [(&str, u8); 18] = [
     ("mail", 0),
     ("message", 1),
+    ("trust", 1),
     ("wire", 1),
     ("store", 2),
     ("sieve", 2),

@@ -210,6 +210,10 @@ pub(super) fn of_receiver(journey: &Journey, owner: &Owner) -> Value {
                 json!({ "protocol": protocol, "from": from, "helo": helo, "tls": tls, "size": size, "sender": sender,
                     "authenticated": account.is_some() }),
             ),
+            What::Authenticated { spf, dkim, dmarc, arc, domain, words } => (
+                "authenticated",
+                json!({ "spf": spf, "dkim": dkim, "dmarc": dmarc, "arc": arc, "domain": domain, "words": words }),
+            ),
             What::Expanded { rule, .. } if recipient.is_some_and(|address| way.contains(address)) => {
                 ("expanded", json!({ "rule": rule }))
             }

@@ -8,6 +8,7 @@
 //! **Data** comes in as values of the engine's questions and the slices of a body; it goes to [`store::Store::accept`],
 //! whole or not at all, and back as replies.
 
+pub mod authenticate;
 mod filtered;
 mod handed;
 mod hold;

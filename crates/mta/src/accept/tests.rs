@@ -30,6 +30,22 @@ fn protocols_have_their_registered_names() {
     assert_eq!(all, [["UTF8SMTP", "UTF8SMTPA"], ["UTF8SMTPS", "UTF8SMTPSA"]]);
 }
 
+/// RFC 8601 §5
+#[test]
+fn results_that_claim_to_be_ours_are_taken_out() {
+    let host = domain("mail.red.example");
+    let kept = |text: &str| {
+        let header = Header::alone(text.as_bytes());
+        String::from_utf8(trace::without_forged(&header, &host).into_owned()).unwrap()
+    };
+    let others =
+        "Received: x\r\nAuthentication-Results: mx.blue.example; spf=pass\r\nSubject: mail.red.example\r\n\r\n";
+    assert_eq!(kept(others), others);
+    let forged = "authentication-results: Mail.Red.Example;\r\n\tdmarc=pass\r\n";
+    assert_eq!(kept(&format!("{forged}{others}")), others);
+    assert_eq!(kept(&format!("A: b\r\n{forged}")), "A: b\r\n");
+}
+
 #[test]
 fn no_word_of_a_client_ends_the_field() {
     let tls = store::Tls { version: "TLSv1.3".into(), cipher: "X".into(), verified: None, policy: None };

@@ -1,6 +1,9 @@
 //! The fields that are put on top of a message (RFC 5321 §4.4).
 
+use std::borrow::Cow;
+
 use mail::{Address, Domain, QueueId, ReversePath, Timestamp};
+use message::header::{Field, Header};
 use wire::smtp::server::Hello;
 
 /// What the Received field says.
@@ -71,6 +74,26 @@ fn name(said: &str) -> &str {
 /// over forwarding aliases are found.
 pub(super) fn delivery(sender: &ReversePath, account: &Address) -> Vec<u8> {
     format!("Return-Path: {sender}\r\nDelivered-To: {account}\r\n").into_bytes()
+}
+
+/// The header without results of authentication that claim to be ours: who reads them believes them (RFC 8601 §5).
+pub(super) fn without_forged<'a>(header: &Header<'a>, host: &Domain) -> Cow<'a, [u8]> {
+    let is_forged = |field: &Field<'_>| {
+        field.is("Authentication-Results") && trust::results::is_of(field.raw_value(), host.as_str())
+    };
+    if !header.fields().any(|field| is_forged(&field)) {
+        return Cow::Borrowed(header.bytes());
+    }
+    let mut out = Vec::with_capacity(header.bytes().len());
+    let mut end = 0;
+    for field in header.fields() {
+        end = field.range().end;
+        if !is_forged(&field) {
+            out.extend_from_slice(field.bytes());
+        }
+    }
+    out.extend_from_slice(&header.bytes()[end..]);
+    Cow::Owned(out)
 }
 
 /// Put on top of what an alias sends on.

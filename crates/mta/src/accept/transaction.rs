@@ -1,5 +1,6 @@
 //! One message from MAIL to the reply after its end.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -279,12 +280,18 @@ impl Incoming {
                 Identity::Stranger | Identity::Operator => &desk.policy.routing.hostname,
             };
             let (header, id) = submission::put_right(&header, domain, &*desk.random, now);
-            top.extend_from_slice(&header);
+            top.extend_from_slice(&trace::without_forged(&Header::alone(&header), &desk.policy.routing.hostname));
             facts.message_id = Some(id);
             &bytes[Header::of(bytes).bytes().len()..]
         } else {
             facts.message_id = header.message_id();
-            bytes
+            match trace::without_forged(&header, &desk.policy.routing.hostname) {
+                Cow::Borrowed(_) => bytes,
+                Cow::Owned(kept) => {
+                    top.extend_from_slice(&kept);
+                    &bytes[header.bytes().len()..]
+                }
+            }
         };
         (self.header, self.ours) = (Reading::Known(facts), ours);
         let _nothing = self.stage.keep_back(0);

@@ -3,15 +3,21 @@
 use std::time::Duration;
 
 use mail::{Domain, limits};
+use mta::accept::authenticate::Enforce;
 use mta::policy::Rules;
 use server::settings::PolicySettings;
+use toml::de::DeValue;
 
-use super::read::section;
+use super::read::{Value, section};
 
 section! {
     /// Who may bring how much, and who nothing. Loopback is exempt. What is counted survives a restart; who is refused hears why
     /// and when to come again. docs/policy.md tells more.
     Policy {
+        /// What is done where the domain in From says by DMARC what it wants done with mail that is not its own: what it
+        /// wants (refused, or put into Junk), or nothing but to say so, or not even checked. Loopback, `[[trusted]]` networks
+        /// and who has logged in are not asked. What can't be looked up just now is no reason to refuse anything.
+        dmarc: Enforce = Enforce::Yes;
         /// Connections of one address to port 25 within a minute (IPv6: of one /64). A network (IPv4: /24, IPv6: /48) may have four times as many.
         connections_per_minute: usize = limits::POLICY_CONNECTIONS as usize;
         /// Messages of one address within an hour; networks likewise.
@@ -41,6 +47,7 @@ impl Policy {
     pub(super) fn settings(self) -> PolicySettings {
         let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         PolicySettings {
+            dmarc: self.dmarc,
             greet_delay: self.greet_delay,
             rules: Rules {
                 connections: count(self.connections_per_minute),
@@ -54,6 +61,27 @@ impl Policy {
                 refused_recipients: self.refused_recipients,
                 greylist: self.greylist,
             },
+        }
+    }
+}
+
+impl Value for Enforce {
+    const KIND: &'static str = "\"enforce\", \"report\" or \"off\"";
+
+    fn read(value: &DeValue<'_>) -> Result<Self, String> {
+        match value.as_str() {
+            Some("enforce") => Ok(Self::Yes),
+            Some("report") => Ok(Self::Report),
+            Some("off") => Ok(Self::Off),
+            _ => Err(format!("write {}", Self::KIND)),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Yes => "\"enforce\"".into(),
+            Self::Report => "\"report\"".into(),
+            Self::Off => "\"off\"".into(),
         }
     }
 }

@@ -178,7 +178,7 @@ fn everything_can_be_set() {
          [dns]\nservers = [\"127.0.0.1:53\"]\n[relay]\nport = 2525\nfirst_retry = \"2s\"\n\
          [[route]]\ndomain = \"branch.example.org\"\nnext_hop = [\"10.0.0.5\", \"[2001:db8::1]:26\", \"Mx.example\"]\n\
          [limits]\nmessage_size = \"10MiB\"\nrecipients = 5\n[http]\nmetrics_from = [\"10.0.0.0/8\"]\n\
-         [journey]\nlifetime = \"7d\"\n[log]\nformat = \"json\"\n[local]\nmisbehave = true\ncatch_all = \"a@b.example\"\n",
+         [journey]\nlifetime = \"7d\"\n[log]\nformat = \"json\"\n[policy]\ndmarc = \"report\"\n[local]\nmisbehave = true\nauthenticate = true\ncatch_all = \"a@b.example\"\n",
     );
     assert_eq!(config.listen.all().len(), 3);
     assert_eq!(config.sites[1].key, Path::new("dir/k2"));
@@ -186,6 +186,8 @@ fn everything_can_be_set() {
     let hops = &config.settings.routes[0].next_hop;
     assert_eq!(hops, &[("10.0.0.5".into(), 25), ("2001:db8::1".into(), 26), ("mx.example".into(), 25)]);
     assert!(config.settings.local.misbehave);
+    assert!(config.settings.local.authenticate);
+    assert_eq!(config.settings.policy.dmarc, mta::accept::authenticate::Enforce::Report);
 }
 
 #[test]

@@ -108,6 +108,9 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
             };
             ("received", format!("{who}, {how}{size} octets"), None)
         }
+        What::Authenticated { spf, dkim, dmarc, words, .. } => {
+            ("authenticated", format!("spf={spf} dkim={dkim} dmarc={dmarc}: {words}"), None)
+        }
         What::Expanded { rule, targets } => ("expanded", format!("→ {} ({rule})", targets.join(", ")), None),
         What::Delivered { account, mailbox } => {
             let whose =
