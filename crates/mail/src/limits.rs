@@ -185,6 +185,26 @@ limits! {
     OUTSIDE_AT_ONCE: usize = 64;
     /// Certificate files are looked at for changes this often.
     CERTIFICATE_CHECK: Duration = Duration::from_secs(60);
+
+    // Certificates by ACME.
+    /// It is looked whether a certificate is due at least this often.
+    ACME_LOOK: Duration = Duration::from_secs(3600);
+    /// Names of domains that get a certificate without being named in the configuration.
+    ACME_NAMES: usize = 100;
+    /// The authority must answer a request in this time.
+    ACME_TIMEOUT: Duration = Duration::from_secs(30);
+    /// Octets of one answer of the authority.
+    ACME_ANSWER_LEN: usize = 256 * KIB;
+    /// The authority must have looked at a name, and made a certificate, each in this time.
+    ACME_ORDER_TIMEOUT: Duration = Duration::from_secs(300);
+    /// Pause after a certificate was refused; it doubles with each further time (Let's Encrypt allows 5 in an hour).
+    ACME_AGAIN: Duration = Duration::from_secs(900);
+    /// The longest such pause.
+    ACME_AGAIN_MOST: Duration = Duration::from_secs(86_400);
+    /// The hook must have written to DNS, and all its servers must have it, in this time.
+    ACME_HOOK_TIMEOUT: Duration = Duration::from_secs(900);
+    /// Octets of what a failed hook says that are told.
+    ACME_HOOK_WORDS: usize = 2 * KIB;
     /// Old journeys are forgotten and space is given back this often.
     CARE_INTERVAL: Duration = Duration::from_secs(600);
     /// A TLS handshake must end in this time.

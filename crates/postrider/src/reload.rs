@@ -49,7 +49,7 @@ impl Reload {
 
     async fn heed(&mut self) {
         let mut hangup = self.hangup.take();
-        let mut seen = changed_at(&self.config.sites);
+        let mut seen = changed_at(&self.config.all_sites());
         loop {
             tokio::select! {
                 () = self.shared.shutdown.wait() => return,
@@ -61,20 +61,26 @@ impl Reload {
                     }
                     systemd::tell(State::Ready);
                 }
+                () = self.shared.acme.renewed() => self.take_certificates(),
                 () = self.shared.clock.sleep(limits::CERTIFICATE_CHECK) => {
-                    if changed_at(&self.config.sites) == seen {
+                    if changed_at(&self.config.all_sites()) == seen {
                         continue;
                     }
-                    match self.config.acceptor() {
-                        Ok(acceptor) => {
-                            self.shared.reload(self.config.settings.clone(), acceptor);
-                            info!("certificates taken anew");
-                        }
-                        Err(error) => error!("not reloaded, the old certificates stay: {error}"),
-                    }
+                    self.take_certificates();
                 }
             }
-            seen = changed_at(&self.config.sites);
+            seen = changed_at(&self.config.all_sites());
+        }
+    }
+
+    /// Takes the certificates as they are now.
+    fn take_certificates(&self) {
+        match self.config.acceptor() {
+            Ok(acceptor) => {
+                self.shared.take_certificates(acceptor);
+                info!("certificates taken anew");
+            }
+            Err(error) => error!("not reloaded, the old certificates stay: {error}"),
         }
     }
 
@@ -83,6 +89,7 @@ impl Reload {
         let mut new = Config::load(&self.config.file).map_err(|error| error.to_string())?;
         let file = new.file.clone();
         let in_file = move |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+        new.stand_in().map_err(|error| in_file(&format!("[acme]: {error}")))?;
         let acceptor = new.acceptor().map_err(|error| in_file(&format!("[tls]: {error}")))?;
         let servers = Servers::new(&new.settings.relay.dns).map_err(|error| in_file(&error))?;
         self.keep_what_needs_a_restart(&mut new);

@@ -31,6 +31,7 @@ use crate::systemd::{self, State};
 /// The error is a sentence: why it did not start, or why it had to stop.
 pub(crate) async fn run(config: Config, ready: impl FnOnce(), stop: Shutdown) -> Result<(), String> {
     keep_memory_private();
+    config.stand_in().map_err(|error| format!("{}: [acme]: {error}", config.file.display()))?;
     let acceptor = config.acceptor().map_err(|error| format!("{}: [tls]: {error}", config.file.display()))?;
     let Sizes { options, care } = Sizes::from_environment()?;
     // First what most often fails, before anything is opened.
@@ -97,6 +98,7 @@ async fn run_on(
         Context::running(shared.clone(), outbound.relay.clone()),
         shutdown.clone(),
     ));
+    tasks.spawn(server::acme::run(shared.clone(), outbound.world().dns.clone()));
     tasks.spawn(care(shared.clone(), door.clone(), care_interval));
     tasks.spawn(server::imap::make_digests(shared.clone()));
     tasks.spawn(server::junk::learn(shared.clone()));

@@ -2,7 +2,7 @@
 //!
 //! **Does:** accepts connections within the limits ([`listen`]), makes bytes of them with or without TLS
 //! ([`conn`], [`tls`]), gives every pump what it needs of the system ([`Shared`]), checks passwords
-//! and passkeys ([`auth`], [`passkey`]) and counts ([`metrics`]).
+//! and passkeys ([`auth`], [`passkey`]), gets certificates ([`acme`]) and counts ([`metrics`]).
 //!
 //! **Does not:** know what a command means (the engines of `wire`, `pop3` and `imap` do), nor read
 //! configuration files (the program does, and hands over [`Settings`]).
@@ -11,8 +11,10 @@
 //! engine, and puts the engine's questions to the store.
 
 pub mod audit;
+pub mod acme;
 pub mod auth;
 mod buffer;
+pub mod certificate;
 mod clock;
 pub mod conn;
 pub mod connect;

@@ -23,6 +23,8 @@ pub struct Metrics {
     recipients: ByOne,
     replies: ByTwo,
     undigested: Gauge,
+    expire: Gauge,
+    orders: ByOne,
 }
 
 impl Metrics {
@@ -46,7 +48,24 @@ impl Metrics {
         let undigested = Gauge::default();
         let help = "Mailboxes with messages that have no digest yet: what looks into those takes longer";
         registry.register("mailboxes_undigested", help, undigested.clone());
-        Self { registry, connections, accepted, turned_away, logins, messages, recipients, replies, undigested }
+        let expire = Gauge::default();
+        let help = "When the certificate that ends first does, in seconds since 1970; 0 without one";
+        registry.register("certificate_expires", help, expire.clone());
+        let orders = ByOne::default();
+        registry.register("certificate_orders", "Certificates asked for by ACME, by outcome", orders.clone());
+        Self {
+            registry,
+            connections,
+            accepted,
+            turned_away,
+            logins,
+            messages,
+            recipients,
+            replies,
+            undigested,
+            expire,
+            orders,
+        }
     }
 
     /// A connection began.
@@ -85,6 +104,16 @@ impl Metrics {
         self.replies.get_or_create(&[("service", service), ("class", class)]).inc();
     }
 
+    /// The certificates of now: when the first of them ends.
+    pub fn certificates_expire(&self, first: Option<mail::Timestamp>) {
+        self.expire.set(first.map_or(0, mail::Timestamp::secs));
+    }
+
+    /// A certificate was asked for: `ok`, `failed`.
+    pub fn certificate_order(&self, outcome: &'static str) {
+        self.orders.get_or_create(&[("outcome", outcome)]).inc();
+    }
+
     /// OpenMetrics text; `undigested`: how many mailboxes have messages without a digest now.
     pub fn text(&self, undigested: u64) -> String {
         self.undigested.set(i64::try_from(undigested).unwrap_or(i64::MAX));
@@ -112,10 +141,14 @@ mod tests {
         metrics.connection_opened("smtp");
         metrics.connection_closed("smtp");
         metrics.recipients("delivered", 3);
+        metrics.certificates_expire(Some(mail::Timestamp::from_secs(7)));
+        metrics.certificate_order("failed");
         let text = metrics.text(4);
         assert!(text.contains("postrider_connections{service=\"smtp\"} 1\n"), "{text}");
         assert!(text.contains("postrider_connections_accepted_total{service=\"smtp\"} 2\n"), "{text}");
         assert!(text.contains("postrider_mailboxes_undigested 4\n"), "{text}");
+        assert!(text.contains("postrider_certificate_expires 7\n"), "{text}");
+        assert!(text.contains("postrider_certificate_orders_total{outcome=\"failed\"} 1\n"), "{text}");
         assert!(text.contains("postrider_recipients_total{outcome=\"delivered\"} 3\n"), "{text}");
     }
 }

@@ -15,6 +15,7 @@ use mta::queue::Schedule;
 use mta::route::FixedRoute;
 
 use crate::dns::DnsSettings;
+use crate::acme::AcmeSettings;
 use crate::listen::{IpNetwork, Service};
 use crate::trusted::TrustedNetwork;
 
@@ -52,6 +53,8 @@ pub struct Settings {
     pub listening: Vec<(Service, SocketAddr)>,
     /// How long journeys are kept.
     pub journey_lifetime: Duration,
+    /// Certificates by ACME; none: they come from files alone.
+    pub acme: Option<AcmeSettings>,
     /// Only in the small internet of `local`.
     pub local: LocalSettings,
 }
@@ -75,6 +78,7 @@ impl Settings {
             http: HttpSettings::default(),
             listening: Vec::new(),
             journey_lifetime: limits::JOURNEY_LIFETIME,
+            acme: None,
             local: LocalSettings::default(),
         }
     }

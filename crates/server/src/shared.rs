@@ -12,6 +12,7 @@ use store::Store;
 use tokio::sync::watch;
 
 use crate::audit::LogIns;
+use crate::acme::Acme;
 use crate::auth::Auth;
 use crate::http::outside::Outside;
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub struct Shared {
     pub trusted: Counts,
     /// Who listens for changes.
     pub push: Push,
+    /// Certificates by ACME.
+    pub acme: Acme,
     /// Counters.
     pub metrics: Metrics,
     /// Becomes true once, when the system stops.
@@ -56,6 +59,8 @@ impl Shared {
         acceptor: Option<Acceptor>,
         shutdown: Shutdown,
     ) -> Self {
+        let metrics = Metrics::new();
+        metrics.certificates_expire(acceptor.as_ref().and_then(Acceptor::expires));
         Self {
             logins: LogIns::default(),
             auth: Auth::new(store.clone(), clock.clone()),
@@ -65,7 +70,8 @@ impl Shared {
             push: Push::default(),
             store,
             clock,
-            metrics: Metrics::new(),
+            acme: Acme::default(),
+            metrics,
             shutdown,
             settings: ArcSwap::from_pointee(settings),
             acceptor: ArcSwapOption::from_pointee(acceptor),
@@ -104,6 +110,13 @@ impl Shared {
     pub fn reload(&self, settings: Settings, acceptor: Option<Acceptor>) {
         self.imap.rename(settings.hostname.as_str());
         self.settings.store(Arc::new(settings));
+        self.take_certificates(acceptor);
+        self.acme.change();
+    }
+
+    /// Takes new certificates for connections that begin from now on.
+    pub fn take_certificates(&self, acceptor: Option<Acceptor>) {
+        self.metrics.certificates_expire(acceptor.as_ref().and_then(Acceptor::expires));
         self.acceptor.store(acceptor.map(Arc::new));
     }
 }

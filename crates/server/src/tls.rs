@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use mail::Timestamp;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
@@ -21,6 +22,8 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::acme::{Answers, TLS_ALPN};
+use crate::certificate::Certificate;
 use crate::conn::{Link, TlsInfo};
 
 /// Where one site's certificate and key are.
@@ -75,12 +78,28 @@ impl Acceptor {
         Self { config: Arc::new(config), sites }
     }
 
-    /// The same with these ALPN protocols, for HTTPS.
+    /// The same for HTTPS: of both versions, and for who comes to see that a name is ours (RFC 8737).
     #[must_use]
-    pub fn with_alpn(&self, protocols: &[&[u8]]) -> Self {
+    pub fn for_web(&self, answers: &Arc<Answers>) -> Self {
         let mut config = (*self.config).clone();
-        config.alpn_protocols = protocols.iter().map(|p| p.to_vec()).collect();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        if answers.in_handshakes() {
+            config.alpn_protocols.push(TLS_ALPN.to_vec());
+            config.cert_resolver = Arc::new(Proving { sites: self.sites.clone(), answers: answers.clone() });
+        }
         Self { config: Arc::new(config), sites: self.sites.clone() }
+    }
+
+    /// When the first of the certificates ends.
+    pub fn expires(&self) -> Option<Timestamp> {
+        let leaves = self.sites.0.iter().filter_map(|site| site.key.end_entity_cert().ok());
+        leaves.filter_map(|leaf| Some(Certificate::of(leaf)?.until)).min()
+    }
+
+    /// For tests that speak TLS themselves.
+    #[cfg(test)]
+    pub(crate) fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
     }
 
     /// The handshake. The caller bounds how long it may take.
@@ -150,6 +169,23 @@ impl fmt::Debug for Sites {
 impl ResolvesServerCert for Sites {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         self.choose(hello.server_name()).map(|site| site.key.clone())
+    }
+}
+
+/// The sites, while names are proved in handshakes.
+#[derive(Debug)]
+struct Proving {
+    sites: Arc<Sites>,
+    answers: Arc<Answers>,
+}
+
+impl ResolvesServerCert for Proving {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // RFC 8737 §3: who comes to see the proof offers this protocol and no other, and gets no other certificate.
+        if hello.alpn().is_some_and(|mut offered| offered.next() == Some(TLS_ALPN) && offered.next().is_none()) {
+            return self.answers.handshake(hello.server_name()?);
+        }
+        self.sites.resolve(hello)
     }
 }
 

@@ -57,6 +57,8 @@ fn of_configuration(config: &Config) -> Vec<CheckView> {
     if let Err(error) = config.acceptor() {
         findings.push(wrong(&format!("{file}: [tls]: {error}")));
     }
+    let certificates = super::certificate::findings(config).into_iter();
+    findings.extend(certificates.map(|(error, text)| CheckView { error, text }));
     findings
 }
 

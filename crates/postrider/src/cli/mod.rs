@@ -5,6 +5,7 @@ mod alias;
 mod app_password;
 pub(crate) mod ask;
 mod audit;
+mod certificate;
 mod check;
 mod completions;
 mod domain;
@@ -47,6 +48,8 @@ enum Command {
     Init(init::Init),
     Serve(serve::Serve),
     Check(check::Check),
+    #[command(subcommand)]
+    Certificate(certificate::Certificate),
     #[command(subcommand)]
     Account(account::Account),
     #[command(subcommand)]
@@ -209,6 +212,7 @@ async fn run(command: Command) -> Outcome {
         Command::Init(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Check(command) => command.run().await,
+        Command::Certificate(command) => command.run().await,
         Command::Account(command) => command.run().await,
         Command::Domain(command) => command.run().await,
         Command::Alias(command) => command.run().await,

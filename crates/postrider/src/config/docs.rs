@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::read::Key;
 use super::{
-    Listen, Log, Top, auth, dns, http, journey, limits, local, milter, policy, relay, route, smtp, tls, trusted,
+    Listen, Log, Top, acme, auth, dns, http, journey, limits, local, milter, policy, relay, route, smtp, tls, trusted,
 };
 
 /// docs/configuration.md: every key with its default and its meaning.
@@ -20,6 +20,7 @@ pub(crate) fn documentation() -> String {
     chapter(&mut text, "The top of the file", Top::ABOUT, &Top::keys());
     chapter(&mut text, "[listen]", Listen::ABOUT, &Listen::keys());
     chapter(&mut text, "[tls]", tls::Tls::ABOUT, &tls::Tls::keys());
+    chapter(&mut text, "[acme]", acme::Acme::ABOUT, &acme::Acme::keys());
     chapter(&mut text, "[dns]", dns::Dns::ABOUT, &dns::Dns::keys());
     chapter(&mut text, "[relay]", relay::Relay::ABOUT, &relay::Relay::keys());
     chapter(&mut text, "[[route]]", route::Route::ABOUT, &route::Route::keys());

@@ -3,6 +3,7 @@
 //! Does: read the file, say what is wrong with it (file, line, what, remedy), and make the server's typed settings
 //! of it. Does not: write to it; accounts, domains and aliases live in the store.
 
+mod acme;
 mod auth;
 mod dns;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use std::path::{Path, PathBuf};
 use mail::Domain;
 use mta::route::FixedRoute;
 use server::Settings;
+use server::acme::Folder;
 use server::settings::HttpSettings;
 use server::tls::{Acceptor, SiteFiles};
 use toml::de::{DeTable, DeValue};
@@ -56,7 +58,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Listeners.
     pub(crate) listen: Listen,
-    /// Certificates; the first is the default.
+    /// Certificates of `[tls]`; the first is the default.
     pub(crate) sites: Vec<SiteFiles>,
     /// Logging.
     pub(crate) log: Log,
@@ -143,11 +145,15 @@ impl Config {
         let auth = auth::Auth::read(table(root, "auth", &empty, problems), "auth", &[], problems);
         let log = Log::read(table(root, "log", &empty, problems), "log", &[], problems);
         let local = local::Local::read(table(root, "local", &empty, problems), "local", &[], problems);
-        needs_certificate(&listen, &sites, root, problems);
+        let data_dir = dir.join(top.data_dir);
+        let acme = acme::read(table(root, "acme", &empty, problems), dir, &data_dir, &listen, &sites, problems);
+        if acme.is_none() {
+            needs_certificate(&listen, &sites, root, problems);
+        }
         unwise(&listen, &routes, problems);
         Some(Self {
             file: file.into(),
-            data_dir: dir.join(top.data_dir),
+            data_dir,
             settings: Settings {
                 hostname: top.hostname?,
                 plaintext_auth: listen.plaintext_auth,
@@ -164,6 +170,7 @@ impl Config {
                 http: HttpSettings { metrics_from: http.metrics_from, ..HttpSettings::default() },
                 listening: listen.all(),
                 journey_lifetime: journey.lifetime,
+                acme,
                 local: local.settings(),
             },
             listen,
@@ -175,13 +182,29 @@ impl Config {
 
     /// TLS as configured; none where no certificate is. The error names the file.
     pub(crate) fn acceptor(&self) -> Result<Option<Acceptor>, server::tls::TlsError> {
-        if self.sites.is_empty() { Ok(None) } else { Acceptor::load(&self.sites).map(Some) }
+        let sites = self.all_sites();
+        if sites.is_empty() { Ok(None) } else { Acceptor::load(&sites).map(Some) }
+    }
+
+    /// Certificates that are there now: those by ACME, then those of `[tls]`.
+    pub(crate) fn all_sites(&self) -> Vec<SiteFiles> {
+        let acme = self.settings.acme.as_ref();
+        let obtained = acme.map(|acme| Folder::at(&acme.folder).sites(&self.settings.hostname)).unwrap_or_default();
+        obtained.into_iter().chain(self.sites.iter().cloned()).collect()
+    }
+
+    /// Makes a certificate where none is yet and one is to come by ACME, so that TLS is there from the start.
+    pub(crate) fn stand_in(&self) -> Result<(), String> {
+        match &self.settings.acme {
+            Some(acme) if self.sites.is_empty() => Folder::at(&acme.folder).stand_in(&self.settings.hostname, None),
+            _ => Ok(()),
+        }
     }
 }
 
 const SECTIONS: &[&str] = &[
-    "listen", "tls", "dns", "relay", "route", "trusted", "milter", "junk", "auth", "limits", "smtp", "policy", "http",
-    "journey", "log", "local",
+    "listen", "tls", "acme", "dns", "relay", "route", "trusted", "milter", "junk", "auth", "limits", "smtp", "policy",
+    "http", "journey", "log", "local",
 ];
 
 fn table<'a, 'i>(

@@ -38,19 +38,22 @@ pub struct Context {
     pub relay: Option<Arc<Relay>>,
     /// From where the operator acts, for the audit log.
     pub from: String,
+    /// The system that runs, for what only that can do.
+    pub running: Option<Arc<Shared>>,
 }
 
 impl Context {
     /// Of a running system.
     pub fn running(shared: Arc<Shared>, relay: Arc<Relay>) -> Self {
         let (store, clock) = (shared.store.clone(), shared.clock.clone());
-        Self { store, clock, settings: Arc::new(move || shared.settings()), relay: Some(relay), from: this_user() }
+        let running = Some(shared.clone());
+        Self { store, clock, settings: Arc::new(move || shared.settings()), relay: Some(relay), running, from: this_user() }
     }
 
     /// Of a store that no server has open.
     pub fn alone(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        Self { store, clock, settings: Arc::new(move || settings.clone()), relay: None, from: this_user() }
+        Self { store, clock, settings: Arc::new(move || settings.clone()), relay: None, running: None, from: this_user() }
     }
 
     /// Acceptance for who asks here. Nobody is asked whether he would take a message: the next hop says so when it is sent.
@@ -193,6 +196,12 @@ async fn run(context: &Context, request: Request) -> Answer {
         Request::Route { address } => answer(&rehearse(context, address).await.map_err(Failure::Words)?),
         Request::Audit { name, before, limit } => answer(&store.acts(name, before, limit.min(LIST)).await?),
         Request::Trace { query } => trace(context, &query).await,
+        Request::CertificateRenew { names } => {
+            let needed =
+                "the server does not run, and only it can show that a name is ours: start it with \"postrider serve\"";
+            let running = context.running.as_ref().ok_or_else(|| Failure::Words(needed.into()))?;
+            answer(&running.acme.renew(names).await.map_err(Failure::Words)?)
+        }
         Request::Check => answer(&store.check(false).await?.into_iter().map(CheckView::from).collect::<Vec<_>>()),
     }
 }

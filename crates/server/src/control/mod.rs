@@ -230,6 +230,12 @@ pub enum Request {
     },
     /// Checks the store. Answers a list of [`CheckView`].
     Check,
+    /// Gets new certificates by ACME, now. Answers a list of names; only a running server can.
+    CertificateRenew {
+        /// Whose; none: all.
+        #[serde(with = "view::texts")]
+        names: Vec<Domain>,
+    },
 }
 
 const fn page() -> usize {

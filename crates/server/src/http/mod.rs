@@ -87,6 +87,7 @@ async fn answer(request: &mut Request) -> Result<Response, Problem> {
         (Page::Outlook, _) => autoconfig::outlook(request).await,
         (Page::Apple, _) => autoconfig::apple(request).await,
         (Page::MtaSts, _) => mta_sts::policy(request).await,
+        (Page::Acme(token), _) => pages::acme(request, &token),
         (Page::ChangePassword, _) => Ok(pages::change_password()),
         (Page::Jmap, Some(visitor)) => jmap::session(request, &visitor).await,
         (Page::JmapApi, Some(visitor)) => jmap::api(request, &visitor).await,

@@ -26,6 +26,13 @@ pub(super) fn metrics(request: &Request) -> Result<Response, Problem> {
     Ok(reply::of(StatusCode::OK, kind, text))
 }
 
+/// What proves to an authority for certificates that the name it came by is ours.
+pub(super) fn acme(request: &Request, token: &str) -> Result<Response, Problem> {
+    let said = request.shared.acme.answers.page(token).ok_or_else(Problem::not_found)?;
+    // RFC 8555 §8.3
+    Ok(reply::of(StatusCode::OK, "application/octet-stream", said))
+}
+
 /// Where a password is changed (the W3C's "Well-Known URL for Changing Passwords"): at the front, which has the way.
 pub(super) fn change_password() -> Response {
     reply::elsewhere(StatusCode::SEE_OTHER, "/#/settings/password")

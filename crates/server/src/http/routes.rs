@@ -26,6 +26,8 @@ pub(super) enum Page {
     Outlook,
     /// `/mobileconfig`
     Apple,
+    /// `/.well-known/acme-challenge/TOKEN`
+    Acme(String),
     /// `/.well-known/change-password`
     ChangePassword,
     /// `/.well-known/mta-sts.txt`
@@ -97,6 +99,8 @@ impl Page {
                 Self::Outlook
             }
             ["mobileconfig"] => Self::Apple,
+            // RFC 8555 §8.3
+            [".well-known", "acme-challenge", token] => Self::Acme(token.to_owned()),
             [".well-known", "change-password"] => Self::ChangePassword,
             [".well-known", "mta-sts.txt"] => Self::MtaSts,
             [".well-known", "jmap"] | ["jmap", "session"] => Self::Jmap,
@@ -145,6 +149,7 @@ impl Page {
             | Self::Thunderbird
             | Self::Apple
             | Self::MtaSts
+            | Self::Acme(_)
             | Self::ChangePassword => READ,
             // Without an end it has no head alone.
             Self::JmapEvents => GET,
@@ -186,6 +191,7 @@ impl Page {
             | Self::Outlook
             | Self::Apple
             | Self::MtaSts
+            | Self::Acme(_)
             | Self::ChangePassword => Access::All,
             Self::LogIn | Self::PasskeyChallenge | Self::PasskeyLogIn => Access::OwnPages,
             Self::Session

@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info, warn};
 
 use super::{Admissions, Handler, Listener, Service, proxied};
+use crate::acme::TLS_ALPN;
 use crate::conn::Connection;
 use crate::descriptors::{self, Spare};
 use crate::shared::Shared;
@@ -250,14 +251,18 @@ fn begin(
         let _open = Open { shared: shared.clone(), name };
         if service.implicit_tls() {
             let Some(acceptor) = shared.acceptor() else { return };
-            let acceptor =
-                if service == Service::Https { acceptor.with_alpn(&[b"h2", b"http/1.1"]) } else { (*acceptor).clone() };
+            let web = service == Service::Https;
+            let acceptor = if web { acceptor.for_web(&shared.acme.answers) } else { (*acceptor).clone() };
             let handshake = tokio::select! {
                 handshake = connection.start_tls(&acceptor) => handshake,
                 () = shared.shutdown.wait() => return,
             };
             if let Err(error) = handshake {
                 debug!(peer = %connection.peer(), service = name, %error, "no TLS");
+                return;
+            }
+            // RFC 8737 §4: who came to see the proof has seen it; nothing else goes over such a connection.
+            if connection.tls().is_some_and(|tls| tls.alpn.as_deref() == Some(TLS_ALPN)) {
                 return;
             }
         }
