@@ -26,7 +26,7 @@ class Authority:
                             "-defaultIPv6", ""], self.top, "challtestsrv", wait_for=[self.dns_management])
         # Some nonces are refused, which a client has to bear (RFC 8555 §6.5).
         self.pebble = Process(["pebble", "-config", str(config), "-dnsserver", f"127.0.0.1:{self.dns_port}"], self.top, "pebble",
-                              {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20"}, [self.port])
+                              {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "5"}, [self.port])
 
     def __enter__(self):
         self.dns.start()

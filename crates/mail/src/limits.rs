@@ -205,6 +205,12 @@ limits! {
     ACME_HOOK_TIMEOUT: Duration = Duration::from_secs(900);
     /// Octets of what a failed hook says that are told.
     ACME_HOOK_WORDS: usize = 2 * KIB;
+
+    // The doctor.
+    /// Each thing that is looked at or asked must answer in this time.
+    DOCTOR_WAIT: Duration = Duration::from_secs(20);
+    /// Octets of a mail server's words before TLS.
+    DOCTOR_GREETING_LEN: usize = 16 * KIB;
     /// Old journeys are forgotten and space is given back this often.
     CARE_INTERVAL: Duration = Duration::from_secs(600);
     /// A TLS handshake must end in this time.

@@ -13,6 +13,7 @@ use mta::world::{Connect, Random, Stream, Trust};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio::net::{TcpStream, UnixStream};
@@ -39,8 +40,8 @@ impl Network {
     /// With the system's root certificates.
     pub fn new() -> Self {
         let provider = Arc::new(ring::default_provider());
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        // Without a file nothing can be wrong.
+        let roots = roots(None).unwrap_or_else(|_| RootCertStore::empty());
         let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().ok();
         let any = connector(&provider, Arc::new(AnyCertificate(provider.clone())));
         let verified = judge.clone().map(|judge| connector(&provider, judge));
@@ -54,7 +55,20 @@ impl Network {
     }
 }
 
-fn connector(provider: &Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> TlsConnector {
+/// Roots of the system, and those of a PEM file. The error is a sentence.
+pub(crate) fn roots(file: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(file) = file {
+        let broken = |error: &dyn std::fmt::Display| format!("ca_file {}: {error}", file.display());
+        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| broken(&error))? {
+            roots.add(certificate.map_err(|error| broken(&error))?).map_err(|error| broken(&error))?;
+        }
+    }
+    Ok(roots)
+}
+
+pub(crate) fn connector(provider: &Arc<CryptoProvider>, verifier: Arc<dyn ServerCertVerifier>) -> TlsConnector {
     #[allow(clippy::expect_used, reason = "ring supports TLS 1.2 and 1.3, so the builder can't refuse them")]
     let config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()

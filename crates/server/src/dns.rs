@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::doctor::Kind;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
@@ -202,6 +203,21 @@ impl Resolver {
         self.0.store(Arc::new(servers));
     }
 
+    /// Records as a zone file has them, for who shows or compares them.
+    pub(crate) async fn written(&self, name: &str, kind: Kind) -> Answer<String> {
+        let wanted = match kind {
+            Kind::A => RecordType::A,
+            Kind::Aaaa => RecordType::AAAA,
+            Kind::Cname => RecordType::CNAME,
+            Kind::Mx => RecordType::MX,
+            Kind::Ptr => RecordType::PTR,
+            Kind::Srv => RecordType::SRV,
+            Kind::Tlsa => RecordType::TLSA,
+            Kind::Txt => RecordType::TXT,
+        };
+        self.ask(name, wanted, |data| written(data, kind)).await
+    }
+
     async fn ask<T>(&self, name: &str, kind: RecordType, take: impl Fn(&RData) -> Option<T>) -> Answer<T> {
         // A final dot: no search list.
         let Ok(fqdn) = Name::from_ascii(format!("{name}.")) else {
@@ -296,6 +312,23 @@ fn exchange(name: &Name) -> String {
         return domain.to_string();
     }
     name.to_ascii().trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// A record as a zone file has it, names in lower case without a final dot.
+fn written(data: &RData, kind: Kind) -> Option<String> {
+    Some(match (data, kind) {
+        (RData::A(a), Kind::A) => a.0.to_string(),
+        (RData::AAAA(a), Kind::Aaaa) => a.0.to_string(),
+        (RData::CNAME(name), Kind::Cname) => exchange(&name.0),
+        (RData::MX(mx), Kind::Mx) => format!("{} {}", mx.preference, exchange(&mx.exchange)),
+        (RData::PTR(name), Kind::Ptr) => exchange(&name.0),
+        (RData::SRV(srv), Kind::Srv) => {
+            format!("{} {} {} {}", srv.priority, srv.weight, srv.port, exchange(&srv.target))
+        }
+        (RData::TLSA(tlsa), Kind::Tlsa) => tlsa.to_string().to_ascii_lowercase(),
+        (RData::TXT(txt), Kind::Txt) => String::from_utf8_lossy(&txt.txt_data.concat()).into_owned(),
+        _ => return None,
+    })
 }
 
 #[async_trait]

@@ -22,6 +22,7 @@ pub mod control;
 mod deflate;
 mod descriptors;
 pub mod dns;
+pub mod doctor;
 pub mod http;
 pub mod imap;
 pub mod junk;

@@ -16,6 +16,7 @@ use mta::route::FixedRoute;
 
 use crate::dns::DnsSettings;
 use crate::acme::AcmeSettings;
+use crate::doctor::DoctorSettings;
 use crate::listen::{IpNetwork, Service};
 use crate::trusted::TrustedNetwork;
 
@@ -55,6 +56,8 @@ pub struct Settings {
     pub journey_lifetime: Duration,
     /// Certificates by ACME; none: they come from files alone.
     pub acme: Option<AcmeSettings>,
+    /// What the doctor may look at.
+    pub doctor: DoctorSettings,
     /// Only in the small internet of `local`.
     pub local: LocalSettings,
 }
@@ -79,6 +82,7 @@ impl Settings {
             listening: Vec::new(),
             journey_lifetime: limits::JOURNEY_LIFETIME,
             acme: None,
+            doctor: DoctorSettings::default(),
             local: LocalSettings::default(),
         }
     }

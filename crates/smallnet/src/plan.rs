@@ -105,6 +105,18 @@ impl System {
         ]
     }
 
+    /// What the system is meant to be, as the doctor sees it.
+    pub fn meant(self) -> doctor::Plan {
+        let ports = self.listeners().into_iter().filter(|(service, _)| !["smtp", "http"].contains(service));
+        doctor::Plan {
+            hostname: self.hostname.into(),
+            addresses: vec![LOOPBACK],
+            domains: vec![self.domain.into()],
+            ports: ports.map(|(service, address)| (service.to_owned(), address.port())).collect(),
+            ..doctor::Plan::default()
+        }
+    }
+
     /// The domain of the other system.
     fn peer_domain(self) -> &'static str {
         if self.domain == "red.example" { "blue.example" } else { "red.example" }
@@ -182,15 +194,14 @@ impl Plan {
         let mut zones = Zones::new().zone(DOWN).mx(DOWN, 10, "mail.down.example").address("mail.down.example", NOBODY);
         for (system, fingerprint) in self.systems.iter().zip(fingerprints) {
             let (domain, host) = (system.domain, system.hostname);
-            zones = zones
-                .zone(domain)
-                .mx(domain, 10, host)
-                .address(domain, LOOPBACK)
-                .address(host, LOOPBACK)
-                .txt(domain, "v=spf1 ip4:127.0.0.0/8 ip6:::1 -all")
-                .txt(&format!("_dmarc.{domain}"), "v=DMARC1; p=none")
-                .tlsa(host, 25, fingerprint)
-                .tlsa(host, system.smtp().port(), fingerprint);
+            zones = zones.zone(domain).address(domain, LOOPBACK).tlsa(host, 25, fingerprint).tlsa(
+                host,
+                system.smtp().port(),
+                fingerprint,
+            );
+        }
+        for system in self.systems {
+            zones = doctor::wanted(&system.meant()).iter().fold(zones, Zones::wanted);
         }
         zones.reverse(LOOPBACK, "localhost").address("localhost", LOOPBACK)
     }
@@ -219,10 +230,15 @@ impl Plan {
              [relay]\n\
              port = {}                  # both systems share 127.0.0.1, so each has the other's SMTP port here\n\
              first_retry = \"2s\"\n\n\
+             [doctor]                      # what \"postrider doctor\" can't know here\n\
+             addresses = [\"{LOOPBACK}\"]\n\
+             reach = \"{}\"\n\
+             ca_file = \"../ca.pem\"\n\n\
              [local]\n\
              misbehave = true              # later@, refused@, full@, slow@ and cut@ do what their names say\n",
             self.dns(),
             system.peer_smtp,
+            system.peer_domain(),
         );
         if catch_all {
             let _ = write!(
@@ -269,6 +285,8 @@ mod tests {
             ("red.example", RecordType::MX),
             ("mail.red.example", RecordType::A),
             ("blue.example", RecordType::TXT),
+            ("_imaps._tcp.blue.example", RecordType::SRV),
+            ("_smtp._tls.red.example", RecordType::TXT),
             ("_25._tcp.mail.blue.example", RecordType::TLSA),
             ("_43025._tcp.mail.blue.example", RecordType::TLSA),
             (DOWN, RecordType::MX),

@@ -27,6 +27,7 @@ const FLOORS: [(&str, u8); 18] = [
     ("imap", 4),
     ("jmap", 4),
     ("mua", 4),
+    ("doctor", 4),
     ("server", 5),
     ("smallnet", 5),
     ("postrider", 6),

@@ -70,8 +70,11 @@ impl Init {
         print("What comes next:");
         print(&format!("  postrider account add you@{} --config {file}", self.domain));
         print(&format!("  postrider check --config {file}"));
-        print(&format!("  postrider serve --config {file}"));
-        print("Mail clients will warn of the certificate until you put one from a CA under [tls].");
+        print(&format!("  postrider serve --config {file}            (or as a service: postrider systemd)"));
+        print(&format!("  postrider doctor --zone --config {file}    (the records that DNS should have)"));
+        print(&format!("  postrider doctor --config {file}           (what is right, and what is not)"));
+        print("Mail clients will warn of the certificate until there is one from a CA: see [acme] in that file.");
+        print("docs/install.md has all steps for a new host.");
     }
 }
 
@@ -137,6 +140,10 @@ fn configuration(hostname: &Domain) -> String {
          https = [\"[::]:443\"]               # log-in for people, settings for mail clients\n\n\
          [tls]                               # self-signed; put your CA's certificate here\n\
          certificate = \"tls/fullchain.pem\"\n\
-         key = \"tls/key.pem\"\n"
+         key = \"tls/key.pem\"\n\n\
+         #[acme]                             # or let certificates come by themselves, from Let's Encrypt\n\
+         #agree_to_terms = true              # once you have read its terms\n\n\
+         #[doctor]                           # for \"postrider doctor\"\n\
+         #reach = \"gmail.com\"                # whose port 25 it may connect to, to see whether mail can leave\n"
     )
 }

@@ -8,6 +8,7 @@ mod audit;
 mod certificate;
 mod check;
 mod completions;
+mod doctor;
 mod domain;
 mod init;
 mod local;
@@ -19,6 +20,7 @@ mod route;
 mod sendmail;
 mod serve;
 mod sieve;
+mod systemd;
 mod table;
 mod trace;
 
@@ -48,6 +50,7 @@ enum Command {
     Init(init::Init),
     Serve(serve::Serve),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Certificate(certificate::Certificate),
     #[command(subcommand)]
@@ -68,6 +71,7 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    Systemd(systemd::Systemd),
     #[command(subcommand)]
     Sieve(sieve::Sieve),
     Audit(audit::Audit),
@@ -212,6 +216,7 @@ async fn run(command: Command) -> Outcome {
         Command::Init(command) => command.run().await,
         Command::Serve(command) => command.run().await,
         Command::Check(command) => command.run().await,
+        Command::Doctor(command) => command.run().await,
         Command::Certificate(command) => command.run().await,
         Command::Account(command) => command.run().await,
         Command::Domain(command) => command.run().await,
@@ -223,6 +228,7 @@ async fn run(command: Command) -> Outcome {
         Command::Sendmail { .. } => Ok(()),
         Command::Sieve(command) => command.run().await,
         Command::Audit(command) => command.run().await,
+        Command::Systemd(command) => command.run(),
         Command::Mail(command) => command.run().await.map_err(|error| Failure(error.to_string())),
         Command::Completions(command) => command.run(),
         Command::Man(command) => command.run(),

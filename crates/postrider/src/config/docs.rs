@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::read::Key;
 use super::{
-    Listen, Log, Top, acme, auth, dns, http, journey, limits, local, milter, policy, relay, route, smtp, tls, trusted,
+    Listen, Log, Top, acme, auth, dns, doctor, http, journey, limits, local, milter, policy, relay, route, smtp, tls,
+    trusted,
 };
 
 /// docs/configuration.md: every key with its default and its meaning.
@@ -34,6 +35,7 @@ pub(crate) fn documentation() -> String {
     chapter(&mut text, "[http]", http::Http::ABOUT, &http::Http::keys());
     chapter(&mut text, "[journey]", journey::Journey::ABOUT, &journey::Journey::keys());
     chapter(&mut text, "[log]", Log::ABOUT, &Log::keys());
+    chapter(&mut text, "[doctor]", doctor::Doctor::ABOUT, &doctor::Doctor::keys());
     chapter(&mut text, "[local]", local::Local::ABOUT, &local::Local::keys());
     text
 }

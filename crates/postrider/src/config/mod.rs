@@ -8,6 +8,7 @@ mod auth;
 mod dns;
 #[cfg(test)]
 mod docs;
+mod doctor;
 mod http;
 mod journey;
 mod limits;
@@ -146,6 +147,8 @@ impl Config {
         let log = Log::read(table(root, "log", &empty, problems), "log", &[], problems);
         let local = local::Local::read(table(root, "local", &empty, problems), "local", &[], problems);
         let data_dir = dir.join(top.data_dir);
+        let doctor = doctor::Doctor::read(table(root, "doctor", &empty, problems), "doctor", &[], problems);
+        let doctor = doctor.settings(dir, &data_dir);
         let acme = acme::read(table(root, "acme", &empty, problems), dir, &data_dir, &listen, &sites, problems);
         if acme.is_none() {
             needs_certificate(&listen, &sites, root, problems);
@@ -171,6 +174,7 @@ impl Config {
                 listening: listen.all(),
                 journey_lifetime: journey.lifetime,
                 acme,
+                doctor,
                 local: local.settings(),
             },
             listen,
@@ -204,7 +208,7 @@ impl Config {
 
 const SECTIONS: &[&str] = &[
     "listen", "tls", "acme", "dns", "relay", "route", "trusted", "milter", "junk", "auth", "limits", "smtp", "policy",
-    "http", "journey", "log", "local",
+    "http", "journey", "log", "doctor", "local",
 ];
 
 fn table<'a, 'i>(

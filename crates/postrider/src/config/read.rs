@@ -230,6 +230,12 @@ text_value!(
     ToString::to_string
 );
 text_value!(
+    std::net::IpAddr,
+    "an address in quotes, like \"192.0.2.1\" or \"2001:db8::1\"",
+    |text| text.parse().ok(),
+    ToString::to_string
+);
+text_value!(
     IpNetwork,
     "an address or a network in quotes, like \"192.0.2.0/24\"",
     |text| text.parse().ok(),

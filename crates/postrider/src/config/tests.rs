@@ -118,6 +118,19 @@ fn each_mistake_gets_a_sentence_with_file_and_line() {
             "postrider.toml:3: [listen] lmtp: write \"unix:\" and a path in quotes, like \"unix:/run/postrider/lmtp\"",
         ),
         (
+            "hostname = \"a.b\"\n[acme]\nagree_to_terms = true\nchallenge = \"dns-01\"",
+            "postrider.toml:4: [acme] challenge: dns-01 needs a program that writes to your DNS; set hook too",
+        ),
+        (
+            "hostname = \"a.b\"\n[acme]\nagree_to_terms = true",
+            "postrider.toml:3: [acme] challenge: the authority comes to see tls-alpn-01 on port 443; set https = \
+             [\"[::]:443\"] under [listen], or another challenge",
+        ),
+        (
+            "hostname = \"a.b\"\n[acme]\nchallenge = \"tls\"",
+            "postrider.toml:3: [acme] challenge: write \"tls-alpn-01\", \"http-01\" or \"dns-01\"",
+        ),
+        (
             "hostname = \"a.b\"\nlisten = 5",
             "postrider.toml:2: listen: this is a section; write [listen] and its keys below",
         ),
@@ -188,6 +201,20 @@ fn everything_can_be_set() {
     assert!(config.settings.local.misbehave);
     assert!(config.settings.local.authenticate);
     assert_eq!(config.settings.policy.dmarc, mta::accept::authenticate::Enforce::Report);
+}
+
+#[test]
+fn with_acme_no_certificate_is_needed_and_unwise_ports_are_told() {
+    let acme = |listen: &str| {
+        good(&format!("{SMALL}[listen]\nimaps = [\"[::]:993\"]\n{listen}\n[acme]\nagree_to_terms = true\n")).advice
+    };
+    assert_eq!(acme("https = [\"[::]:443\"]"), []);
+    for elsewhere in ["https = [\"[::]:8443\"]", "https = [\"127.0.0.1:443\"]"] {
+        let advice = acme(elsewhere);
+        assert!(advice[0].text.starts_with("[acme] challenge: the authority comes to see tls-alpn-01 on port 443"));
+    }
+    let off = good(&format!("{SMALL}[listen]\nsmtp = [\"[::]:25\"]\n[acme]\nnames = [\"a.example\"]\n"));
+    assert!(off.settings.acme.is_none() && off.advice[0].text.starts_with("[acme] does nothing: "));
 }
 
 #[test]

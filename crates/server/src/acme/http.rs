@@ -13,35 +13,25 @@ use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
 use mail::limits;
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
-/// The way to an authority.
-pub(super) struct Https(TlsConnector);
+use crate::connect::{connector, roots};
+
+/// The way to an authority, or to who else is asked now and then.
+pub(crate) struct Https(TlsConnector);
 
 impl Https {
     /// Trusts the system's roots, and those of a file. The error is a sentence.
-    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(file) = ca_file {
-            let broken = |error: &dyn std::fmt::Display| format!("[acme] ca_file {}: {error}", file.display());
-            for certificate in CertificateDer::pem_file_iter(file).map_err(|error| broken(&error))? {
-                roots.add(certificate.map_err(|error| broken(&error))?).map_err(|error| broken(&error))?;
-            }
-        }
-        #[allow(clippy::expect_used, reason = "ring supports TLS 1.2 and 1.3, so the builder can't refuse them")]
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring supports TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+    pub(crate) fn new(ca_file: Option<&Path>) -> Result<Self, String> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca_file)?), provider.clone()).build();
+        let verifier = verifier.map_err(|error| format!("no certificate can be checked here: {error}"))?;
+        Ok(Self(connector(&provider, verifier)))
     }
 }
 
@@ -134,9 +124,7 @@ mod tests {
         let (words, refused) = tokio::join!(error(&stranger, &address), serving);
         assert!(words.starts_with("localhost can't be asked: ") && refused, "{words}");
         assert!(error(&https, "http://localhost/dir").await.contains("is no https URL"));
-        assert!(
-            Https::new(Some(Path::new("/nowhere.pem"))).err().unwrap().starts_with("[acme] ca_file /nowhere.pem: ")
-        );
+        assert!(Https::new(Some(Path::new("/nowhere.pem"))).err().unwrap().starts_with("ca_file /nowhere.pem: "));
     }
 
     /// `ACME_TIMEOUT`

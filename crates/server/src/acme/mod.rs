@@ -26,6 +26,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::certificate::Certificate;
 
+pub(crate) use http::Https;
+
 pub use answers::{Answers, TLS_ALPN};
 pub use keep::{Folder, Trouble};
 pub use worker::run;

@@ -55,10 +55,11 @@ async fn round_of(shared: &Arc<Shared>, acme: &AcmeSettings, names: Vec<Domain>)
             next = look_again(next, due, now);
             continue;
         }
-        // What failed is told, and kept for the operator.
-        if renew(shared, acme, &folder, &name).await.is_err() {
-            next = next.min(limits::ACME_AGAIN);
-        }
+        // What failed is told, and kept for the operator. A certificate that is due as soon as it comes (our clock may be
+        // wrong) is not asked for without a pause.
+        let renewed = renew(shared, acme, &folder, &name).await.is_ok();
+        let (due, now) = (when(&folder, &name), shared.clock.now());
+        next = if renewed && due > now { look_again(next, due, now) } else { next.min(limits::ACME_AGAIN) };
     }
     next
 }

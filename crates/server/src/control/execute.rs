@@ -15,12 +15,15 @@ use store::{
 
 use super::audit;
 use super::rehearse::rehearse;
-use super::view::{AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, PasskeyView, QueueView};
+use super::view::{
+    AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, FindingView, PasskeyView, QueueView,
+};
 use super::{Request, Secret, queue};
 use crate::auth::hash::{Hashes, hashes_now};
 use crate::auth::{add_app_password, take_away};
 use crate::connect::{Network, SystemRandom};
 use crate::dns::Resolver;
+use crate::doctor;
 use crate::outbound;
 use crate::settings::Settings;
 use crate::shared::Shared;
@@ -196,6 +199,17 @@ async fn run(context: &Context, request: Request) -> Answer {
         Request::Route { address } => answer(&rehearse(context, address).await.map_err(Failure::Words)?),
         Request::Audit { name, before, limit } => answer(&store.acts(name, before, limit.min(LIST)).await?),
         Request::Trace { query } => trace(context, &query).await,
+        Request::Doctor { domains, key } => {
+            let settings = (context.settings)();
+            let plan = doctor::plan(&**store, &settings, &domains, key).await.map_err(Failure::Words)?;
+            let found =
+                doctor::examine(&**store, &settings, plan, context.clock.now()).await.map_err(Failure::Words)?;
+            answer(&found.into_iter().map(FindingView::from).collect::<Vec<_>>())
+        }
+        Request::Zone { domains, key } => {
+            let plan = doctor::plan(&**store, &(context.settings)(), &domains, key).await.map_err(Failure::Words)?;
+            answer(&::doctor::written(&::doctor::wanted(&plan)))
+        }
         Request::CertificateRenew { names } => {
             let needed =
                 "the server does not run, and only it can show that a name is ours: start it with \"postrider serve\"";

@@ -21,8 +21,8 @@ pub use queue::{QueueAction, QueueFilter};
 pub use socket::{ControlSocket, ask, hand_in, serve};
 pub use submit::{Submission, submit};
 pub use view::{
-    AccountView, AliasView, AppPasswordMade, AppPasswordView, AttemptView, CheckView, DestinationView, PasskeyView,
-    QueueActed, QueueRecipientView, QueueView, RouteView, StepView,
+    AccountView, AliasView, AppPasswordMade, AppPasswordView, AttemptView, CheckView, DestinationView, FindingView,
+    PasskeyView, QueueActed, QueueRecipientView, QueueView, RouteView, StepView,
 };
 
 /// What an operator asks.
@@ -230,6 +230,22 @@ pub enum Request {
     },
     /// Checks the store. Answers a list of [`CheckView`].
     Check,
+    /// Looks at everything around the system. Answers a list of [`FindingView`].
+    Doctor {
+        /// Of these domains; none: of all.
+        #[serde(with = "view::texts")]
+        domains: Vec<Domain>,
+        /// SHA-256 of the public key that port 25 shows, if there is one.
+        key: Option<[u8; 32]>,
+    },
+    /// What DNS should have. Answers lines of a zone file.
+    Zone {
+        /// For these domains; none: for all.
+        #[serde(with = "view::texts")]
+        domains: Vec<Domain>,
+        /// As for the doctor.
+        key: Option<[u8; 32]>,
+    },
     /// Gets new certificates by ACME, now. Answers a list of names; only a running server can.
     CertificateRenew {
         /// Whose; none: all.

@@ -323,6 +323,37 @@ pub struct StepView {
     pub says: String,
 }
 
+/// What the doctor found.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FindingView {
+    /// Which check.
+    pub name: String,
+    /// Of what.
+    pub of: String,
+    /// `pass`, `not-checked`, `warn`, `fail`.
+    pub state: String,
+    /// What is.
+    pub says: String,
+    /// Why that matters.
+    pub why: String,
+    /// What puts it right.
+    pub fix: String,
+}
+
+impl From<::doctor::Finding> for FindingView {
+    fn from(found: ::doctor::Finding) -> Self {
+        use ::doctor::State;
+        let state = match found.state {
+            State::Pass => "pass",
+            State::NotChecked => "not-checked",
+            State::Warn => "warn",
+            State::Fail => "fail",
+        };
+        let ::doctor::Finding { name, of, says, why, fix, .. } = found;
+        Self { name: name.into(), of, state: state.into(), says, why, fix }
+    }
+}
+
 /// Values that are texts, as JSON texts.
 pub(super) mod text {
     use super::{Deserialize, Text};

@@ -9,6 +9,8 @@
 //! it leads into a network that is not for all) is not told, since that alone would draw a map of the network inside.
 
 mod public;
+
+pub(crate) use public::is_public;
 mod turns;
 
 use std::fmt;

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use doctor::Kind;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::tlsa::{CertUsage, Matching, Selector};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, TLSA, TXT};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, MX, NS, PTR, SOA, SRV, TLSA, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
 /// CNAMEs followed in one answer; a longer chain, or a circle, ends there as it does for real servers.
@@ -125,6 +126,28 @@ impl Zones {
     pub fn tlsa(self, host: &str, port: u16, public_key_sha256: &[u8]) -> Self {
         let data = TLSA::new(CertUsage::DaneEe, Selector::Spki, Matching::Sha256, public_key_sha256.to_vec());
         self.record(&format!("_{port}._tcp.{host}"), RData::TLSA(data))
+    }
+
+    /// A record that the doctor wants. What is not written as a zone file has it is left out.
+    #[must_use]
+    pub fn wanted(self, record: &doctor::Record) -> Self {
+        let (owner, value) = (record.name.as_str(), record.value.as_str());
+        let fields: Vec<&str> = value.split(' ').collect();
+        match (record.kind, &fields[..]) {
+            (Kind::A | Kind::Aaaa, [address]) => match address.parse() {
+                Ok(address) => self.address(owner, address),
+                Err(_) => self,
+            },
+            (Kind::Mx, [preference, exchange]) => self.mx(owner, preference.parse().unwrap_or_default(), exchange),
+            (Kind::Cname, [target]) => self.cname(owner, target),
+            (Kind::Txt, _) => self.txt(owner, value),
+            (Kind::Srv, [priority, weight, port, target]) => {
+                let number = |text: &str| text.parse().unwrap_or_default();
+                let data = SRV::new(number(priority), number(weight), number(port), name(target));
+                self.record(owner, RData::SRV(data))
+            }
+            _ => self,
+        }
     }
 
     /// Forgets all records of a name, and of all types.

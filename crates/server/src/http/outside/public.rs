@@ -39,7 +39,7 @@ const IPV6: [(Ipv6Addr, u32); 4] = [
 const ISATAP: u64 = 0x0000_5efe;
 
 /// Whether an address belongs to the internet that all can reach.
-pub(super) fn is_public(ip: IpAddr) -> bool {
+pub(crate) fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             !IPV4.iter().any(|(network, bits)| ip.to_bits() >> (32 - bits) == network.to_bits() >> (32 - bits))
