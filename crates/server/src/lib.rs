@@ -10,8 +10,8 @@
 //! **Data** comes in over sockets and leaves over sockets. A pump moves it between a [`Connection`] and an
 //! engine, and puts the engine's questions to the store.
 
-pub mod audit;
 pub mod acme;
+pub mod audit;
 pub mod auth;
 mod buffer;
 pub mod certificate;

@@ -14,8 +14,8 @@ use mta::policy::Rules;
 use mta::queue::Schedule;
 use mta::route::FixedRoute;
 
-use crate::dns::DnsSettings;
 use crate::acme::AcmeSettings;
+use crate::dns::DnsSettings;
 use crate::doctor::DoctorSettings;
 use crate::listen::{IpNetwork, Service};
 use crate::trusted::TrustedNetwork;

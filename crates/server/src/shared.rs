@@ -11,8 +11,8 @@ use mta::world::{Clock, World};
 use store::Store;
 use tokio::sync::watch;
 
-use crate::audit::LogIns;
 use crate::acme::Acme;
+use crate::audit::LogIns;
 use crate::auth::Auth;
 use crate::http::outside::Outside;
 use crate::metrics::Metrics;

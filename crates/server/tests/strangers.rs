@@ -37,7 +37,7 @@ fn house(rules: Rules, greet_delay: Duration) -> House {
     let time = runtime.block_on(async { Arc::new(QuietTime::new()) });
     let (switch, shutdown) = Shutdown::new();
     let mut settings = Settings::new(domain("mail.red.example"));
-    settings.policy = PolicySettings { rules: rules.clone(), greet_delay };
+    settings.policy = PolicySettings { rules: rules.clone(), greet_delay, ..PolicySettings::default() };
     let shared = Arc::new(Shared::new(world.between.clone(), time.clone(), settings, None, shutdown));
     let door = Door::new(time, None, rules);
     let reception = Arc::new(Reception::new(Extras {

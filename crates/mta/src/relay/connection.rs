@@ -132,7 +132,7 @@ impl Connection {
         let failed = |stage, cause| Unreachable { failure: Failure { stage, cause }, tls: None };
         let wait = limits::SMTP_CONNECT_WAIT;
         let dialled = async {
-            match name.strip_prefix(UNIX) {
+            match host.name.strip_prefix(UNIX) {
                 Some(path) => world.connect.connect_unix(path.as_ref()).await,
                 None => world.connect.connect(to).await,
             }

@@ -189,7 +189,11 @@ mod tests {
 
         async fn ipv6(&self, name: &str) -> Answer<Ipv6Addr> {
             let there = !name.starts_with("autodiscover.");
-            if there { Answer::Found(vec![Ipv6Addr::LOCALHOST], Duration::ZERO) } else { Answer::NoDomain }
+            if there {
+                Answer::Found(vec![Ipv6Addr::LOCALHOST], mta::world::Belief::until(Duration::ZERO))
+            } else {
+                Answer::NoDomain
+            }
         }
 
         async fn txt(&self, _: &str) -> Answer<Vec<u8>> {

@@ -50,13 +50,27 @@ impl Context {
     pub fn running(shared: Arc<Shared>, relay: Arc<Relay>) -> Self {
         let (store, clock) = (shared.store.clone(), shared.clock.clone());
         let running = Some(shared.clone());
-        Self { store, clock, settings: Arc::new(move || shared.settings()), relay: Some(relay), running, from: this_user() }
+        Self {
+            store,
+            clock,
+            settings: Arc::new(move || shared.settings()),
+            relay: Some(relay),
+            running,
+            from: this_user(),
+        }
     }
 
     /// Of a store that no server has open.
     pub fn alone(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let settings = Arc::new(settings);
-        Self { store, clock, settings: Arc::new(move || settings.clone()), relay: None, running: None, from: this_user() }
+        Self {
+            store,
+            clock,
+            settings: Arc::new(move || settings.clone()),
+            relay: None,
+            running: None,
+            from: this_user(),
+        }
     }
 
     /// Acceptance for who asks here. Nobody is asked whether he would take a message: the next hop says so when it is sent.

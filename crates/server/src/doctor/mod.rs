@@ -81,11 +81,11 @@ pub async fn examine(
     plan: Plan,
     now: Timestamp,
 ) -> Result<Vec<Finding>, String> {
-    let resolver = Resolver::new(&settings.relay.dns_servers)?;
+    let resolver = Resolver::new(&settings.relay.dns)?;
     let looked = async {
         tokio::join!(
             dns::answers(&resolver, &plan),
-            dns::validates(&settings.relay.dns_servers),
+            dns::validates(&settings.relay.dns.servers),
             listeners::look(settings),
             machine::look(&settings.doctor.folder, settings.limits.connections),
             outside::outward(&resolver, settings),

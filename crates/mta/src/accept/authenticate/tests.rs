@@ -35,7 +35,9 @@ impl Dns for Zone {
             std::future::pending::<()>().await;
         }
         match self.records.get(name) {
-            Some(text) => Answer::Found(vec![text.as_bytes().to_vec()], Duration::from_secs(60)),
+            Some(text) => {
+                Answer::Found(vec![text.as_bytes().to_vec()], crate::world::Belief::until(Duration::from_secs(60)))
+            }
             None => Answer::NoDomain,
         }
     }
