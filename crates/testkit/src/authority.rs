@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::ClientConfig;
 
 use crate::socket::trusting;
@@ -22,7 +22,9 @@ pub fn certify(folder: &Path, host: &str) -> Arc<ClientConfig> {
     let issuer = Issuer::new(ca, ca_key);
     let key = KeyPair::generate().expect("a key");
     let names = [host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned()];
-    let certificate = CertificateParams::new(names).expect("good names").signed_by(&key, &issuer);
+    let mut certificate = CertificateParams::new(names).expect("good names");
+    certificate.distinguished_name.push(DnType::CommonName, host);
+    let certificate = certificate.signed_by(&key, &issuer);
     write("cert.pem", certificate.expect("a certificate").pem());
     write("key.pem", key.serialize_pem());
     trusting(&folder.join("ca.pem"))

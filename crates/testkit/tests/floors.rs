@@ -36,12 +36,14 @@ const FLOORS: [(&str, u8); 20] = [
 ];
 
 /// Licences that we borrow under.
-const LICENCES: [&str; 9] = [
+const LICENCES: [&str; 10] = [
     "MIT",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
     "BSD-2-Clause",
     "BSD-3-Clause",
+    // Mozilla's list of CAs, which some crates have for other systems than ours.
+    "CDLA-Permissive-2.0",
     "ISC",
     "Unicode-3.0",
     "Unlicense",

@@ -183,9 +183,6 @@ impl List {
         let config = self.server.load()?;
         let filter = self.filter.of(Vec::new());
         let (mut after, mut left, mut any) = (self.after, self.page.unwrap_or(u64::MAX), false);
-        if self.json {
-            print("[");
-        }
         while left > 0 {
             let limit = usize::try_from(left).unwrap_or(usize::MAX).min(limits::QUEUE_PAGE);
             let request = Request::QueueList { filter: filter.clone(), after, limit };
@@ -197,7 +194,7 @@ impl List {
             if self.json {
                 for message in &page {
                     let json = serde_json::to_string_pretty(message).map_err(|error| Failure(error.to_string()))?;
-                    print(&format!("{}{json}", if any { "," } else { "" }));
+                    print(&format!("{}{json}", if any { "," } else { "[" }));
                     any = true;
                 }
             } else {
@@ -209,7 +206,8 @@ impl List {
             }
         }
         match (self.json, any, after) {
-            (true, ..) => print("]"),
+            (true, true, _) => print("]"),
+            (true, false, _) => print("[]"),
             (false, false, _) => print("nothing waits"),
             (false, true, Some(after)) if left == 0 => print(&format!("more: --after {after}")),
             _ => {}

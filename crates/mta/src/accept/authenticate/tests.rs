@@ -1,3 +1,5 @@
+//! What becomes of a message by what DNS says of those who claim to have sent it.
+
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Mutex;
