@@ -70,7 +70,9 @@ def scene():
             ("filter", ["/usr/bin/python3", here / "milter_filter.py", ports["filter"]]),
         ):
             process = Process(command, top, name, wait_for=[ports[name]]).start()
-            stack.callback(process.kill)
+            # Told, not killed: rspamd ends its workers itself.
+            stack.callback(process.process.wait, 30)
+            stack.callback(process.process.terminate)
         extra = f"""
 [[milter]]
 name = "filter"
