@@ -79,7 +79,7 @@ struct Validating {
     /// Without a look whether they pass signatures through.
     always: bool,
     /// Whether they do, and until when that is believed.
-    probed: Mutex<Option<(Instant, bool)>>,
+    probed: Mutex<Option<(Instant, Option<bool>)>>,
 }
 
 impl Validating {
@@ -97,20 +97,23 @@ impl Validating {
         if let Some((until, works)) = *probed
             && until > Instant::now()
         {
-            return works;
+            return works.unwrap_or(true);
         }
+        let before = (*probed).and_then(|(_, works)| works);
         let (works, believed) = match self.resolver.lookup(Name::root(), RecordType::SOA).await {
-            Ok(lookup) => (proof(lookup.answers(), RecordType::SOA), PROBE_BELIEVED),
-            Err(NetError::Dns(DnsError::DnssecBogus)) => (false, PROBE_BELIEVED),
-            Err(_) => (false, NO_PROBE_BELIEVED),
+            Ok(lookup) => (Some(proof(lookup.answers(), RecordType::SOA)), PROBE_BELIEVED),
+            // Once they have passed them on, what looks forged is: else one forged answer would take DANE away from all.
+            Err(NetError::Dns(DnsError::DnssecBogus)) => (Some(before == Some(true)), PROBE_BELIEVED),
+            // No answer says nothing: as before.
+            Err(_) => (before, NO_PROBE_BELIEVED),
         };
-        if !works && believed == PROBE_BELIEVED && (*probed).is_none_or(|(_, worked)| worked) {
+        if works == Some(false) && before != Some(false) {
             tracing::warn!(
                 "the DNS servers pass no signatures on (DNSSEC): DANE can't protect mail; a resolver on this machine would"
             );
         }
         *probed = Some((Instant::now() + believed, works));
-        works
+        works.unwrap_or(true)
     }
 }
 

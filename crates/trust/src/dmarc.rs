@@ -87,8 +87,13 @@ pub fn check(letter: &Letter<'_>, spf: &spf::Checked, dkim: &[Checked], answers:
         if name == domain || how == Alignment::Strict {
             return Ok(Ok(name == domain));
         }
-        let (one, other) = (walk(name, answers)?, walk(&domain, answers)?);
-        Ok(one.and_then(|one| other.map(|other| organization(&one, name) == organization(&other, &domain))))
+        let Ok(found) = walk(&domain, answers)? else { return Ok(Err(Unknown)) };
+        let ours = organization(&found, &domain);
+        // What is not below it can't belong to it, whatever its own DNS says or does not: else a forger's would make all unsure.
+        if name != ours && !name.strip_suffix(ours).is_some_and(|above| above.ends_with('.')) {
+            return Ok(Ok(false));
+        }
+        Ok(walk(name, answers)?.map(|found| organization(&found, name) == ours))
     };
     let mut unsure = false;
     if matches!(spf.verdict, Verdict::Pass | Verdict::TempError) {

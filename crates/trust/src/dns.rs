@@ -72,13 +72,15 @@ impl Answers {
     }
 }
 
-/// Whether DNS can be asked for it: several labels of 1 to 63 octets, at most 253 in all.
+/// Whether DNS can be asked for it: several labels of 1 to 63 letters, digits, hyphens and underscores, at most 253 octets in
+/// all. What can't be asked has no answer for good: taken for a failure of DNS it would let a forger make a policy unsure.
 pub(crate) fn is_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
-    name.len() <= mail::limits::DOMAIN_LEN
-        && name.contains('.')
-        && name.is_ascii()
-        && name.split('.').all(|label| (1..=63).contains(&label.len()))
+    let is_label = |label: &str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        (1..=63).contains(&label.len()) && !label.starts_with('-') && label.bytes().all(plain)
+    };
+    name.len() <= mail::limits::DOMAIN_LEN && name.contains('.') && name.split('.').all(is_label)
 }
 
 /// Lower case, no final dot.

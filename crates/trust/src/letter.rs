@@ -87,7 +87,7 @@ impl<'a> Letter<'a> {
         // How far up the fields of a name have been taken.
         let mut taken: Vec<(&str, usize)> = Vec::new();
         let mut chosen = Vec::with_capacity(names.len());
-        for name in names {
+        for name in names.iter().take(SIGNED_FIELDS) {
             let known = taken.iter().position(|(known, _)| known.eq_ignore_ascii_case(name));
             let place = known.unwrap_or_else(|| {
                 taken.push((name, fields.len()));
@@ -102,6 +102,10 @@ impl<'a> Letter<'a> {
         chosen
     }
 }
+
+/// Names in `h=` that are looked for. No honest signature has so many; one that has more is not believed, since what it signs
+/// is not all found.
+const SIGNED_FIELDS: usize = 512;
 
 /// Header and body; the empty line between them goes with the header.
 fn split(message: &[u8]) -> (&[u8], &[u8]) {
@@ -135,6 +139,14 @@ pub(crate) fn without_signature(value: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signature_of_very_many_fields_is_not_followed() {
+        let message = b"A: 1\r\n".repeat(SIGNED_FIELDS + 1);
+        let letter = Letter::read(&message);
+        let chosen = |count: usize| letter.chosen(&vec!["a".to_owned(); count]).len();
+        assert_eq!((chosen(SIGNED_FIELDS), chosen(SIGNED_FIELDS + 1)), (SIGNED_FIELDS, SIGNED_FIELDS));
+    }
 
     #[test]
     fn the_signature_is_taken_out_of_its_field() {

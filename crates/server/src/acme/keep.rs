@@ -66,9 +66,21 @@ impl Folder {
 
     /// The key of a name: that of the certificate before, else that of `otherwise`, else a new one.
     pub(super) fn key(&self, name: &Domain, otherwise: Option<&Path>) -> Result<KeyPair, String> {
-        let kept = [Some(self.file(name)), otherwise.map(Into::into)].into_iter().flatten();
-        let read = |file: PathBuf| KeyPair::from_pem(&fs::read_to_string(file).ok()?).ok();
-        kept.filter_map(read).next().map_or_else(KeyPair::generate, Ok).map_err(|error| format!("no key: {error}"))
+        for file in [Some(self.file(name)), otherwise.map(Into::into)].into_iter().flatten() {
+            let failed = |why: &dyn std::fmt::Display| {
+                format!(
+                    "the key in {} can't be read ({why}): mend it, or move the file away for a new key",
+                    file.display()
+                )
+            };
+            match fs::read_to_string(&file) {
+                Ok(text) => return KeyPair::from_pem(&text).map_err(|error| failed(&error)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Another key in its place would make what TLSA records say of it untrue.
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        KeyPair::generate().map_err(|error| format!("no key can be made: {error}"))
     }
 
     /// Keeps a certificate with its key.
