@@ -100,6 +100,6 @@ macro_rules! targets {
 }
 
 targets! {
-    address config dot http_request imap imap_session imap_url jmap_request line log message mua passkey pop3 pop3_session report sasl sieve smtp_client
+    address config dot http_request imap imap_session imap_url jmap_request line log message milter mua passkey pop3 pop3_session proxy report sasl sieve smtp_client
     smtp_client_session smtp_server smtp_session zones
 }
