@@ -41,7 +41,7 @@ def where_is_my_mail():
     with Scene(200, height=1000) as scene:
         page = show(scene, "Sent", "Plans for the lake")
         text = words(page)
-        for line in ("Taken from you, over an encrypted connection.", "Handed to mail.green.example, over an encrypted connection whose certificate was checked.",
+        for line in ("Taken from you, over an encrypted connection.", "Handed to mail.green.example, over an encrypted connection with a checked certificate.",
                      "mx.blue.example did not take it: “Greylisted, please come back”.", "blue.example asked us to come back later: “Greylisted, please come back”. Next try in 4 minutes.",
                      "kaze.example refused it: “<nobody@kaze.example> is unknown”. You were told by mail.", "Put into the mailbox of bob@red.example."):
             assert line in text, (line, text)
