@@ -350,3 +350,24 @@ fn changes_are_bounded() {
     let inbox = world.inbox("alice@red.example");
     assert_eq!((inbox.len(), inbox[0].matches("\r\nX: 1\r\n").count() > 400), (1, true));
 }
+
+/// A filter that is lost at one recipient lets neither the next one nor the message pass; the next message asks it anew.
+#[test]
+fn a_filter_that_is_lost_on_the_way() {
+    fn dies_at_one(what: &str, body: &[u8]) -> Vec<Response<'static>> {
+        if what == "rcpt" && body == b"<alice@red.example>" { Vec::new() } else { vec![Response::Continue] }
+    }
+    let dying = filter("dying", 0, dies_at_one);
+    let mut world = World::new();
+    let milters = vec![dying.milter];
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |settings| settings.milters = milters));
+    let down = "451 4.7.1 A filter of this system does not answer, try again later";
+    assert!(client.say("MAIL FROM:<carol@elsewhere.example>").starts_with("250 "));
+    assert!(client.say("RCPT TO:<bob@red.example>").starts_with("250 "));
+    assert_eq!(client.say("RCPT TO:<alice@red.example>"), down);
+    assert_eq!(client.say("RCPT TO:<team@red.example>"), down);
+    assert!(client.say("DATA").starts_with("354 "));
+    assert_eq!(client.say("Subject: x\r\n\r\ny\r\n."), down);
+    assert_eq!(world.inbox("bob@red.example").len(), 0);
+    assert!(client.send("carol@elsewhere.example", &["bob@red.example"], "Subject: x\r\n\r\ny").starts_with("250 "));
+}

@@ -72,7 +72,7 @@ struct Link {
 }
 
 enum State {
-    /// Not asked yet, or lost at an earlier message.
+    /// Not asked yet.
     Fresh,
     /// It hears of the message.
     Asked(Box<Conversation>),
@@ -84,6 +84,8 @@ enum State {
     Refusing(Reply),
     /// Lost, and the message is taken without it; the reason is told.
     Missing(String),
+    /// Lost, and the message is not taken without it: neither another recipient nor the end.
+    Down(Refused),
 }
 
 impl Filters {
@@ -111,7 +113,11 @@ impl Filters {
             return Ok(());
         }
         for link in &mut self.links {
-            let State::Asked(conversation) = &mut link.state else { continue };
+            let conversation = match &mut link.state {
+                State::Asked(conversation) => conversation,
+                State::Down(refused) => return Err(refused.clone()),
+                _ => continue,
+            };
             let said = tell_recipient(conversation, recipient).await;
             let verdict = link.judged(said)?;
             if let Verdict::Discard = link.settle(verdict)? {
@@ -144,6 +150,10 @@ impl Filters {
                 State::Missing(why) => {
                     outcome.told.push((name, format!("it is taken without it: {why}")));
                     continue;
+                }
+                State::Down(refused) => {
+                    outcome.refused = Some(refused.clone());
+                    return Ok(outcome);
                 }
                 State::Passed(_) | State::Trusting | State::Fresh | State::Refusing(_) => {
                     outcome.told.push((name, "lets it pass by what it saw before the message".to_owned()));
@@ -205,7 +215,7 @@ impl Filters {
 impl Link {
     async fn sender(&mut self, milters: &Milters, told: Told<'_>, sender: &Sender) -> Result<Verdict, Lost> {
         let mut conversation = match std::mem::replace(&mut self.state, State::Fresh) {
-            State::Fresh | State::Missing(_) => {
+            State::Fresh | State::Missing(_) | State::Down(_) => {
                 self.greeted = None;
                 Box::new(Conversation::open(&self.milter, &*milters.dial, &milters.clock).await?)
             }
@@ -277,9 +287,10 @@ impl Link {
 
     fn down(&mut self, lost: &Lost) -> Refused {
         tracing::error!(milter = self.milter.name, why = lost.0, "a filter does not answer; mail waits at its senders");
-        self.state = State::Fresh;
         let reply = Reply::new(451, (4, 7, 1), "A filter of this system does not answer, try again later");
-        Refused { by: format!("{} ({})", self.milter.name, lost.0), reply }
+        let refused = Refused { by: format!("{} ({})", self.milter.name, lost.0), reply };
+        self.state = State::Down(refused.clone());
+        refused
     }
 
     /// Keeps what a verdict means for what comes.
