@@ -105,6 +105,8 @@ fn what_is_moved_to_junk_teaches() {
     assert!(*percent >= 90 && evidence.len() <= limits::JUNK_TOLD, "{percent} {evidence:?}");
     assert!(evidence.iter().any(|one| one.what == "subject:prize" && one.percent > 90), "{evidence:?}");
     assert!(evidence.iter().any(|one| one.what == "the sender is new to you"), "{evidence:?}");
+    // Each word has its own counts, also behind one that was never seen.
+    assert!(evidence.iter().any(|one| one.what == "from:@casino.example" && one.percent > 90), "{evidence:?}");
     let [What::Judged { junk: false, percent, .. }] = &world.judged("<g70@x>")[..] else { panic!("judged") };
     assert!(*percent < 10, "{percent}");
 }

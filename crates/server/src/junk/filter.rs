@@ -46,24 +46,19 @@ impl ByWords {
             return (!clues.is_empty()).then(|| judge(taught, &[], &[], &clues));
         }
         let message = inspection.received();
-        let mut words = words(&message[..message.len().min(limits::READ_CHUNK)]);
-        let sender = sender(message);
-        let keys = words.iter().chain(&sender).map(|word| word.key).collect();
-        let mut counts = match self.0.word_counts(copy.account, keys).await {
+        let words = words(&message[..message.len().min(limits::READ_CHUNK)]);
+        let keys = words.iter().map(|word| word.key).collect();
+        let counts = match self.0.word_counts(copy.account, keys).await {
             Ok(counts) => counts,
             Err(error) => {
                 tracing::warn!(%error, "words about junk can't be looked up");
                 return None;
             }
         };
-        if let Some(sender) = sender {
-            let seen = counts.pop().unwrap_or_default();
-            if seen.junk + seen.good == 0 {
-                clues.push(Clue { says: "the sender is new to you".to_owned(), likely: FIRST_TIME });
-                // It says nothing beside that.
-                words.retain(|word| *word != sender);
-                counts.truncate(words.len());
-            }
+        // The author's address is among the words.
+        let sender = sender(message).and_then(|sender| words.iter().position(|word| *word == sender));
+        if sender.and_then(|at| counts.get(at)).is_some_and(|seen| seen.junk + seen.good == 0) {
+            clues.push(Clue { says: "the sender is new to you".to_owned(), likely: FIRST_TIME });
         }
         Some(judge(taught, &words, &counts, &clues))
     }
