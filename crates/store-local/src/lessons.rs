@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::error::db;
 use crate::open::LocalStore;
+use crate::readers::remove;
 use crate::truth::waiting_lessons;
 
 /// The layout of the tables.
@@ -32,12 +33,7 @@ impl Words {
     /// Opens the database, or makes it anew where it can't be used.
     pub(crate) fn open(path: PathBuf) -> Self {
         let opened = open(&path).or_else(|_| {
-            for end in ["", "-wal", "-shm"] {
-                let mut name = path.clone().into_os_string();
-                name.push(end);
-                // It need not exist.
-                let _ = std::fs::remove_file(name);
-            }
+            remove(&path);
             open(&path)
         });
         let opened = opened.and_then(|conn| Ok((all_taught(&conn)?, conn)));

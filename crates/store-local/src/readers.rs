@@ -75,3 +75,13 @@ pub(crate) fn connect(path: &std::path::Path) -> rusqlite::Result<Connection> {
     conn.execute_batch("PRAGMA cache_size = -8192;")?;
     Ok(conn)
 }
+
+/// Removes a database that can be made anew, with what SQLite keeps beside it.
+pub(crate) fn remove(path: &std::path::Path) {
+    for end in ["", "-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        // It need not exist.
+        let _ = std::fs::remove_file(name);
+    }
+}

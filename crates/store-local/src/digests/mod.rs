@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use crate::error::db;
 use crate::open::LocalStore;
-use crate::readers::{Readers, connect};
+use crate::readers::{Readers, connect, remove};
 use crate::store_impl::read;
 use crate::truth::Stable;
 
@@ -71,12 +71,7 @@ impl Digests {
         };
         let opened = version.map(|version| {
             open(version).or_else(|_| {
-                for end in ["", "-wal", "-shm"] {
-                    let mut name = path.clone().into_os_string();
-                    name.push(end);
-                    // It need not exist.
-                    let _ = std::fs::remove_file(name);
-                }
+                remove(&path);
                 open(version)
             })
         });

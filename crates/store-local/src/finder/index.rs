@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{ROW, hash, terms};
 use crate::error::db;
-use crate::readers::connect;
+use crate::readers::{connect, remove};
 use crate::submit::{Queue, Work};
 use crate::truth::{Placed, Truth};
 
@@ -66,12 +66,7 @@ impl Index {
             if covered > may_cover { Err(rusqlite::Error::InvalidQuery) } else { Ok(conn) }
         });
         let conn = opened.or_else(|_| {
-            for end in ["", "-wal", "-shm"] {
-                let mut name = path.clone().into_os_string();
-                name.push(end);
-                // It need not exist.
-                let _ = std::fs::remove_file(name);
-            }
+            remove(&path);
             open(&path)
         });
         if let Err(error) = &conn {
