@@ -103,7 +103,13 @@ impl Validating {
         let (works, believed) = match self.resolver.lookup(Name::root(), RecordType::SOA).await {
             Ok(lookup) => (Some(proof(lookup.answers(), RecordType::SOA)), PROBE_BELIEVED),
             // Once they have passed them on, what looks forged is: else one forged answer would take DANE away from all.
-            Err(NetError::Dns(DnsError::DnssecBogus)) => (Some(before == Some(true)), PROBE_BELIEVED),
+            // The root has an SOA record: a denial without a proof is a stripped answer, and who can't ask for it (as
+            // servers of a laboratory) has no signatures either.
+            Err(NetError::Dns(
+                DnsError::DnssecBogus
+                | DnsError::Nsec { .. }
+                | DnsError::ResponseCode(ResponseCode::NotImp | ResponseCode::Refused | ResponseCode::FormErr),
+            )) => (Some(before == Some(true)), PROBE_BELIEVED),
             // No answer says nothing: as before.
             Err(_) => (before, NO_PROBE_BELIEVED),
         };

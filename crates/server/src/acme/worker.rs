@@ -39,7 +39,9 @@ pub async fn run(shared: Arc<Shared>, dns: Arc<dyn Dns>) {
 async fn round(shared: &Arc<Shared>, acme: &AcmeSettings, dns: &dyn Dns) -> Duration {
     // The hostname does not wait for what DNS says of others.
     let first = round_of(shared, acme, certain(shared, acme)).await;
-    first.min(round_of(shared, acme, further(shared, acme, dns).await).await)
+    let Named { names, whole } = further(shared, acme, dns).await;
+    let next = first.min(round_of(shared, acme, names).await);
+    if whole { next } else { next.min(limits::ACME_AGAIN) }
 }
 
 async fn round_of(shared: &Arc<Shared>, acme: &AcmeSettings, names: Vec<Domain>) -> Duration {
@@ -116,7 +118,7 @@ async fn carry_out(shared: &Arc<Shared>, asked: Asked, dns: &dyn Dns) {
         let mut names = wanted;
         if names.is_empty() {
             names = certain(shared, acme);
-            names.extend(further(shared, acme, dns).await);
+            names.extend(further(shared, acme, dns).await.names);
         }
         let mut failures = Vec::new();
         for name in &names {
@@ -136,32 +138,40 @@ fn certain(shared: &Shared, acme: &AcmeSettings) -> Vec<Domain> {
 }
 
 /// Those that DNS decides on; none where the operator has named all.
-async fn further(shared: &Shared, acme: &AcmeSettings, dns: &dyn Dns) -> Vec<Domain> {
+async fn further(shared: &Shared, acme: &AcmeSettings, dns: &dyn Dns) -> Named {
     if !acme.names.is_empty() {
-        return Vec::new();
+        return Named { names: Vec::new(), whole: true };
     }
     let domains = shared.store.domains().await.unwrap_or_default().into_iter().map(|record| record.domain);
     of_domains(domains, dns).await
 }
 
+/// What DNS has of the names looked for.
+struct Named {
+    names: Vec<Domain>,
+    /// It answered for all.
+    whole: bool,
+}
+
 /// Of each domain what DNS has an address of: without one, asking for a certificate would only be refused.
-async fn of_domains(domains: impl Iterator<Item = Domain>, dns: &dyn Dns) -> Vec<Domain> {
-    let mut names = Vec::new();
+async fn of_domains(domains: impl Iterator<Item = Domain>, dns: &dyn Dns) -> Named {
+    let (mut names, mut whole) = (Vec::new(), true);
     for domain in domains {
         for prefix in NAMES {
             let Ok(name) = Domain::from_ascii(&format!("{prefix}.{domain}")) else { continue };
             match tokio::join!(dns.ipv4(name.as_str()), dns.ipv6(name.as_str())) {
                 (Answer::Found(..), _) | (_, Answer::Found(..)) => names.push(name),
                 // Who has no DNS now need not wait for each name; the next look is soon.
-                (Answer::Temporary(_), Answer::Temporary(_)) => return names,
+                (Answer::Temporary(_), Answer::Temporary(_)) => return Named { names, whole: false },
+                (Answer::Temporary(_), _) | (_, Answer::Temporary(_)) => whole = false,
                 _ => {}
             }
             if names.len() >= limits::ACME_NAMES {
-                return names;
+                return Named { names, whole };
             }
         }
     }
-    names
+    Named { names, whole }
 }
 
 #[cfg(test)]
@@ -174,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// Has an IPv6 address for every name but those of Outlook.
+    /// Has an IPv6 address for every name but those of Outlook; of silent.example it says nothing.
     struct Names;
 
     #[async_trait]
@@ -183,13 +193,17 @@ mod tests {
             Answer::NoDomain
         }
 
-        async fn ipv4(&self, _: &str) -> Answer<Ipv4Addr> {
+        async fn ipv4(&self, name: &str) -> Answer<Ipv4Addr> {
+            if name.ends_with("silent.example") {
+                return Answer::Temporary("no answer".into());
+            }
             Answer::NoData
         }
 
         async fn ipv6(&self, name: &str) -> Answer<Ipv6Addr> {
-            let there = !name.starts_with("autodiscover.");
-            if there {
+            if name.ends_with("silent.example") {
+                Answer::Temporary("no answer".into())
+            } else if !name.starts_with("autodiscover.") {
                 Answer::Found(vec![Ipv6Addr::LOCALHOST], mta::world::Belief::until(Duration::ZERO))
             } else {
                 Answer::NoDomain
@@ -209,12 +223,20 @@ mod tests {
     #[tokio::test]
     async fn names_that_dns_has_get_a_certificate() {
         let found = of_domains(std::iter::once(name("red.example")), &Names).await;
-        assert_eq!(found, ["mta-sts.red.example", "autoconfig.red.example"].map(name));
+        assert!(found.whole);
+        assert_eq!(found.names, ["mta-sts.red.example", "autoconfig.red.example"].map(name));
         // Two of each domain.
         for (domains, names) in [(49, limits::ACME_NAMES - 2), (50, limits::ACME_NAMES), (99, limits::ACME_NAMES)] {
             let many = (0..domains).map(|n| name(&format!("d{n}.example")));
-            assert_eq!(of_domains(many, &Names).await.len(), names);
+            assert_eq!(of_domains(many, &Names).await.names.len(), names);
         }
+    }
+
+    #[tokio::test]
+    async fn without_an_answer_the_names_are_not_whole() {
+        let domains = ["silent.example", "red.example"].map(name);
+        let found = of_domains(domains.into_iter(), &Names).await;
+        assert!(!found.whole && found.names.is_empty());
     }
 
     #[test]
