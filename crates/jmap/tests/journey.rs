@@ -47,6 +47,7 @@ fn acceptance(world: &World, id: QueueId, sender: &str, named: &[Named]) -> Acce
         discarded: 0,
         events: vec![Event::new(NOW, received)],
         dsns: Vec::new(),
+        marks: Vec::new(),
     };
     let mut reached = std::collections::HashSet::new();
     for (name, targets) in named {
@@ -64,6 +65,7 @@ fn acceptance(world: &World, id: QueueId, sender: &str, named: &[Named]) -> Acce
                         mailbox: None,
                         prefix: Vec::new(),
                         flags: Flags::NONE,
+                        keywords: Vec::new(),
                     });
                     let mailbox = format!("Box-{}", user.address.local());
                     let what = What::Delivered { account: (*target).to_owned(), mailbox };

@@ -40,6 +40,11 @@ numeric_id!(
 );
 
 numeric_id!(
+    /// A filter of an account (RFC 5228).
+    ScriptId
+);
+
+numeric_id!(
     /// Where a client is told of changes (RFC 8620 §7.2).
     PushSubscriptionId
 );

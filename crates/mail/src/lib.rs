@@ -25,8 +25,8 @@ pub use durable::Durable;
 pub use envelope::{BodyType, DsnReturn, Envelope, Hold, Notify, Recipient};
 pub use flags::{Flags, Keyword};
 pub use id::{
-    AccountId, BodyId, IdentityId, InvalidId, MailboxId, ModSeq, PushSubscriptionId, QueueId, SubmissionId, ThreadId,
-    TokenId, Uid, UidValidity,
+    AccountId, BodyId, IdentityId, InvalidId, MailboxId, ModSeq, PushSubscriptionId, QueueId, ScriptId, SubmissionId,
+    ThreadId, TokenId, Uid, UidValidity,
 };
 pub use reply::{EnhancedCode, Reply, ReplyCode};
 pub use rights::Rights;

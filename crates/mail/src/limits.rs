@@ -300,6 +300,12 @@ limits! {
     SIEVE_MARKS: usize = 8;
     /// Fields that a run adds (RFC 5293), and flags of a message.
     SIEVE_ADDED: usize = 64;
+    /// Scripts of an account.
+    SIEVE_SCRIPTS: usize = 32;
+    /// Octets of a script's name (RFC 5804 §1.6: 128 characters at least).
+    SIEVE_SCRIPT_NAME_LEN: usize = 512;
+    /// Marks of messages, and of who was told something, that are remembered for an account; those that last longest stay.
+    SIEVE_MARKS_KEPT: usize = 5_000;
     /// The longest time for which a message's mark is remembered (RFC 7352 §3.1), or who was told that somebody is away.
     SIEVE_REMEMBERED: Duration = Duration::from_secs(90 * 86_400);
 

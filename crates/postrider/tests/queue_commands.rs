@@ -53,6 +53,7 @@ async fn queue(store: &LocalStore, sender: &str, recipients: &[&str]) -> QueueId
         discarded: 0,
         events: Vec::new(),
         dsns: Vec::new(),
+        marks: Vec::new(),
         envelope: Envelope {
             reverse_path: ReversePath::Address(address(sender)),
             recipients: recipients.clone(),

@@ -59,3 +59,48 @@ fn says_where_a_script_is_wrong() {
     let (text, good) = tried("require \"include\"; include \"../secret\";");
     assert!(good && text.contains("there is no personal script “../secret” to include"), "{text}");
 }
+
+/// Both outputs of a command on the system in `folder`, and whether it went well.
+fn run(folder: &std::path::Path, arguments: &[&str]) -> (String, bool) {
+    let program = env!("CARGO_BIN_EXE_postrider");
+    let output = Command::new(program).args(arguments).current_dir(folder).output().unwrap();
+    (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.success())
+}
+
+#[test]
+fn an_accounts_scripts_are_kept() {
+    use std::io::Write as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let made = run(folder, &["init", ".", "--hostname", "mail.red.example", "--domain", "red.example"]);
+    assert!(made.1, "{}", made.0);
+    let mut adding = Command::new(env!("CARGO_BIN_EXE_postrider"))
+        .args(["account", "add", "ann@red.example", "--password-stdin"])
+        .current_dir(folder)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    adding.stdin.take().unwrap().write_all(b"correct horse battery\n").unwrap();
+    assert!(adding.wait().unwrap().success());
+    std::fs::write(folder.join("good.sieve"), "discard;").unwrap();
+    std::fs::write(folder.join("bad.sieve"), "discard").unwrap();
+    let sieve = |words: &[&str]| run(folder, &[&["sieve", words[0], "ann@red.example"], &words[1..]].concat());
+    let refused = sieve(&["put", "rules", "bad.sieve"]);
+    assert!(!refused.1 && refused.0.contains("the script is not kept: rules, line 1"), "{}", refused.0);
+    assert_eq!(sieve(&["list"]), (String::new(), true));
+    assert_eq!(sieve(&["put", "rules", "good.sieve", "--activate"]), (String::new(), true));
+    assert_eq!(sieve(&["put", "other", "good.sieve"]), (String::new(), true));
+    let list = sieve(&["list"]).0;
+    assert!(list.contains("rules  8       active") && list.contains("other  8"), "{list}");
+    assert_eq!(sieve(&["show", "rules"]), ("discard;\n".to_owned(), true));
+    let refused = sieve(&["remove", "rules"]);
+    assert!(!refused.1 && refused.0.contains("it is the active script: deactivate it first"), "{}", refused.0);
+    assert_eq!(sieve(&["activate", "other"]), (String::new(), true));
+    assert_eq!(sieve(&["remove", "rules"]), (String::new(), true));
+    assert_eq!(sieve(&["deactivate"]), (String::new(), true));
+    let (json, good) = sieve(&["list", "--json"]);
+    assert!(good && json.contains("\"active\": false"), "{json}");
+    let refused = sieve(&["activate", "rules"]);
+    assert!(!refused.1 && refused.0.contains("the script “rules”"), "{}", refused.0);
+}

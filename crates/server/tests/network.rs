@@ -96,6 +96,7 @@ impl House {
             discarded: 0,
             events: Vec::new(),
             dsns: Vec::new(),
+            marks: Vec::new(),
         };
         let mut stage = self.store.stage(None).await.unwrap();
         stage.write(b"From: alice@red.example\r\nSubject: hello\r\n\r\n").await.unwrap();

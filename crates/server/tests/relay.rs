@@ -107,6 +107,7 @@ impl House {
             discarded: 0,
             events: Vec::new(),
             dsns: Vec::new(),
+            marks: Vec::new(),
         };
         let mut stage = self.store.stage(None).await.unwrap();
         stage.write(bytes).await.unwrap();

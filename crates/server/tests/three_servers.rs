@@ -101,6 +101,7 @@ impl System {
             discarded: 0,
             events: Vec::new(),
             dsns: Vec::new(),
+            marks: Vec::new(),
         };
         let mut stage = self.store.stage(None).await.unwrap();
         stage.write(b"Message-ID: <1@red.example>\r\nSubject: far\r\n\r\nhi\r\n.\r\n..\r\n").await.unwrap();

@@ -128,6 +128,11 @@ const RULES: &[(&str, &str)] = &[
          WHERE account NOT IN (SELECT id FROM accounts)",
     ),
     (
+        "a filter, or what one remembers, is of account {}, which does not exist",
+        "SELECT account FROM (SELECT account FROM scripts UNION SELECT account FROM scripts_changed UNION
+           SELECT account FROM script_marks) WHERE account NOT IN (SELECT id FROM accounts)",
+    ),
+    (
         "queued message {}: there are no bytes for it (body {})",
         "SELECT q.id, q.body FROM queue q WHERE NOT EXISTS (SELECT 1 FROM bodies b WHERE b.id = q.body)",
     ),

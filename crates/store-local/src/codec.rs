@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mail::{
-    AccountId, Address, BodyType, Domain, DsnReturn, Envelope, Hold, Notify, Recipient, ReversePath, Timestamp,
+    AccountId, Address, BodyType, Domain, DsnReturn, Envelope, Hold, ModSeq, Notify, Recipient, ReversePath, Timestamp,
 };
 use serde_json::{Value, json};
 use store::{
@@ -294,7 +294,9 @@ fn scram(text: &str) -> StoreResult<ScramKeys> {
 /// Reads what [`account`] needs; a condition may follow.
 pub(crate) const ACCOUNT_SELECT: &str =
     "SELECT id, address, password, scram, state, quota, created, secret, confirmed, last_step,
-            (SELECT count(*) FROM recovery_codes r WHERE r.account = id), enabled, begins, ends, subject, plain, html
+            (SELECT count(*) FROM recovery_codes r WHERE r.account = id), enabled, begins, ends, subject, plain, html,
+            (SELECT name FROM scripts s WHERE s.account = accounts.id AND s.active),
+            (SELECT s.changed FROM scripts s WHERE s.account = accounts.id AND s.active)
      FROM accounts LEFT JOIN totp ON totp.account = id LEFT JOIN away ON away.account = id";
 
 /// The columns of an away notice, from this one on.
@@ -329,6 +331,7 @@ pub(crate) fn account(row: &rusqlite::Row<'_>) -> StoreResult<Account> {
         created: Timestamp::from_millis(row.get(6).map_err(crate::error::db)?),
         totp: secret.map(totp).transpose().map_err(crate::error::db)?,
         away: Some(away(row, 11).map_err(crate::error::db)?).filter(|notice| notice.enabled).map(Arc::new),
+        script: text(17)?.zip(row.get::<_, Option<u64>>(18).map_err(crate::error::db)?.map(ModSeq)),
     })
 }
 

@@ -87,8 +87,9 @@ impl Directory {
                 let (id, mut is_other) = (account.id, true);
                 if let Some(old) = self.accounts.get(&account.id) {
                     (account.used, account.messages) = (old.used, old.messages);
-                    // Whether its owner is away is no matter of who may act for it.
-                    is_other = *old != Account { away: old.away.clone(), ..account.clone() };
+                    // Whether its owner is away, and his filters, are no matter of who may act for it.
+                    let (away, script) = (old.away.clone(), old.script.clone());
+                    is_other = *old != Account { away, script, ..account.clone() };
                 }
                 self.by_address.insert(account.address.clone(), account.id);
                 self.accounts.insert(account.id, account);

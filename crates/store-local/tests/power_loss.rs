@@ -87,7 +87,7 @@ async fn reply(store: &Arc<LocalStore>, random: &mut Random, account: mail::Acco
     let to = suite::address(&format!("s{}@far.example", random.below(3)));
     let (address, recipient) = (suite::address(who), suite::address(who));
     let body = suite::staged(&**store, b"away").await;
-    NewDsn { body, acceptance: reply, once: Some(Once { account, address, to, recipient }) }
+    NewDsn { body, acceptance: reply, once: Some(Once { account, address, to, recipient, mark: None }) }
 }
 
 /// All that a store has, and who was told that somebody is away.

@@ -2,7 +2,7 @@
 
 use mail::{AccountId, Address, Timestamp};
 
-use crate::{Event, What};
+use crate::{Event, Mark, What};
 
 /// The notice of an account; the default is one that was never set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Once {
     pub to: Address,
     /// The recipient for whom it was accepted.
     pub recipient: Address,
+    /// A script's own memory of it; `None`: that of the notice, by whom it goes to and for `limits::AWAY_AGAIN`.
+    pub mark: Option<Mark>,
 }
 
 /// Why no notice goes to who wrote.

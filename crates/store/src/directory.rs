@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mail::{AccountId, Address, Domain, Timestamp};
+use mail::{AccountId, Address, Domain, ModSeq, Timestamp};
 
 use crate::{AwayNotice, Totp};
 
@@ -82,6 +82,8 @@ pub struct Account {
     pub totp: Option<Totp>,
     /// What those who write are told, where the notice is enabled: deliveries find it here.
     pub away: Option<Arc<AwayNotice>>,
+    /// The name of its active script, and the change that made its text: deliveries find it here.
+    pub script: Option<(String, ModSeq)>,
 }
 
 /// A domain that is ours.

@@ -47,6 +47,8 @@ pub enum StoreError {
     Limit(&'static str),
     /// The maildrop is locked by another session: -ERR [IN-USE].
     InUse,
+    /// The filter is the active one, which can't be removed (RFC 5804 §2.10).
+    ScriptActive,
     /// Anything else from the disk or the database, with its words. Answer 451 / NO [SERVERBUG].
     Failed(String),
 }
@@ -70,6 +72,7 @@ impl fmt::Display for StoreError {
             Self::NoQueueEntry(id) => write!(f, "there is no {id} in the queue"),
             Self::Damaged(place) => write!(f, "the message is damaged on disk ({place})"),
             Self::Limit(which) => write!(f, "over the limit {which}"),
+            Self::ScriptActive => f.write_str("it is the active script: deactivate it first"),
             Self::InUse => f.write_str("another session uses the maildrop"),
             Self::Failed(why) => f.write_str(why),
         }

@@ -30,6 +30,7 @@ mod listen;
 mod mailbox;
 mod push;
 mod queue;
+mod scripts;
 mod sending;
 mod snapshot;
 
@@ -57,6 +58,7 @@ pub use queue::{
     Acceptance, Accepted, Attempt, Balance, LocalDelivery, NewDsn, Outcome, QueueChange, QueueFeed, QueueItem,
     QueueMessage, QueueNews, QueueRecipient, QueueRelay, QueueState, QueueWork, Redirection, Settlement,
 };
+pub use scripts::{Mark, ScriptChange, ScriptInfo, ScriptList, Scripts};
 pub use sending::{
     Addressed, Cancellation, Gone, Identity, IdentityChange, Kept, Named, NewSubmission, Profile, Progress, Submission,
     SubmittedEnvelope, Undo, Way,

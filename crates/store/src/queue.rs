@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use mail::{AccountId, Address, Domain, Envelope, Flags, Notify, QueueId, Recipient, Timestamp};
+use mail::{AccountId, Address, Domain, Envelope, Flags, Keyword, Notify, QueueId, Recipient, Timestamp};
 
-use crate::{Body, Event, Once, Stage};
+use crate::{Body, Event, Mark, Once, Stage};
 
 /// All that is promised with one 250: local deliveries and queue entries of one message, with its
 /// journey so far. Happens whole or not at all.
@@ -29,6 +29,8 @@ pub struct Acceptance {
     pub events: Vec<Event>,
     /// Reports that are due with the acceptance itself (success of a local delivery).
     pub dsns: Vec<NewDsn>,
+    /// What scripts remember of it.
+    pub marks: Vec<Mark>,
 }
 
 /// Into a mailbox of this store.
@@ -44,6 +46,8 @@ pub struct LocalDelivery {
     pub prefix: Vec<u8>,
     /// Flags that it gets.
     pub flags: Flags,
+    /// Keywords that it gets; those for which its mailbox has no room are left out.
+    pub keywords: Vec<Keyword>,
 }
 
 /// To another server.

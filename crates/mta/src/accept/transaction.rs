@@ -511,6 +511,7 @@ impl Incoming {
             discarded: 0,
             events: Vec::with_capacity(1 + recipients.len()),
             dsns: Vec::new(),
+            marks: Vec::new(),
         };
         let show = self.shows_client();
         let what = What::Received {
@@ -625,7 +626,14 @@ fn deliver(
             let Filing { mailbox, flags, events } = laid.filings.remove(account).unwrap_or_default();
             out.events.extend(events);
             let told = mailbox.clone().unwrap_or_else(|| "INBOX".to_owned());
-            out.deliveries.push(LocalDelivery { account: *account, address: address.clone(), mailbox, prefix, flags });
+            out.deliveries.push(LocalDelivery {
+                account: *account,
+                address: address.clone(),
+                mailbox,
+                prefix,
+                flags,
+                keywords: Vec::new(),
+            });
             let what = What::Delivered { account: address.to_string(), mailbox: told };
             out.events.push(Event::about(now, recipient.address.to_string(), what));
             None

@@ -116,6 +116,7 @@ impl Clerk<'_> {
             address: delivery.address.clone(),
             to: to.folded(),
             recipient: away.recipient.clone(),
+            mark: None,
         };
         let envelope = Envelope {
             // RFC 3834 §3.3: so that nothing answers it, nor returns it.

@@ -190,6 +190,7 @@ impl Placed {
             discarded: 0,
             events,
             dsns: Vec::new(),
+            marks: Vec::new(),
         };
         Ok(NewDsn { body, acceptance, once: None })
     }
@@ -222,7 +223,14 @@ impl Placed {
         self.events.push(Event::about(now, given.to_string(), what));
         // RFC 5321 §4.4: Return-Path is put on at final delivery.
         let prefix = format!("Return-Path: <>\r\nDelivered-To: {address}\r\n").into_bytes();
-        self.deliveries.push(LocalDelivery { account, address, mailbox: None, prefix, flags: Flags::NONE });
+        self.deliveries.push(LocalDelivery {
+            account,
+            address,
+            mailbox: None,
+            prefix,
+            flags: Flags::NONE,
+            keywords: Vec::new(),
+        });
     }
 
     fn relay(&mut self, routing: &Routing, address: Address, now: Timestamp) {

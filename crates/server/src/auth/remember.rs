@@ -63,6 +63,7 @@ mod tests {
             created: Timestamp::default(),
             totp: None,
             away: None,
+            script: None,
         }
     }
 

@@ -14,6 +14,9 @@ pub(super) fn act(request: &Request, from: &str, now: Timestamp) -> Act {
     let told = fields.filter(|(name, value)| !matches!(name.as_str(), "do" | "password") && !value.is_null());
     let told: Vec<String> = told.map(|(name, value)| format!("{name} {}", text(value))).collect();
     let mut about = told.join(", ");
+    if let Request::Sieve { address, act } = request {
+        about = format!("address {address}, {}", act.named());
+    }
     if about.len() > limits::AUDIT_ABOUT_LEN {
         about.truncate(about.floor_char_boundary(limits::AUDIT_ABOUT_LEN));
     }

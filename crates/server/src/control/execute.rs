@@ -18,7 +18,7 @@ use super::rehearse::rehearse;
 use super::view::{
     AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, FindingView, PasskeyView, QueueView,
 };
-use super::{Request, Secret, queue};
+use super::{Request, Secret, queue, sieve};
 use crate::auth::hash::{Hashes, hashes_now};
 use crate::auth::{add_app_password, take_away};
 use crate::connect::{Network, SystemRandom};
@@ -211,6 +211,7 @@ async fn run(context: &Context, request: Request) -> Answer {
         Request::QueueDestinations { after, limit } => queue::destinations(context, after.as_ref(), limit).await,
         Request::QueuePause { destination, paused } => queue::pause(context, &destination, paused).await,
         Request::Route { address } => answer(&rehearse(context, address).await.map_err(Failure::Words)?),
+        Request::Sieve { address, act } => sieve::act(context, &address, act).await,
         Request::Audit { name, before, limit } => answer(&store.acts(name, before, limit.min(LIST)).await?),
         Request::Trace { query } => trace(context, &query).await,
         Request::Doctor { domains, key } => {
@@ -309,7 +310,7 @@ async fn account_add(context: &Context, address: Address, password: String, quot
     Ok(Value::Null)
 }
 
-async fn account(context: &Context, address: &Address) -> Result<Account, Failure> {
+pub(super) async fn account(context: &Context, address: &Address) -> Result<Account, Failure> {
     match context.store.entry(&address.folded()).await? {
         Some(DirectoryEntry::Account(account)) => {
             // The entry is from memory; how much is stored is asked for.

@@ -9,6 +9,7 @@ mod audit;
 mod execute;
 mod queue;
 mod rehearse;
+mod sieve;
 mod socket;
 mod submit;
 mod view;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use execute::{Context, execute};
 pub use queue::{QueueAction, QueueFilter};
+pub use sieve::{ScriptAct, ScriptView};
 pub use socket::{ControlSocket, ask, hand_in, serve};
 pub use submit::{Submission, submit};
 pub use view::{
@@ -213,6 +215,14 @@ pub enum Request {
         /// Message-ID, queue id or address.
         query: String,
     },
+    /// The filters of an account.
+    Sieve {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// What is done to them.
+        act: ScriptAct,
+    },
     /// Answers a list of [`store::Audited`], newest first.
     Audit {
         /// Of whom, or about whom; none: all.
@@ -261,6 +271,9 @@ const fn page() -> usize {
 impl Request {
     /// Whether it may change how the system is run: then it stands in the audit log. A message handed in is no such act.
     fn changes(&self) -> bool {
+        if let Self::Sieve { act, .. } = self {
+            return act.changes();
+        }
         !matches!(
             self,
             Self::DomainList

@@ -16,8 +16,9 @@ use store::{
     DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey,
     JourneyQuery, Kept, Learnt, Lesson, Lessons, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep,
     NewAccount, NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueChange,
-    QueueFeed, QueueItem, QueueMessage, QueueWork, ScramKeys, Settlement, SharedMailbox, SpecialUse, Stage, Store,
-    StoreError, StoreOutcome, StoreResult, Submission, Survey, Token, TokenHash, TokenKind, UrlKey, WordCounts,
+    QueueFeed, QueueItem, QueueMessage, QueueWork, ScramKeys, ScriptChange, ScriptList, Scripts, Settlement,
+    SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Submission, Survey, Token,
+    TokenHash, TokenKind, UrlKey, WordCounts,
 };
 use store_local::LocalStore;
 
@@ -63,6 +64,25 @@ impl Audit for Between {
 
     async fn acts(&self, name: Option<String>, before: Option<u64>, limit: usize) -> StoreResult<Vec<Audited>> {
         self.call("acts", self.store.acts(name, before, limit)).await
+    }
+}
+
+#[async_trait]
+impl Scripts for Between {
+    async fn scripts(&self, account: AccountId) -> StoreResult<ScriptList> {
+        self.call("scripts", self.store.scripts(account)).await
+    }
+
+    async fn script(&self, account: AccountId, name: &str) -> StoreResult<Option<String>> {
+        self.call("script", self.store.script(account, name)).await
+    }
+
+    async fn change_scripts(&self, account: AccountId, changes: Vec<ScriptChange>) -> StoreResult<Durable<ModSeq>> {
+        self.call("change_scripts", self.store.change_scripts(account, changes)).await
+    }
+
+    async fn marked_before(&self, account: AccountId, marks: Vec<String>, now: Timestamp) -> StoreResult<Vec<String>> {
+        self.call("marked_before", self.store.marked_before(account, marks, now)).await
     }
 }
 

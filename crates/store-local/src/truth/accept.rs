@@ -126,6 +126,12 @@ impl Truth {
                 self.enqueue(plan, body, place)?;
             }
         }
+        for mark in &acceptance.marks {
+            // An account that is gone remembers nothing.
+            if self.account(mark.account)?.is_some() {
+                self.mark(mark, acceptance.received_at)?;
+            }
+        }
         self.begin_journey(plan)?;
         let total = self.count();
         total.accepted += deliveries + relays + u64::from(acceptance.discarded);
@@ -160,10 +166,16 @@ impl Truth {
             None => inbox,
             Some(name) => self.mailbox_or_make(delivery.account, name)?,
         };
+        // A mailbox that has as many keywords as may be takes the message without more.
+        let keywords = match self.keyword_bits(mailbox, &delivery.keywords, true) {
+            Ok(bits) => bits,
+            Err(StoreError::Limit(_)) => self.keyword_bits(mailbox, &delivery.keywords, false).unwrap_or_default(),
+            Err(error) => return Err(error),
+        };
         let modseq = self.modseq_of_arrival(mailbox)?;
         let arrival = Arrival {
             flags: delivery.flags,
-            keywords: 0,
+            keywords,
             internal_date: now,
             saved: now,
             prefix: &delivery.prefix,

@@ -68,7 +68,14 @@ impl Truth {
         report: &Plan,
         mut places: std::slice::Iter<'_, Place>,
     ) -> StoreResult<Option<WhyNot>> {
-        let since = remembered_since(report.received_at());
+        let now = report.received_at();
+        let since = remembered_since(now);
+        if let Some(mark) = &once.mark {
+            if self.is_marked(once.account, &mark.mark, now)? {
+                return Ok(Some(WhyNot::Told));
+            }
+            return self.may_take(report, &mut places);
+        }
         // RFC 5230 §4.1, §4.2
         let sql = "SELECT 1 FROM away_told WHERE account = ?1 AND sender = ?2 AND told > ?3";
         let sender = codec::address_text(&once.to);
@@ -80,8 +87,12 @@ impl Truth {
         if told.unwrap_or_default() >= limits::AWAY_TOLD {
             return Ok(Some(WhyNot::TooMany));
         }
-        // The message is accepted, whatever becomes of the reply to it.
-        match self.check_accept(report, &mut places, &mut HashMap::new()) {
+        self.may_take(report, &mut places)
+    }
+
+    /// The message is accepted, whatever becomes of the reply to it.
+    fn may_take(&mut self, report: &Plan, places: &mut std::slice::Iter<'_, Place>) -> StoreResult<Option<WhyNot>> {
+        match self.check_accept(report, places, &mut HashMap::new()) {
             Ok(()) => Ok(None),
             Err(StoreError::AccountGone(_) | StoreError::OverQuota(_)) => Ok(Some(WhyNot::NotTaken)),
             Err(error) => Err(error),
@@ -100,10 +111,17 @@ impl Truth {
         let event = match why_not {
             Some(why) => why.event(now, &once.recipient, &once.address),
             None => {
-                let since = remembered_since(now);
-                self.exec("DELETE FROM away_told WHERE account = ?1 AND told <= ?2", params![once.account.0, since])?;
-                let sql = "INSERT OR REPLACE INTO away_told(account, sender, told) VALUES (?1, ?2, ?3)";
-                self.exec(sql, params![once.account.0, codec::address_text(&once.to), now.millis()])?;
+                if let Some(mark) = &once.mark {
+                    self.mark(mark, now)?;
+                } else {
+                    let since = remembered_since(now);
+                    self.exec(
+                        "DELETE FROM away_told WHERE account = ?1 AND told <= ?2",
+                        params![once.account.0, since],
+                    )?;
+                    let sql = "INSERT OR REPLACE INTO away_told(account, sender, told) VALUES (?1, ?2, ?3)";
+                    self.exec(sql, params![once.account.0, codec::address_text(&once.to), now.millis()])?;
+                }
                 let what = What::Answered { account: once.address.to_string(), report: report.id.to_string() };
                 Event::about(now, once.recipient.to_string(), what)
             }

@@ -153,6 +153,7 @@ impl Truth {
         self.drop_grants_of(id)?;
         self.drop_credentials(id)?;
         self.drop_away_notice(id)?;
+        self.drop_scripts(id)?;
         self.drop_lessons(id)?;
         self.exec("DELETE FROM names WHERE account = ?1", [id.0])?;
         self.exec("DELETE FROM accounts WHERE id = ?1", [id.0])?;

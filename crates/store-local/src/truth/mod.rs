@@ -21,6 +21,7 @@ mod messages;
 mod push;
 mod queue;
 pub(crate) mod schema;
+mod scripts;
 mod submissions;
 mod syncer;
 mod url_keys;

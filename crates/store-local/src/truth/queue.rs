@@ -140,7 +140,8 @@ impl Truth {
             return Err(StoreError::OverQuota(address));
         }
         self.hold_bodies(&[(body, 1)])?;
-        let delivery = LocalDelivery { account, address, mailbox: None, prefix, flags: Flags::NONE };
+        let delivery =
+            LocalDelivery { account, address, mailbox: None, prefix, flags: Flags::NONE, keywords: Vec::new() };
         self.deliver(&delivery, (BodyId(body), thread.map(ThreadId)), size, at).map(drop)
     }
 

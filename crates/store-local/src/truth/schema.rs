@@ -199,6 +199,14 @@ const STEPS: &[&str] = &[
     "CREATE TABLE audit(
        number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, origin TEXT NOT NULL,
        act TEXT NOT NULL, about TEXT NOT NULL, outcome TEXT NOT NULL, times INTEGER NOT NULL);",
+    // To 18. Filters of accounts, one of each at most active; when any of an account's changed; and what they remember.
+    "CREATE TABLE scripts(
+       id INTEGER PRIMARY KEY AUTOINCREMENT, account INTEGER NOT NULL, name TEXT NOT NULL, content TEXT NOT NULL,
+       active INTEGER NOT NULL, changed INTEGER NOT NULL);
+     CREATE UNIQUE INDEX scripts_by_name ON scripts(account, name);
+     CREATE TABLE scripts_changed(account INTEGER PRIMARY KEY, changed INTEGER NOT NULL);
+     CREATE TABLE script_marks(
+       account INTEGER NOT NULL, mark TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY(account, mark)) WITHOUT ROWID;",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -76,7 +76,7 @@ async fn answered(
     reply.received_at = at;
     report(&mut reply);
     let who = address("a@x.example");
-    let once = Once { account: a, address: who.clone(), to: address(to), recipient: who };
+    let once = Once { account: a, address: who.clone(), to: address(to), recipient: who, mark: None };
     let mut message = acceptance(store.next_queue_id(at), to, "<1@far.example>");
     message.received_at = at;
     deliver_to(&mut message, a, "a@x.example");
@@ -145,7 +145,7 @@ pub async fn a_report_goes_with_what_waited(store: Arc<impl Store>) {
         let mut reply = acceptance(store.next_queue_id(NOW), "", "<reply@x.example>");
         relay_to(&mut reply, to);
         let who = address("a@x.example");
-        let once = Once { account: a, address: who.clone(), to: address(to), recipient: who };
+        let once = Once { account: a, address: who.clone(), to: address(to), recipient: who, mark: None };
         let dsns = vec![NewDsn { body: staged(store, b"reply").await, acceptance: reply, once: Some(once) }];
         let outcomes = vec![(0, Outcome::Delivered { account: a, at: NOW })];
         store.settle(Settlement { id, outcomes, events: Vec::new(), dsns }).await?.into_inner();

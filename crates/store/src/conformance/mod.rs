@@ -16,6 +16,7 @@ pub mod mail;
 pub mod mailboxes;
 pub mod push;
 pub mod queue;
+pub mod scripts;
 pub mod sending;
 pub mod sharing;
 
@@ -70,6 +71,7 @@ macro_rules! conformance_suite {
             history::a_survey_tells_what_changed, history::what_departed_is_told, history::steps_are_one_change,
             history::a_message_comes_into_several_mailboxes, history::uploads_are_kept_for_a_while,
             audit::acts_are_kept_in_order, audit::old_acts_make_room,
+            scripts::scripts_are_kept, scripts::scripts_are_bounded, scripts::marks_come_with_a_message,
             lessons::lessons_are_given_by_what_is_done, lessons::lessons_of_one_change_are_bounded,
             lessons::words_are_counted_once,
             queue::relays_are_queued_and_settled, queue::a_report_goes_with_its_bounce,
@@ -160,6 +162,7 @@ pub fn acceptance(id: QueueId, from: &str, message_id: &str) -> Acceptance {
         discarded: 0,
         events: vec![Event::new(NOW, received)],
         dsns: Vec::new(),
+        marks: Vec::new(),
     }
 }
 
@@ -172,6 +175,7 @@ pub fn deliver_to(acceptance: &mut Acceptance, account: AccountId, who: &str) {
         mailbox: None,
         prefix: format!("Delivered-To: {who}\r\n").into_bytes(),
         flags: Flags::NONE,
+        keywords: Vec::new(),
     });
 }
 

@@ -70,6 +70,7 @@ impl Try {
                 mailbox: None,
                 prefix: Vec::new(),
                 flags: Flags::NONE,
+                keywords: Vec::new(),
             };
             answers.push(clerk.reply(answered, &one, &delivery).await);
         }
