@@ -114,6 +114,20 @@ impl Address {
         (!user.is_empty()).then(|| Self { local: user.into(), domain: self.domain.clone() })
     }
 
+    /// The local part under which a domain's alias stands: of all that nobody else has there.
+    pub const EVERY: &str = "*";
+
+    /// Whether it stands for every address of its domain.
+    pub fn is_every(&self) -> bool {
+        self.local() == Self::EVERY
+    }
+
+    /// The same local part in another domain.
+    #[must_use]
+    pub fn at(&self, domain: &Domain) -> Self {
+        Self { local: self.local.clone(), domain: domain.clone() }
+    }
+
     /// Whether an operator's `name` means it: the address itself, or its domain, with or without `@` before it; in any
     /// case, since he looks for people.
     pub fn is_meant_by(&self, name: &str) -> bool {

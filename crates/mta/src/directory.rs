@@ -109,9 +109,12 @@ impl<'a> Walk<'a> {
         if let Some(admin) = self.role(address).await? {
             return Ok(Some(Here::Others("postmaster", address.clone(), vec![admin])));
         }
-        let every = Address::new("*", address.domain().clone()).map_err(|why| StoreError::Failed(why.to_string()))?;
+        let every = every(address.domain())?;
         if let Some(DirectoryEntry::Alias(alias)) = self.store.entry(&every).await? {
-            return Ok(Some(Here::Others("catch-all", alias.address, alias.targets)));
+            let rule = if alias.targets.iter().all(Address::is_every) { "domain-alias" } else { "catch-all" };
+            // Of every address there, the one that has the same name.
+            let same = |target: Address| if target.is_every() { address.at(target.domain()) } else { target };
+            return Ok(Some(Here::Others(rule, alias.address, alias.targets.into_iter().map(same).collect())));
         }
         Ok(Some(self.caught(address).unwrap_or(Here::Nobody)))
     }
@@ -145,4 +148,9 @@ impl<'a> Walk<'a> {
         }
         Ok(active().min_by_key(|account| account.id).map(|account| account.address.clone()))
     }
+}
+
+/// The alias of all that nobody else has in a domain.
+pub(crate) fn every(domain: &Domain) -> Result<Address, StoreError> {
+    Address::new(Address::EVERY, domain.clone()).map_err(|why| StoreError::Failed(why.to_string()))
 }

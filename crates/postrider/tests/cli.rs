@@ -193,6 +193,37 @@ fn commands_do_the_same_with_a_server_and_without_one() {
 }
 
 #[test]
+fn an_account_takes_another_name_and_a_domain_stands_for_another() {
+    let home = Home::new();
+    let must = |arguments: &[&str]| home.must(arguments);
+    must(&["account", "add", "alice@red.example", "--password-stdin"]);
+    must(&["alias", "add", "all@red.example", "alice@red.example"]);
+    must(&["domain", "add", "rouge.example", "--same-as", "red.example"]);
+    let accounts = |address: &str| {
+        let route: serde_json::Value = serde_json::from_str(&must(&["route", address, "--json"])).unwrap();
+        route.to_string()
+    };
+    let way = accounts("all@rouge.example");
+    assert!(way.contains("domain-alias") && way.contains("alice@red.example"), "{way}");
+    assert!(accounts("nobody@rouge.example").contains("5.1.1"));
+    must(&["account", "rename", "alice@red.example", "alicia@red.example"]);
+    for name in ["alice@red.example", "alicia@rouge.example", "all@red.example", "alice@rouge.example"] {
+        let way = accounts(name);
+        assert!(way.contains("alicia@red.example"), "{name}: {way}");
+    }
+    must(&["account", "rename", "alicia@red.example", "lis@red.example", "--forget"]);
+    assert!(accounts("alicia@red.example").contains("5.1.1"));
+    let said = home.fails(&["account", "rename", "lis@red.example", "lis@blue.example"]);
+    assert!(said.contains("blue.example is no domain of this server"), "{said}");
+    let said = home.fails(&["alias", "add", "x@red.example", "*@red.example"]);
+    assert!(said.contains("*@domain"), "{said}");
+    let said = home.fails(&["domain", "add", "roig.example", "--same-as", "blue.example"]);
+    assert!(said.contains("blue.example is no domain of this server"), "{said}");
+    must(&["domain", "remove", "rouge.example"]);
+    must(&["check"]);
+}
+
+#[test]
 fn app_passwords_are_shown_once_and_log_in() {
     let home = Home::new();
     let (pop3, _) = home.listen_on_free_ports();

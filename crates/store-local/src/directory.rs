@@ -90,6 +90,7 @@ impl Directory {
                     // Whether its owner is away, and his filters, are no matter of who may act for it.
                     let (away, script) = (old.away.clone(), old.script.clone());
                     is_other = *old != Account { away, script, ..account.clone() };
+                    self.by_address.remove(&old.address);
                 }
                 self.by_address.insert(account.address.clone(), account.id);
                 self.accounts.insert(account.id, account);

@@ -97,6 +97,10 @@ impl Store for LocalStore {
         self.change(move |truth, _| truth.set_quota(account, quota)).await
     }
 
+    async fn rename_account(&self, account: AccountId, address: Address, keep: bool) -> StoreResult<Durable<()>> {
+        self.change(move |truth, _| truth.rename_account(account, &address, keep)).await
+    }
+
     async fn remove_account(&self, account: AccountId) -> StoreResult<Durable<()>> {
         let removed = self.change(move |truth, _| truth.remove_account(account)).await?;
         self.published.words.forget(account).await;

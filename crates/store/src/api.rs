@@ -72,6 +72,9 @@ pub trait Store: Audit + Lessons + Scripts + Send + Sync + 'static {
     async fn set_account_state(&self, account: AccountId, state: AccountState) -> StoreResult<Durable<()>>;
     /// Sets or lifts the quota.
     async fn set_quota(&self, account: AccountId, quota: Option<u64>) -> StoreResult<Durable<()>>;
+    /// Gives an account another address, which is free, in one of our domains. Aliases that lead to it lead there; where
+    /// `keep`, the one before becomes an alias. Its sessions are over.
+    async fn rename_account(&self, account: AccountId, address: Address, keep: bool) -> StoreResult<Durable<()>>;
     /// Removes an account with its mailboxes and messages. Neither its id nor its mailboxes' ids come again.
     async fn remove_account(&self, account: AccountId) -> StoreResult<Durable<()>>;
     /// Accounts in order of address, after `after`, at most `limit`.

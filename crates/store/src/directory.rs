@@ -94,7 +94,8 @@ pub struct DomainRecord {
 }
 
 /// An alias: one address, one or many targets here or elsewhere. The address `*@domain` (local part
-/// `*`) is the domain's catch-all.
+/// `*`) is the domain's catch-all; a target `*@other` of it is the address with the same local part there, so that the one
+/// domain stands for the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alias {
     /// The address, folded.

@@ -117,7 +117,7 @@ pub enum What {
     },
     /// An address here stood for others.
     Expanded {
-        /// The rule: `alias`, `catch-all`, `sub-address`, `postmaster`.
+        /// The rule: `alias`, `catch-all`, `domain-alias`, `sub-address`, `postmaster`.
         rule: String,
         /// The targets.
         targets: Vec<String>,

@@ -9,6 +9,7 @@ use wire::dot::LineEnds;
 use wire::smtp::server::{Hello, Role, Sender};
 
 use super::{Client, Desk, Identity, SessionFilters, Transaction, replies};
+use crate::directory::every;
 
 /// A message on its way from the account's store.
 pub struct Outgoing {
@@ -126,9 +127,12 @@ impl Desk {
         let mut seen = 0;
         while let Some(address) = addresses.get(seen).cloned() {
             seen += 1;
-            for alias in self.store.aliases_of(&address).await? {
+            let mut aliases = self.store.aliases_of(&address).await?;
+            let domains = self.store.aliases_of(&every(address.domain())?).await?;
+            aliases.extend(domains.iter().filter(|alias| alias.is_every()).map(|alias| address.at(alias.domain())));
+            for alias in aliases {
                 // A catch-all is no address.
-                let is_new = alias.local() != "*" && !addresses.contains(&alias);
+                let is_new = !alias.is_every() && !addresses.contains(&alias);
                 if is_new && addresses.len() < limits::IDENTITIES_PER_ACCOUNT && self.is_own(account, &alias).await? {
                     addresses.push(alias);
                 }

@@ -66,6 +66,17 @@ pub(crate) enum Account {
         #[command(flatten)]
         who: Who,
     },
+    /// Gives it another address: its mail stays, and aliases that lead to it lead there. Clients log in by the new one.
+    Rename {
+        #[command(flatten)]
+        who: Who,
+        /// The new address.
+        #[arg(value_parser = address)]
+        to: Address,
+        /// Let nobody have the address before (default: it becomes an alias of the new one).
+        #[arg(long)]
+        forget: bool,
+    },
     /// Removes it with all its mail.
     Remove {
         #[command(flatten)]
@@ -134,6 +145,9 @@ impl Account {
             }
             Self::Disable { who } => set_state(who, true).await,
             Self::Enable { who } => set_state(who, false).await,
+            Self::Rename { who: Who { address, server }, to, forget } => {
+                tell(&server.load()?, Request::AccountRename { address, to, keep: !forget }).await
+            }
             Self::Remove { who: Who { address, server } } => {
                 tell(&server.load()?, Request::AccountRemove { address }).await
             }

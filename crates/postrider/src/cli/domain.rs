@@ -14,6 +14,9 @@ pub(crate) enum Domain {
         /// The domain.
         #[arg(value_parser = super::domain)]
         domain: mail::Domain,
+        /// A domain of this server for which it stands: whoever has an address there has the same one here.
+        #[arg(long, value_name = "DOMAIN", value_parser = super::domain)]
+        same_as: Option<mail::Domain>,
         #[command(flatten)]
         server: Server,
     },
@@ -32,7 +35,9 @@ pub(crate) enum Domain {
 impl Domain {
     pub(super) async fn run(self) -> Outcome {
         match self {
-            Self::Add { domain, server } => tell(&server.load()?, Request::DomainAdd { domain }).await,
+            Self::Add { domain, same_as, server } => {
+                tell(&server.load()?, Request::DomainAdd { domain, same_as }).await
+            }
             Self::Remove { domain, server } => tell(&server.load()?, Request::DomainRemove { domain }).await,
             Self::List(listing) => listing.show(Request::DomainList, |domains: &[String]| domains.join("\n")).await,
         }

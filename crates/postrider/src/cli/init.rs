@@ -89,7 +89,7 @@ async fn make_store(config: Config, domain: &Domain, admin: Option<&Address>) ->
         .map_err(|error| Failure(format!("{} can't be made: {error}", data.display())))?;
     let store = LocalStore::open(data, Options::default()).map_err(|error| super::ask::explain(&error))?;
     let context = Context::alone(store.clone(), Arc::new(SystemClock), config.settings);
-    let mut requests = vec![Request::DomainAdd { domain: domain.clone() }];
+    let mut requests = vec![Request::DomainAdd { domain: domain.clone(), same_as: None }];
     if let Some(admin) = admin {
         for role in ["postmaster", "abuse"] {
             let alias = address(&format!("{role}@{domain}"))?;

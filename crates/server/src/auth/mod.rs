@@ -114,7 +114,9 @@ impl Auth {
             Some(name) => self.active(name).await?,
             None => None,
         };
-        let who = counted_as(name.as_ref(), login);
+        // By whichever of its names: another domain's alias is no further try.
+        let named = account.as_ref().map(|account| &account.address).or(name.as_ref());
+        let who = counted_as(named, login);
         let leave = self.leave(peer, &who, most_failures, now);
         if let Some(account) = &account
             && leave != Leave::None
@@ -211,8 +213,18 @@ impl Auth {
         }
     }
 
+    /// The account of that name, perhaps in a domain that stands for its own.
     async fn active(&self, name: &Address) -> Result<Option<Account>, LoginError> {
-        match self.store.entry(name).await.map_err(LoginError::Store)? {
+        let mut entry = self.store.entry(name).await.map_err(LoginError::Store)?;
+        if entry.is_none()
+            && let Ok(every) = Address::new(Address::EVERY, name.domain().clone())
+            && let Some(DirectoryEntry::Alias(alias)) = self.store.entry(&every).await.map_err(LoginError::Store)?
+            && let [target] = &alias.targets[..]
+            && target.is_every()
+        {
+            entry = self.store.entry(&name.at(target.domain())).await.map_err(LoginError::Store)?;
+        }
+        match entry {
             Some(DirectoryEntry::Account(account)) if account.state == AccountState::Active => Ok(Some(*account)),
             _ => Ok(None),
         }
@@ -274,6 +286,15 @@ mod tests {
         for _ in 0..MOST {
             assert_eq!(say(bad, b"wrong").await.err(), Some(LoginError::Refused));
         }
+        // The account's name in a domain that stands for its own is the same account.
+        let other = Domain::from_ascii("rouge.example").unwrap();
+        let _ = store.add_domain(&other).await.unwrap();
+        let every = |name| Address::new(Address::EVERY, Domain::from_ascii(name).unwrap()).unwrap();
+        let alias = store::Alias { address: every("rouge.example"), targets: vec![every("red.example")] };
+        let _ = store.set_alias(alias).await.unwrap();
+        assert!(auth.password(home, "Alice@rouge.example", b"secret", Scopes::IMAP, MOST).await.is_ok());
+        let said = auth.password(bad, "alice@rouge.example", b"wrong", Scopes::IMAP, MOST).await;
+        assert_eq!(said.err(), Some(LoginError::Wait));
         // Somebody else behind the same address is not kept out of what is remembered, ...
         assert_eq!(say(bad, b"wrong").await.err(), Some(LoginError::Wait));
         assert!(say(bad, b"secret").await.is_ok());

@@ -32,15 +32,15 @@ impl Auth {
     ) -> Result<WebLogin, LoginError> {
         let now = self.clock.now();
         let name = login_address(login);
-        let who = counted_as(name.as_ref(), login);
-        if self.leave(peer, &who, most_failures, now) != Leave::Full {
-            self.failed(peer, &who, most_failures, now);
-            return Err(LoginError::Wait);
-        }
         let account = match &name {
             Some(name) => self.active(name).await?,
             None => None,
         };
+        let who = counted_as(account.as_ref().map(|account| &account.address).or(name.as_ref()), login);
+        if self.leave(peer, &who, most_failures, now) != Leave::Full {
+            self.failed(peer, &who, most_failures, now);
+            return Err(LoginError::Wait);
+        }
         let known = account.as_ref().map(|account| account.password.clone());
         let right = self.hasher.verify(known, prepared(password.as_bytes()).into_owned()).await;
         let Some(account) = account.filter(|_| right) else {

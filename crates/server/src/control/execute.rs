@@ -150,7 +150,7 @@ pub(super) type Answer = Result<Value, Failure>;
 async fn run(context: &Context, request: Request) -> Answer {
     let store = &context.store;
     match request {
-        Request::DomainAdd { domain } => domain_add(context, domain).await,
+        Request::DomainAdd { domain, same_as } => domain_add(context, domain, same_as).await,
         Request::DomainList => {
             answer(&store.domains().await?.iter().map(|record| record.domain.to_string()).collect::<Vec<_>>())
         }
@@ -176,6 +176,12 @@ async fn run(context: &Context, request: Request) -> Answer {
             let account = account(context, &address).await?;
             let state = if disabled { AccountState::Disabled } else { AccountState::Active };
             done(store.set_account_state(account.id, state).await)
+        }
+        Request::AccountRename { address, to, keep } => {
+            if store.domain(to.domain()).await?.is_none() {
+                return Err(no_domain(to.domain()));
+            }
+            done(store.rename_account(account(context, &address).await?.id, to, keep).await)
         }
         Request::AccountRemove { address } => {
             let account = account(context, &address).await?;
@@ -244,8 +250,19 @@ fn done<T>(result: Result<T, StoreError>) -> Answer {
     Ok(Value::Null)
 }
 
-async fn domain_add(context: &Context, domain: Domain) -> Answer {
+async fn domain_add(context: &Context, domain: Domain, same_as: Option<Domain>) -> Answer {
     let store = &context.store;
+    if let Some(other) = same_as {
+        if other == domain {
+            return Err(Failure::Words(format!("{domain} can't stand for itself")));
+        }
+        if store.domain(&other).await?.is_none() {
+            return Err(no_domain(&other));
+        }
+        let _ = store.add_domain(&domain).await?;
+        let [address, every] = [&domain, &other].map(|domain| role_of(Address::EVERY, domain));
+        return done(store.set_alias(Alias { address: address?, targets: vec![every?] }).await);
+    }
     // A further domain's postmaster is the first one's, where there is one.
     let mut others = Vec::new();
     for other in store.domains().await? {
@@ -264,15 +281,19 @@ async fn domain_add(context: &Context, domain: Domain) -> Answer {
     Ok(Value::Null)
 }
 
-/// Its roles are no reason to keep a domain: they go with it.
+/// Its roles are no reason to keep a domain, nor that it stands for another: they go with it.
 async fn domain_remove(context: &Context, domain: Domain) -> Answer {
     let store = &context.store;
     let roles: Vec<Address> = ROLES.iter().map(|role| role_of(role, &domain)).collect::<Result<_, _>>()?;
     let inhabited = all_accounts(context).await?.iter().any(|account| *account.address.domain() == domain);
     let aliases = all_aliases(context).await?;
-    let others = aliases.iter().any(|alias| *alias.address.domain() == domain && !roles.contains(&alias.address));
+    let is_of_it = |alias: &Alias| {
+        let stands_for_another = alias.address.is_every() && alias.targets.iter().all(Address::is_every);
+        roles.contains(&alias.address) || (*alias.address.domain() == domain && stands_for_another)
+    };
+    let others = aliases.iter().any(|alias| *alias.address.domain() == domain && !is_of_it(alias));
     if !inhabited && !others {
-        for alias in aliases.into_iter().filter(|alias| roles.contains(&alias.address)) {
+        for alias in aliases.into_iter().filter(is_of_it) {
             let _ = store.set_alias(Alias { targets: Vec::new(), ..alias }).await?;
         }
     }
@@ -374,6 +395,10 @@ async fn alias_add(context: &Context, alias: Address, targets: Vec<Address>) -> 
         None => Alias { address, targets: Vec::new() },
     };
     for target in targets {
+        if target.is_every() && !kept.address.is_every() {
+            let words = "a target *@domain is for an alias *@domain, whose addresses keep their names there";
+            return Err(Failure::Words(words.into()));
+        }
         if !kept.targets.contains(&target) {
             kept.targets.push(target);
         }

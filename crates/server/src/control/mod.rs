@@ -36,6 +36,9 @@ pub enum Request {
         /// Which.
         #[serde(with = "view::text")]
         domain: Domain,
+        /// Of ours, for which it stands: each address is the one of the same name there.
+        #[serde(default, with = "view::maybe_text", skip_serializing_if = "Option::is_none")]
+        same_as: Option<Domain>,
     },
     /// Answers a list of names.
     DomainList,
@@ -90,6 +93,17 @@ pub enum Request {
         address: Address,
         /// Disabled from now on, else enabled.
         disabled: bool,
+    },
+    /// Gives an account another address. Answers null.
+    AccountRename {
+        /// Whose.
+        #[serde(with = "view::text")]
+        address: Address,
+        /// The other.
+        #[serde(with = "view::text")]
+        to: Address,
+        /// The one before becomes an alias.
+        keep: bool,
     },
     /// Removes an account with all its mail. Answers null.
     AccountRemove {

@@ -144,6 +144,10 @@ impl Store for Between {
         self.call("set_quota", self.store.set_quota(account, quota)).await
     }
 
+    async fn rename_account(&self, account: AccountId, address: Address, keep: bool) -> StoreResult<Durable<()>> {
+        self.call("rename_account", self.store.rename_account(account, address, keep)).await
+    }
+
     async fn remove_account(&self, account: AccountId) -> StoreResult<Durable<()>> {
         self.call("remove_account", self.store.remove_account(account)).await
     }

@@ -139,6 +139,46 @@ impl Truth {
         self.announce_account(id)
     }
 
+    pub(crate) fn rename_account(&mut self, id: AccountId, address: &Address, keep: bool) -> StoreResult<()> {
+        let address = address.folded();
+        self.require_domain(address.domain())?;
+        let sql = "SELECT address FROM accounts WHERE id = ?1";
+        let Some(old) = self.one(sql, [id.0], |row| row.get::<_, String>(0))? else {
+            return Err(StoreError::NotFound(format!("the account with id {}", id.0)));
+        };
+        let old = codec::address(&old)?;
+        if self.account_at(&address)? {
+            return Err(StoreError::Exists(format!("the account {address}")));
+        }
+        if self.alias_at(&address)? {
+            return Err(StoreError::Exists(format!("the alias {address}")));
+        }
+        self.exec("UPDATE accounts SET address = ?2 WHERE id = ?1", params![id.0, codec::address_text(&address)])?;
+        self.end_sessions(id)?;
+        self.announce_account(id)?;
+        self.lead_elsewhere(&old, &address)?;
+        if keep { self.set_alias(&Alias { address: old, targets: vec![address] }) } else { Ok(()) }
+    }
+
+    /// Aliases for the one are for the other from now on.
+    fn lead_elsewhere(&mut self, old: &Address, new: &Address) -> StoreResult<()> {
+        let aliases = self.all("SELECT address, targets FROM aliases", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+        })?;
+        for (address, targets) in aliases {
+            let mut targets = codec::addresses(&targets)?;
+            if targets.iter().any(|target| target.folded() == *old) {
+                for target in &mut targets {
+                    if target.folded() == *old {
+                        *target = new.clone();
+                    }
+                }
+                self.set_alias(&Alias { address: codec::address(&address)?, targets })?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn remove_account(&mut self, id: AccountId) -> StoreResult<()> {
         if self.account(id)?.is_none() {
             return Err(StoreError::NotFound(format!("the account with id {}", id.0)));

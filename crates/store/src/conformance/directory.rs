@@ -66,6 +66,37 @@ pub async fn aliases_are_listed_in_order(store: Arc<impl Store>) {
     assert!(matches!(store.set_alias(alias("info@x.example", &[])).await, Err(StoreError::NotFound(_))));
 }
 
+/// Its mail stays; what led to it leads there, and so does the address before, if that is kept.
+pub async fn an_account_takes_another_address(store: Arc<impl Store>) {
+    let id = account(&*store, "a@x.example").await;
+    deliver(&*store, id, "a@x.example", b"one").await;
+    let alias = |name: &str, to: &[&str]| {
+        let targets = to.iter().map(|to| address(to)).collect();
+        store.set_alias(Alias { address: address(name), targets })
+    };
+    alias("all@x.example", &["b@far.example", "A@x.example"]).await.unwrap().into_inner();
+    let rename = |to: &str, keep| store.rename_account(id, address(to), keep);
+    for taken in ["a@x.example", "all@x.example"] {
+        assert!(matches!(rename(taken, true).await, Err(StoreError::Exists(_))));
+    }
+    assert!(matches!(rename("a@far.example", true).await, Err(StoreError::NotFound(_))));
+    rename("New@x.example", true).await.unwrap().into_inner();
+    let found = store.account(id).await.unwrap().unwrap();
+    assert_eq!((found.address, found.messages), (address("new@x.example"), 1));
+    let targets = async |name: &str| match store.entry(&address(name)).await.unwrap() {
+        Some(DirectoryEntry::Alias(alias)) => alias.targets,
+        other => panic!("{name} is {other:?}"),
+    };
+    assert_eq!(targets("a@x.example").await, [address("new@x.example")]);
+    assert_eq!(targets("all@x.example").await, ["b@far.example", "new@x.example"].map(address));
+    assert!(matches!(store.entry(&address("new@x.example")).await.unwrap(), Some(DirectoryEntry::Account(_))));
+    // Not kept, it is free.
+    rename("other@x.example", false).await.unwrap().into_inner();
+    assert!(store.entry(&address("new@x.example")).await.unwrap().is_none());
+    assert_eq!(targets("a@x.example").await, [address("other@x.example")]);
+    account(&*store, "new@x.example").await;
+}
+
 /// Made again under the same address, an account has other ids, another UIDVALIDITY and no mail.
 pub async fn a_removed_account_leaves_nothing(store: Arc<impl Store>) {
     let old = account(&*store, "a@x.example").await;

@@ -46,7 +46,8 @@ macro_rules! conformance_suite {
     ($fresh:expr) => {
         $crate::conformance_suite! { $fresh;
             directory::accounts_come_with_their_mailboxes, directory::domains_guard_their_addresses,
-            directory::aliases_are_listed_in_order, directory::a_removed_account_leaves_nothing,
+            directory::aliases_are_listed_in_order, directory::an_account_takes_another_address,
+            directory::a_removed_account_leaves_nothing,
             credentials::tokens_are_found_and_go, credentials::tokens_are_bounded,
             credentials::tokens_that_are_over_are_forgotten, credentials::sessions_end_with_what_they_stand_on,
             credentials::a_passkey_is_used_with_a_counter_that_grows,
