@@ -304,6 +304,8 @@ limits! {
     SIEVE_SCRIPTS: usize = 32;
     /// Octets of a script's name (RFC 5804 §1.6: 128 characters at least).
     SIEVE_SCRIPT_NAME_LEN: usize = 512;
+    /// Octets of the reason in a reply that gives a message back: with the code it is one line (RFC 5321 §4.5.3.1.5).
+    SIEVE_REASON_LEN: usize = 400;
     /// Marks of messages, and of who was told something, that are remembered for an account; those that last longest stay.
     SIEVE_MARKS_KEPT: usize = 5_000;
     /// The longest time for which a message's mark is remembered (RFC 7352 §3.1), or who was told that somebody is away.

@@ -21,4 +21,5 @@ pub mod queue;
 pub mod relay;
 pub mod route;
 pub mod safety;
+pub mod script;
 pub mod world;

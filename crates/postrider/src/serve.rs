@@ -9,6 +9,7 @@ use std::time::Duration;
 use mail::limits;
 use mta::accept::inspect::{Filter, Inspectors};
 use mta::policy::Door;
+use mta::script::Scripts;
 use server::control::{Context, ControlSocket};
 use server::junk::ByWords;
 use server::listen::{Doors, Handler, Listener, Service};
@@ -85,9 +86,11 @@ async fn run_on(
             Arc::new(move || relay.reporter())
         }),
         inspectors: {
-            let words: Arc<dyn Filter> = Arc::new(ByWords(store.clone()));
+            // What a script is asked about includes what the words have said.
+            let filters: Vec<Arc<dyn Filter>> =
+                vec![Arc::new(ByWords(store.clone())), Arc::new(Scripts(store.clone()))];
             let dns = outbound.world().dns.clone();
-            Box::new(move |settings| Inspectors::new(server::smtp::inspectors(settings, &dns), vec![words.clone()]))
+            Box::new(move |settings| Inspectors::new(server::smtp::inspectors(settings, &dns), filters.clone()))
         },
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));

@@ -117,7 +117,7 @@ pub enum What {
     },
     /// An address here stood for others.
     Expanded {
-        /// The rule: `alias`, `catch-all`, `domain-alias`, `sub-address`, `postmaster`.
+        /// The rule: `alias`, `catch-all`, `domain-alias`, `sub-address`, `postmaster`, `redirect` (by a script).
         rule: String,
         /// The targets.
         targets: Vec<String>,
@@ -140,6 +140,15 @@ pub enum What {
     Filtered {
         /// The filter's name.
         milter: String,
+        /// What it did, in a sentence without its subject.
+        words: String,
+    },
+    /// A script of its recipient's (RFC 5228) did something with his copy, or could not.
+    Sorted {
+        /// Whose script.
+        account: String,
+        /// The script, and the line of it: `sieve “rules”, line 5`.
+        rule: String,
         /// What it did, in a sentence without its subject.
         words: String,
     },
@@ -213,9 +222,9 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         report: Option<String>,
     },
-    /// A report of delay or success went out.
+    /// A report went out: of delay, of success, or that a script gave the message back.
     Reported {
-        /// `delay`, `success` or `relayed`.
+        /// `delay`, `success`, `relayed` or `failed`.
         kind: String,
         /// The report's queue id.
         report: String,

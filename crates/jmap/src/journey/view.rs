@@ -56,13 +56,14 @@ impl State {
         }
     }
 
-    const fn after(what: &What) -> Option<Self> {
+    fn after(what: &What) -> Option<Self> {
         Some(match what {
             What::Delivered { .. } => Self::Delivered,
             What::Queued { .. } => Self::Waiting,
             What::Relayed { .. } => Self::Relayed,
             What::Bounced { .. } => Self::Bounced,
             What::Expired { .. } => Self::Expired,
+            What::Discarded { rule } if is_by_script(rule) => Self::Delivered,
             What::Discarded { .. } => Self::Discarded,
             _ => return None,
         })
@@ -151,6 +152,11 @@ fn concerns(step: &Event, outcome: &What) -> bool {
     }
 }
 
+/// Whether a recipient's own script threw it away.
+fn is_by_script(rule: &str) -> bool {
+    rule.starts_with("sieve ")
+}
+
 fn shown_to_sender(event: &Event, owner: &Owner, is_hidden: bool, named: Option<&str>) -> Option<Value> {
     let mine = |account: &String| *account == owner.address;
     let (name, more): (_, Value) = match &event.what {
@@ -173,6 +179,8 @@ fn shown_to_sender(event: &Event, owner: &Owner, is_hidden: bool, named: Option<
             ("expired", json!({ "words": Some(words).filter(|_| !is_hidden), "report": report }))
         }
         What::Reported { kind, report } => ("reported", json!({ "kind": kind, "report": report })),
+        // RFC 5228 §10: what somebody throws away is nobody's business.
+        What::Discarded { rule } if is_by_script(rule) => ("delivered", json!({ "mailbox": null })),
         What::Discarded { rule } => ("discarded", json!({ "rule": rule })),
         What::Operator { action } => ("operator", json!({ "action": action })),
         What::Trusted { network, .. } if !is_hidden => ("trusted", json!({ "network": network })),
@@ -225,6 +233,9 @@ pub(super) fn of_receiver(journey: &Journey, owner: &Owner) -> Value {
             }
             What::Trusted { network, .. } => ("trusted", json!({ "network": network })),
             What::Filtered { milter, words } => ("filtered", json!({ "milter": milter, "words": words })),
+            What::Sorted { account, rule, words } if *account == owner.address => {
+                ("filtered", json!({ "milter": rule, "words": words }))
+            }
             What::Answered { account, .. } if *account == owner.address => ("answered", json!({})),
             What::NotAnswered { account, rule, words } if *account == owner.address => {
                 ("not-answered", json!({ "rule": rule, "words": words }))

@@ -22,6 +22,7 @@ use wire::smtp::server::Hello;
 
 use super::Client;
 use super::resolve::Refusal;
+use crate::script::Sorted;
 
 /// A message whose last byte has come, and that nobody has answered for.
 pub struct Inspection<'a> {
@@ -106,6 +107,8 @@ pub struct LocalCopy<'a> {
     pub address: &'a Address,
     /// Whom the sender named.
     pub recipient: &'a Recipient,
+    /// The name of the account's active script.
+    pub script: Option<&'a str>,
 }
 
 /// Where a copy is put.
@@ -117,6 +120,8 @@ pub struct Filing {
     pub flags: Flags,
     /// What the journey is to tell of it.
     pub events: Vec<Event>,
+    /// What the account's script says of it, which goes before the mailbox.
+    pub sorted: Option<Box<Sorted>>,
 }
 
 /// Somebody who says where copies are put.
@@ -183,7 +188,10 @@ impl Inspectors {
     }
 
     /// The whole message, and its part of the room for those that were streamed to disk.
-    async fn whole<'s>(&self, stage: &'s mut dyn Stage) -> StoreResult<(SemaphorePermit<'_>, Cow<'s, [u8]>)> {
+    pub(super) async fn whole<'s>(
+        &self,
+        stage: &'s mut dyn Stage,
+    ) -> StoreResult<(SemaphorePermit<'_>, Cow<'s, [u8]>)> {
         let size = usize::try_from(stage.len()).unwrap_or(usize::MAX);
         let is_large = stage.in_memory().is_none();
         let part = self.room.acquire_many(if is_large { room(size) } else { 0 });

@@ -16,6 +16,7 @@ pub mod inspect;
 mod outgoing;
 mod replies;
 pub mod resolve;
+mod sorted;
 mod submission;
 mod success;
 #[cfg(test)]

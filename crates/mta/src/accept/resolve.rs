@@ -25,6 +25,15 @@ pub struct Target {
     pub alias: Option<Address>,
     /// What its owner, who may be away, has told to those who write.
     pub away: Option<Arc<AwayNotice>>,
+    /// The name of its active script.
+    pub script: Option<String>,
+}
+
+impl Target {
+    /// Whether it is that account.
+    pub(super) fn is_at(&self, account: AccountId) -> bool {
+        matches!(self.place, Place::Here(here, _) if here == account)
+    }
 }
 
 /// Where somebody receives.
@@ -136,7 +145,12 @@ impl Desk {
                         Some(via) => Authorized::by_alias(via),
                         None => self.authorize(client, sender, &at).await?,
                     };
-                    resolved.targets.push(Target { place: Place::Elsewhere(at, authorized), alias, away: None });
+                    resolved.targets.push(Target {
+                        place: Place::Elsewhere(at, authorized),
+                        alias,
+                        away: None,
+                        script: None,
+                    });
                 }
                 Step::Others(expansion) => resolved.expansions.push(expansion),
                 Step::TooMany => return Err(Refusal::new(replies::alias_loop(address), "alias-loop")),
@@ -165,7 +179,7 @@ impl Desk {
             return self.resolve(client, sender, address, 0).await;
         }
         let place = Place::Elsewhere(address.clone(), Authorized::by_filter());
-        Ok(Resolved { targets: vec![Target { place, alias: None, away: None }], expansions: Vec::new() })
+        Ok(Resolved { targets: vec![Target { place, alias: None, away: None, script: None }], expansions: Vec::new() })
     }
 
     fn walk(&self, address: &Address) -> Walk<'_> {
@@ -240,7 +254,8 @@ fn push_account(resolved: &mut Resolved, account: &Account, alias: Option<Addres
     let is_there = |target: &Target| matches!(&target.place, Place::Here(id, _) if *id == account.id);
     if !resolved.targets.iter().any(is_there) {
         let place = Place::Here(account.id, account.address.clone());
-        resolved.targets.push(Target { place, alias, away: account.away.clone() });
+        let script = account.script.as_ref().map(|(name, _)| name.clone());
+        resolved.targets.push(Target { place, alias, away: account.away.clone(), script });
     }
 }
 

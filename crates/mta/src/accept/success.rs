@@ -1,7 +1,7 @@
 //! Reports of success that are due with the acceptance itself: NOTIFY=SUCCESS and a mailbox here (RFC 3461 §5.2.3), or
 //! a group that stands for several (§5.2.7.3).
 
-use mail::{Address, ReversePath};
+use mail::{Address, Recipient, ReversePath, Timestamp};
 use store::{Acceptance, Event, QueueMessage, QueueRecipient, QueueState, What};
 
 use super::Desk;
@@ -56,8 +56,7 @@ pub(super) async fn add(desk: &Desk, acceptance: &mut Acceptance, size: u64, end
 
 /// The message as the reporter knows messages. It is not in the queue, so nothing of it is returned: RFC 3461 §6.2 leaves
 /// that to us.
-fn as_queued(acceptance: &Acceptance, size: u64) -> QueueMessage {
-    let recipients = acceptance.envelope.recipients.iter().zip(0..);
+pub(super) fn as_queued(acceptance: &Acceptance, size: u64) -> QueueMessage {
     QueueMessage {
         id: acceptance.id,
         received_at: acceptance.received_at,
@@ -66,20 +65,23 @@ fn as_queued(acceptance: &Acceptance, size: u64) -> QueueMessage {
         envelope: acceptance.envelope.clone(),
         message_id: acceptance.message_id.clone(),
         size,
-        recipients: recipients
-            .map(|(recipient, index)| QueueRecipient {
-                index,
-                address: recipient.address.clone(),
-                notify: recipient.notify,
-                original: recipient.original.clone(),
-                prefix: Vec::new(),
-                destination: recipient.address.domain().clone(),
-                state: QueueState::Waiting,
-                attempts: 0,
-                next_attempt: acceptance.received_at,
-                warned: false,
-                last: None,
-            })
-            .collect(),
+        recipients: recipients(&acceptance.envelope.recipients, acceptance.received_at),
     }
+}
+
+pub(super) fn recipients<'a>(all: impl IntoIterator<Item = &'a Recipient>, at: Timestamp) -> Vec<QueueRecipient> {
+    let as_queued = |(recipient, index): (&Recipient, u32)| QueueRecipient {
+        index,
+        address: recipient.address.clone(),
+        notify: recipient.notify,
+        original: recipient.original.clone(),
+        prefix: Vec::new(),
+        destination: recipient.address.domain().clone(),
+        state: QueueState::Waiting,
+        attempts: 0,
+        next_attempt: at,
+        warned: false,
+        last: None,
+    };
+    all.into_iter().zip(0..).map(as_queued).collect()
 }

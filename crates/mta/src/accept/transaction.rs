@@ -18,6 +18,7 @@ use wire::smtp::server::{Hello, Role, Sender};
 use super::filtered::{Filtered, SessionFilters};
 use super::inspect::{About, Filing, Filings, Findings, LocalCopy};
 use super::resolve::{Place, Refusal, Resolved, Target};
+use super::sorted::{self, Copy, Sorter};
 use super::{Client, Desk, Identity, Unsent, hold, replies, submission, success, trace};
 use crate::away::{Away, Clerk, Letter};
 use crate::bounce::Kind;
@@ -272,7 +273,7 @@ impl Incoming {
             message_id: None,
             received: header.received_count(),
             delivered_to: header.delivered_to(),
-            letter: targets.any(|target| target.away.is_some()).then(|| Letter::of(&header)),
+            letter: targets.any(|target| target.away.is_some() || target.script.is_some()).then(|| Letter::of(&header)),
         };
         let rest = if is_submission {
             let domain = match &client.identity {
@@ -358,6 +359,12 @@ impl Incoming {
         }
         findings.junk |= filtered.junk;
         let filings = self.filed(envelope, &findings).await?;
+        if filtered.discarded.is_none()
+            && filtered.quarantined.is_none()
+            && let Some(reason) = self.unwanted(&filings)
+        {
+            return Err(sorted::refusal(reason));
+        }
         Ok(Laid { findings, filings, filtered, ..Laid::default() })
     }
 
@@ -382,7 +389,8 @@ impl Incoming {
             for target in &resolved.targets {
                 let Place::Here(account, address) = &target.place else { continue };
                 if !copies.iter().any(|copy| copy.account == *account) {
-                    copies.push(LocalCopy { account: *account, address, recipient });
+                    let script = target.script.as_deref();
+                    copies.push(LocalCopy { account: *account, address, recipient, script });
                 }
             }
         }
@@ -392,14 +400,25 @@ impl Incoming {
         filings.map_err(|error| not_seen(self.id, &error))
     }
 
-    /// Tells the sender in the name of those who are away.
-    async fn answer(&self, desk: &Desk, acceptance: &mut Acceptance, letter: &Letter) {
+    /// Why the scripts of all who get it give it back, if they do (RFC 5429 §2.1): then nobody needs to be told later.
+    fn unwanted<'f>(&self, filings: &'f Filings) -> Option<&'f str> {
+        let targets = self.transaction.recipients.iter().flat_map(|(_, resolved)| &resolved.targets);
+        let reason = |target: &Target| match &target.place {
+            Place::Here(account, _) => filings.get(account)?.sorted.as_ref()?.rejected(),
+            Place::Elsewhere(..) => None,
+        };
+        let reasons: Option<Vec<&str>> = targets.map(reason).collect();
+        reasons?.first().copied()
+    }
+
+    /// Tells the sender in the name of those who are away, but for those whose scripts have said something.
+    async fn answer(&self, desk: &Desk, acceptance: &mut Acceptance, letter: &Letter, but: &[AccountId]) {
         let recipients = self.transaction.recipients.iter();
         let targets =
             recipients.flat_map(|(recipient, resolved)| resolved.targets.iter().map(move |one| (recipient, one)));
         let away = targets.filter_map(|(recipient, target)| match (&target.place, &target.away) {
-            (Place::Here(account, _), Some(notice)) => {
-                Some(Away { account: *account, recipient: &recipient.address, notice })
+            (Place::Here(account, _), Some(notice)) if !but.contains(account) => {
+                Some(Away { account: *account, recipient: &recipient.address, notice, script: None })
             }
             _ => None,
         });
@@ -443,8 +462,8 @@ impl Incoming {
     }
 
     /// All that is promised, with the reports that are due at once; and the ways, where they are asked for.
-    async fn accepted(&self, envelope: Envelope, mut facts: Facts, mut laid: Laid) -> (Acceptance, Vec<Way>) {
-        let (desk, size) = (&self.transaction.desk, self.stage.len());
+    async fn accepted(&mut self, envelope: Envelope, mut facts: Facts, mut laid: Laid) -> (Acceptance, Vec<Way>) {
+        let (desk, size) = (self.transaction.desk.clone(), self.stage.len());
         let letter = facts.letter.take();
         let mut acceptance = self.acceptance(envelope, facts, size, desk.clock.now(), &mut laid);
         if laid.filtered.discarded.is_some() {
@@ -454,10 +473,24 @@ impl Incoming {
         // Who is delivered to later is reported later.
         let due = |kind: &Kind| !is_held || *kind == Kind::Expanded;
         let recipients = self.transaction.recipients.iter();
-        let ends: Vec<_> = recipients.map(|(_, resolved)| success::kind(resolved).filter(due)).collect();
-        success::add(desk, &mut acceptance, size, &ends).await;
+        let is_given_back = |resolved: &Resolved| {
+            let is_of = |copy: &Copy| matches!(resolved.targets.as_slice(), [one] if one.is_at(copy.account));
+            laid.sorted.iter().any(|copy| copy.sorted.rejected().is_some() && is_of(copy))
+        };
+        let end = |resolved: &Resolved| success::kind(resolved).filter(due).filter(|_| !is_given_back(resolved));
+        let ends: Vec<_> = recipients.map(|(_, resolved)| end(resolved)).collect();
+        success::add(&desk, &mut acceptance, size, &ends).await;
         if let Some(letter) = letter.filter(|_| !is_held) {
-            self.answer(desk, &mut acceptance, &letter).await;
+            let copies = std::mem::take(&mut laid.sorted);
+            let (out, stage) = (&mut acceptance, &mut *self.stage);
+            let mut sorter = Sorter { desk: &desk, out, stage, letter: &letter, replies: Vec::new() };
+            sorter.sort(&copies).await;
+            let replies = sorter.replies;
+            // A script that says that its owner is away stands for the account's notice.
+            let said: Vec<AccountId> = copies.iter().filter(|copy| copy.answers()).map(|copy| copy.account).collect();
+            self.answer(&desk, &mut acceptance, &letter, &said).await;
+            acceptance.dsns.extend(replies);
+            acceptance.events.truncate(limits::JOURNEY_EVENTS);
         }
         (acceptance, laid.ways.unwrap_or_default())
     }
@@ -592,6 +625,8 @@ struct Laid {
     filings: Filings,
     /// What filters of others made of it.
     filtered: Filtered,
+    /// Copies of which scripts say what is done with them.
+    sorted: Vec<Copy>,
 }
 
 /// Adds one target, unless it was reached in another way before; its number in the queue.
@@ -623,8 +658,14 @@ fn deliver(
                 );
                 return queued;
             }
-            let Filing { mailbox, flags, events } = laid.filings.remove(account).unwrap_or_default();
-            out.events.extend(events);
+            let mut filing = laid.filings.remove(account).unwrap_or_default();
+            out.events.append(&mut filing.events);
+            if let Some(sorted) = filing.sorted.take() {
+                let (address, recipient, top) = (address.clone(), recipient.clone(), laid.findings.top.clone());
+                laid.sorted.push(Copy { account: *account, address, recipient, filing, sorted: *sorted, top });
+                return None;
+            }
+            let Filing { mailbox, flags, .. } = filing;
             let told = mailbox.clone().unwrap_or_else(|| "INBOX".to_owned());
             out.deliveries.push(LocalDelivery {
                 account: *account,

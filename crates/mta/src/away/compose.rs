@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use mail::{Address, Timestamp, limits};
 use message::compose::{Person, encoded_text, mailbox, unstructured};
+use message::header::Header;
 use message::{date, text};
 use store::AwayNotice;
 
@@ -17,6 +18,8 @@ const NO_SUBJECT: &str = "Auto: your message";
 /// A reply to write.
 pub(super) struct Reply<'a> {
     pub(super) notice: &'a AwayNotice,
+    /// The text is a part of MIME with its header (RFC 5230 §4.4).
+    pub(super) is_part: bool,
     pub(super) letter: &'a Letter,
     pub(super) from: &'a Address,
     pub(super) to: &'a Address,
@@ -50,6 +53,9 @@ impl Reply<'_> {
         // RFC 3834 §3.1.7, RFC 5230 §4.8
         field("Auto-Submitted", "auto-replied");
         field("MIME-Version", "1.0");
+        if let Some(part) = self.notice.text.as_deref().filter(|_| self.is_part) {
+            return [out.into_bytes(), as_part(part)].concat();
+        }
         self.body(&mut out);
         out.into_bytes()
     }
@@ -85,6 +91,21 @@ impl Reply<'_> {
         }
         let _ = write!(out, "\r\n--{boundary}--\r\n");
     }
+}
+
+/// RFC 5230 §4.4: what a script gives as a part; of its header only what says how it is to be read.
+fn as_part(text: &str) -> Vec<u8> {
+    let text = text.replace("\r\n", "\n").replace('\n', "\r\n");
+    let header = Header::of(text.as_bytes());
+    let fields = header.fields();
+    let is_of_part = |name: &[u8]| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"Content-"));
+    let mut out: Vec<u8> = fields.filter(|f| is_of_part(f.name())).flat_map(|f| f.bytes().to_vec()).collect();
+    if !out.ends_with(b"\r\n") && !out.is_empty() {
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(text.as_bytes().get(header.bytes().len()..).unwrap_or_default());
+    out
 }
 
 fn part(out: &mut String, kind: &str, content: &str) {

@@ -18,6 +18,8 @@ const NO_REPLY: [&str; 2] = ["noreply", "donotreply"];
 pub(crate) struct Letter {
     why_not: Option<WhyNot>,
     recipients: Vec<Address>,
+    /// Who wrote it, as it says.
+    pub(crate) author: Option<String>,
     pub(super) subject: Option<String>,
     pub(super) message_id: Option<String>,
     /// What it refers to, without brackets, oldest first.
@@ -37,6 +39,7 @@ impl Letter {
                     Address::new(local, wire::address::domain(domain).ok()?).ok()
                 })
                 .collect(),
+            author: header.from(),
             subject: header.subject(),
             message_id: header.message_id(),
             references: header.references(limits::AWAY_REFERENCES),
@@ -46,6 +49,16 @@ impl Letter {
     /// Why it is not answered, whoever sent it.
     pub(super) const fn why_not(&self) -> Option<WhyNot> {
         self.why_not
+    }
+
+    /// A program made it.
+    pub(crate) fn is_automatic(&self) -> bool {
+        self.why_not == Some(WhyNot::Automatic)
+    }
+
+    /// What it is called.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
     }
 
     /// Whom it names.

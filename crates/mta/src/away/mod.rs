@@ -15,11 +15,14 @@ mod letter;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use mail::{AccountId, Address, BodyType, Envelope, QueueId, Recipient, ReversePath, Timestamp};
+use sieve::Vacation;
 use store::{
-    Acceptance, AwayNotice, Event, LocalDelivery, NewDsn, Once, SpecialUse, Store, StoreError, StoreResult, WhyNot,
+    Acceptance, AwayNotice, Event, LocalDelivery, Mark, NewDsn, Once, SpecialUse, Store, StoreError, StoreResult,
+    WhyNot,
 };
 
 use crate::bounce::Placed;
@@ -35,6 +38,29 @@ pub(crate) struct Away<'a> {
     /// The recipient of the envelope that led to it.
     pub(crate) recipient: &'a Address,
     pub(crate) notice: &'a Arc<AwayNotice>,
+    /// The script that says so, in the place of the account's notice.
+    pub(crate) script: Option<ByScript<'a>>,
+}
+
+/// What a script's `vacation` (RFC 5230) says beside the text.
+#[derive(Clone, Copy)]
+pub(crate) struct ByScript<'a> {
+    pub(crate) vacation: &'a Vacation,
+    /// Who is told now is not told again until then.
+    pub(crate) until: Timestamp,
+}
+
+impl ByScript<'_> {
+    /// RFC 5230 §4.2, §4.7: what is one reply, to one person.
+    fn mark(&self, account: AccountId, to: &Address) -> Mark {
+        let Vacation { handle, subject, from, reason, mime, .. } = self.vacation;
+        let mut hasher = DefaultHasher::new();
+        match handle {
+            Some(handle) => handle.hash(&mut hasher),
+            None => (subject, from.as_ref().map(ToString::to_string), reason, mime).hash(&mut hasher),
+        }
+        Mark { account, mark: format!("vacation {:016x} {to}", hasher.finish()), until: self.until }
+    }
 }
 
 /// The message that is answered.
@@ -100,30 +126,39 @@ impl Clerk<'_> {
         away: &Away<'_>,
         delivery: &LocalDelivery,
     ) -> StoreResult<Result<NewDsn, WhyNot>> {
-        let (to, from) = match self.judge(sender, letter, delivery).await? {
+        let names = away.script.map_or(&[][..], |script| &script.vacation.addresses);
+        let (to, from) = match self.judge(sender, letter, delivery, names).await? {
             Ok(ends) => ends,
             Err(why) => return Ok(Err(why)),
+        };
+        // RFC 5230 §4.3: only as one of the account's own addresses; a script is no way to write as somebody else.
+        let from = match away.script.and_then(|script| script.vacation.from.as_ref()) {
+            Some(wanted) if self.leads_to(wanted, away.account).await? => wanted.clone(),
+            _ => from,
         };
         let placed = Placed::at(self.store, self.routing, &to, now).await?;
         if placed.deliveries.is_empty() && placed.relays.is_empty() {
             return Ok(Err(WhyNot::NotTaken));
         }
         let message_id = format!("<{}@{}>", self.random.token(), self.routing.hostname);
-        let reply = compose::Reply { notice: away.notice, letter, from: &from, to: &to, message_id: &message_id, now };
+        let is_part = away.script.is_some_and(|script| script.vacation.mime);
+        let reply =
+            compose::Reply { notice: away.notice, is_part, letter, from: &from, to: &to, message_id: &message_id, now };
         let bytes = reply.write();
         let once = Once {
             account: away.account,
             address: delivery.address.clone(),
             to: to.folded(),
             recipient: away.recipient.clone(),
-            mark: None,
+            mark: away.script.map(|script| script.mark(away.account, &to.folded())),
         };
+        let is_plain = bytes.is_ascii();
         let envelope = Envelope {
             // RFC 3834 §3.3: so that nothing answers it, nor returns it.
             reverse_path: ReversePath::Null,
             smtputf8: from.needs_utf8() || to.needs_utf8(),
             recipients: vec![Recipient::new(to)],
-            body: BodyType::SevenBit,
+            body: if is_plain { BodyType::SevenBit } else { BodyType::EightBitMime },
             dsn_return: None,
             envelope_id: None,
             hold: None,
@@ -139,6 +174,7 @@ impl Clerk<'_> {
         sender: &ReversePath,
         letter: &Letter,
         delivery: &LocalDelivery,
+        names: &[String],
     ) -> StoreResult<Result<(Address, Address), WhyNot>> {
         // RFC 3834 §2, RFC 5230 §4.6: never to nobody.
         let ReversePath::Address(sender) = sender else { return Ok(Err(WhyNot::NoSender)) };
@@ -159,6 +195,11 @@ impl Clerk<'_> {
             if self.leads_to(named, delivery.account).await? {
                 return Ok(Ok((sender.clone(), named.clone())));
             }
+        }
+        // RFC 5230 §4.5: and by names that only the script knows, as which nobody writes here.
+        let is_named = |named: &Address| names.iter().any(|name| name.eq_ignore_ascii_case(&named.to_string()));
+        if letter.recipients().iter().any(is_named) {
+            return Ok(Ok((sender.clone(), delivery.address.clone())));
         }
         Ok(Err(WhyNot::NotNamed))
     }

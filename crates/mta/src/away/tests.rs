@@ -106,7 +106,16 @@ fn references_are_bounded() {
 
 fn reply(notice: &AwayNotice, letter: &Letter) -> Vec<u8> {
     let (from, to) = (address("alice+shop@red.example"), address("carol@far.example"));
-    Reply { notice, letter, from: &from, to: &to, message_id: "<7@red.example>", now: Timestamp::from_secs(0) }.write()
+    Reply {
+        notice,
+        is_part: false,
+        letter,
+        from: &from,
+        to: &to,
+        message_id: "<7@red.example>",
+        now: Timestamp::from_secs(0),
+    }
+    .write()
 }
 
 #[test]

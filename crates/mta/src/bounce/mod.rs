@@ -14,7 +14,8 @@ use std::sync::Arc;
 
 use mail::{Address, BodyType, Envelope, Flags, Recipient, ReversePath, Timestamp};
 use store::{
-    Acceptance, Event, LocalDelivery, NewDsn, QueueMessage, QueueRecipient, QueueRelay, Store, StoreResult, What,
+    Acceptance, Event, LocalDelivery, NewDsn, QueueMessage, QueueRecipient, QueueRelay, Store, StoreError, StoreResult,
+    What,
 };
 
 use crate::directory::{Expansion, Step, Walk};
@@ -114,6 +115,7 @@ impl Reporter {
         let returned = match store.queue_body(message.id, first.recipient.index).await {
             // It was never queued: accepted and delivered in one commit with this report.
             _ if matches!(kind, Kind::Delivered | Kind::Expanded) => compose::Returned::default(),
+            Err(StoreError::NoQueueEntry(_)) => compose::Returned::default(),
             Ok(body) => compose::returned(body.as_ref(), message, kind).await,
             // A damaged message is reported without its text: the sender must hear of it all the same.
             Err(why) => {

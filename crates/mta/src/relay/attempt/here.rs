@@ -63,7 +63,7 @@ impl Try {
         let mut answers = Vec::new();
         for (index, here, notice) in &away {
             let Some(recipient) = self.recipient(*index) else { continue };
-            let one = Away { account: here.account, recipient: &recipient.address, notice };
+            let one = Away { account: here.account, recipient: &recipient.address, notice, script: None };
             let delivery = LocalDelivery {
                 account: here.account,
                 address: here.address.clone(),

@@ -120,6 +120,7 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
         What::Trusted { from, network } => {
             ("trusted", format!("may send without log-in, because {from} is in the trusted network {network}"), None)
         }
+        What::Sorted { rule, words, .. } => ("sorted", format!("by {rule}, which {words}"), None),
         What::Filtered { milter, words } => ("filtered", format!("by {milter}, which {words}"), None),
         What::Held { until } => ("held", format!("by its sender, until {}", moment(*until)), None),
         What::Queued { destination } => ("queued", format!("for {destination}"), None),
