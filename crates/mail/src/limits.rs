@@ -280,7 +280,7 @@ limits! {
     SIEVE_VARIABLE_LEN: usize = 16 * KIB;
     /// Commands and tests in a run.
     SIEVE_STEPS: usize = 20_000;
-    /// Octets that a run compares, all together: some tenths of a second.
+    /// Octets that a run compares and looks through, all together: some tenths of a second.
     SIEVE_WORK: u64 = 32 * MIB as u64;
     /// Octets of a message's body that a script sees.
     SIEVE_BODY_LEN: usize = MIB;

@@ -16,7 +16,11 @@ fn outcome(script: &str, message: &str) -> Outcome {
 }
 
 fn error(script: &str) -> Option<String> {
-    let outcome = outcome(script, "Subject: aaaaaaaaaa\r\n\r\n");
+    error_in(script, "Subject: aaaaaaaaaa\r\n\r\n")
+}
+
+fn error_in(script: &str, message: &str) -> Option<String> {
+    let outcome = outcome(script, message);
     if outcome.error.is_some() {
         // Whatever goes wrong, the message is kept, and nothing else is done.
         assert!(matches!(outcome.done.as_slice(), [one] if matches!(one.action, Action::Store { .. })));
@@ -131,6 +135,29 @@ fn strings_do_not_grow_without_end() {
     let long =
         format!("if string \"{}\" \"\" {{}}", "${a}".repeat(limits::SIEVE_STRING_LEN / limits::SIEVE_VARIABLE_LEN + 1));
     assert!(error(&doubling(10, &long)).unwrap().contains("grows over"));
+}
+
+/// `SIEVE_WORK`: what looks through a long header again and again, and compares nothing, comes to an end too.
+#[test]
+fn looking_through_a_header_is_work() {
+    let header = format!("X-Long: {}\r\nSubject: x\r\n\r\n", "x".repeat(60_000));
+    for test in [
+        "exists \"Nothing\"",
+        "header :count \"ge\" \"X-Long\" \"1\"",
+        "header :index 9 \"X-Long\" \"y\"",
+        "address \"X-None\" \"y\"",
+        "date \"X-None\" \"year\" \"2000\"",
+    ] {
+        let many = |n: usize| {
+            let tests = format!("if {test} {{}} ").repeat(n);
+            error_in(&format!("require [\"relational\", \"index\", \"date\"]; {tests}"), &header)
+        };
+        assert_eq!(many(50), None, "{test}");
+        assert!(many(1_000).unwrap().contains("compares more"), "{test}");
+    }
+    let names = vec!["\"Subject\""; 1_000].join(", ");
+    let many = format!("if exists [{names}] {{}} ").repeat(20);
+    assert!(error_in(&many, &header).unwrap().contains("compares more"));
 }
 
 /// `SIEVE_INCLUDES`: a script that includes itself.

@@ -194,6 +194,7 @@ impl Machine<'_> {
             return Ok(());
         }
         let keys = self.expand_all(values, at)?;
+        self.look_through(at)?;
         let found = self.fields.values(&name);
         let mut numbers: Vec<usize> = (0..found.len()).collect();
         if let Some(number) = index.number {

@@ -85,6 +85,7 @@ impl Machine<'_> {
             }
             TestKind::Exists(names) => {
                 for name in self.expand_all(names, at)? {
+                    self.look_through(at)?;
                     if !self.fields.has(&name) {
                         return Ok((false, format!("there is no field {name}")));
                     }
@@ -94,6 +95,7 @@ impl Machine<'_> {
             TestKind::Header { index, matching, names, keys } => {
                 let mut values = Vec::new();
                 for name in self.expand_all(names, at)? {
+                    self.look_through(at)?;
                     let found = pick(self.fields.values(&name), *index);
                     values.extend(found.into_iter().map(|value| (name.clone(), value)));
                 }
@@ -102,6 +104,7 @@ impl Machine<'_> {
             TestKind::Address { index, part, matching, names, keys } => {
                 let mut values = Vec::new();
                 for name in self.expand_all(names, at)? {
+                    self.look_through(at)?;
                     let fields: Vec<Vec<u8>> = self.fields.raw(&name).map(<[u8]>::to_vec).collect();
                     for field in pick(fields, *index) {
                         let found = message::envelope::addresses(&field);
@@ -156,6 +159,7 @@ impl Machine<'_> {
             TestKind::HasFlag { matching, variables, keys } => self.has_flag(*matching, variables, keys, at),
             TestKind::MailboxExists(names) => {
                 for name in self.expand_all(names, at)? {
+                    self.look_through_mailboxes(at)?;
                     let name = super::actions::canonical(&name);
                     if !self.world.has_mailbox(&name) {
                         return Ok((false, format!("there is no mailbox {name}")));
@@ -166,6 +170,7 @@ impl Machine<'_> {
             TestKind::SpecialUseExists { mailbox, uses } => {
                 let mailbox = mailbox.as_ref().map(|text| self.expand(text, at)).transpose()?;
                 for wanted in self.expand_all(uses, at)? {
+                    self.look_through_mailboxes(at)?;
                     let is = |one: &crate::Mailbox| {
                         one.special_use.as_deref().is_some_and(|special| special.eq_ignore_ascii_case(&wanted))
                             && mailbox.as_ref().is_none_or(|name| one.name == super::actions::canonical(name))
@@ -215,6 +220,18 @@ impl Machine<'_> {
             TestKind::Unknown(words) => self.fail(at, words.clone()),
             TestKind::Not(_) | TestKind::AllOf(_) | TestKind::AnyOf(_) => Ok((false, String::new())),
         }
+    }
+
+    /// Looking through the header for a name is work, whatever is found there.
+    pub(super) fn look_through(&mut self, at: Position) -> Step<()> {
+        let taken = self.work.take(self.fields.len());
+        self.worked(taken, at)
+    }
+
+    /// And so it is with the names of mailboxes.
+    fn look_through_mailboxes(&mut self, at: Position) -> Step<()> {
+        let taken = self.work.take(self.world.mailboxes.iter().map(|one| one.name.len() + 1).sum());
+        self.worked(taken, at)
     }
 
     /// RFC 5235 §3: 0 where nobody looked; `:count` tells the two apart.
@@ -291,6 +308,7 @@ impl Machine<'_> {
             return Ok(date::part(now, part).map(|value| (format!("the {part} now"), value)).into_iter().collect());
         };
         let name = self.expand(field, at)?;
+        self.look_through(at)?;
         // RFC 5260 §4: without an index, the first field that has a date counts.
         let fields: Vec<Vec<u8>> = self.fields.raw(&name).map(<[u8]>::to_vec).collect();
         let dates = pick(fields, index).into_iter().filter_map(|value| date::in_field(&value));
@@ -308,6 +326,9 @@ impl Machine<'_> {
         let flags: Vec<String> = match variables {
             [] => self.flags.clone(),
             names => {
+                let taken = names.iter().map(|name| self.variable(name).len() + 1).sum();
+                let taken = self.work.take(taken);
+                self.worked(taken, at)?;
                 let all = names.iter().flat_map(|name| self.variable(name).split_ascii_whitespace());
                 let mut list = Vec::new();
                 super::commands::add_flags(&mut list, &all.map(str::to_owned).collect::<Vec<_>>());

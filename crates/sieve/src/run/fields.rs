@@ -45,6 +45,11 @@ impl Fields {
         self.raw(name).map(|value| decode_words(value).trim().to_owned()).collect()
     }
 
+    /// Octets of all.
+    pub(super) fn len(&self) -> usize {
+        self.list.iter().map(|field| field.octets.len() + 1).sum()
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.raw(name).next().is_some()
     }

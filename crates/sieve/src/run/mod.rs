@@ -180,6 +180,8 @@ impl Machine<'_> {
     /// A string with the values of its variables (RFC 5229 §3); an unknown one is empty.
     fn expand(&mut self, text: &Text, at: Position) -> Step<String> {
         if let Some(constant) = text.constant() {
+            let taken = self.work.take(constant.len());
+            self.worked(taken, at)?;
             return Ok(constant.to_owned());
         }
         let mut out = String::new();
