@@ -300,6 +300,10 @@ limits! {
     SIEVE_MARKS: usize = 8;
     /// Fields that a run adds (RFC 5293), and flags of a message.
     SIEVE_ADDED: usize = 64;
+    /// Octets of a line of ManageSieve, without the literals that follow it.
+    MANAGESIEVE_LINE_LEN: usize = 12 * KIB;
+    /// Unknown commands, bad arguments and failed log-ins before a ManageSieve session ends.
+    MANAGESIEVE_ERRORS: usize = 20;
     /// Scripts of an account.
     SIEVE_SCRIPTS: usize = 32;
     /// Octets of a script's name (RFC 5804 §1.6: 128 characters at least).

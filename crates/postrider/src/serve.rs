@@ -145,6 +145,7 @@ fn handler(reception: Arc<Reception>) -> Handler {
         }
         Service::Pop3 | Service::Pop3s => Box::pin(server::pop3::serve(connection, service, shared)),
         Service::Imap | Service::Imaps => Box::pin(server::imap::serve(connection, service, shared)),
+        Service::Sieve => Box::pin(server::managesieve::serve(connection, service, shared)),
         Service::Http | Service::Https => Box::pin(server::http::serve(connection, shared)),
     })
 }

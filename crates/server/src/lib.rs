@@ -28,6 +28,7 @@ pub mod imap;
 pub mod junk;
 pub mod listen;
 pub mod lmtp;
+pub mod managesieve;
 pub mod metrics;
 mod milter;
 pub mod outbound;

@@ -43,6 +43,8 @@ pub enum Service {
     Imap,
     /// 993: TLS from the start.
     Imaps,
+    /// 4190: ManageSieve.
+    Sieve,
     /// 8080 or so.
     Http,
     /// 443: TLS from the start.
@@ -51,7 +53,7 @@ pub enum Service {
 
 impl Service {
     /// Every one that listens on the network, in the order of the configuration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Smtp,
         Self::Submission,
         Self::Submissions,
@@ -59,6 +61,7 @@ impl Service {
         Self::Pop3s,
         Self::Imap,
         Self::Imaps,
+        Self::Sieve,
         Self::Http,
         Self::Https,
     ];
@@ -74,6 +77,7 @@ impl Service {
             Self::Pop3s => "pop3s",
             Self::Imap => "imap",
             Self::Imaps => "imaps",
+            Self::Sieve => "sieve",
             Self::Http => "http",
             Self::Https => "https",
         }
@@ -90,6 +94,7 @@ impl Service {
             // RFC 5321 §3.8: 421 may come at any time, also as the greeting.
             Self::Smtp | Self::Submission | Self::Lmtp => b"421 4.7.0 Too many connections, try again later\r\n",
             Self::Pop3 => b"-ERR [SYS/TEMP] Too many connections, try again later\r\n",
+            Self::Sieve => b"BYE (TRYLATER) \"Too many connections, try again later\"\r\n",
             Self::Imap => b"* BYE Too many connections, try again later\r\n",
             Self::Submissions | Self::Pop3s | Self::Imaps | Self::Http | Self::Https => b"",
         }

@@ -283,3 +283,59 @@ fn a_script_that_fails_keeps_the_message() {
     assert!(told[0].starts_with("sieve “rules” can't be run: line 1"), "{told:?}");
     assert_eq!(world.inbox(ALICE).len(), 2);
 }
+
+/// A session of ManageSieve: what is put is run with the next delivery; what can't be compiled is refused with the place.
+#[test]
+fn the_owner_puts_and_chooses_scripts() {
+    use std::io::{BufRead as _, BufReader, Write as _};
+
+    let (mut world, mut client) = with(&[]);
+    let server = world.serve_filters();
+    let stream = std::net::TcpStream::connect(server).unwrap();
+    let (mut reader, mut writer) = (BufReader::new(stream.try_clone().unwrap()), stream);
+    let mut answer = || {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            assert!(reader.read_line(&mut line).unwrap() > 0, "{lines:?}");
+            lines.push(line.trim_end().to_owned());
+            if ["OK", "NO", "BYE"].iter().any(|end| line.starts_with(end)) {
+                return lines.join("\n");
+            }
+        }
+    };
+    assert!(answer().contains("\"SIEVE\" \"body "));
+    let mut say = |words: &str| {
+        writer.write_all(words.as_bytes()).unwrap();
+        answer()
+    };
+    // "\0alice@red.example\0wrong", and with the right password.
+    let wrong = say("AUTHENTICATE \"PLAIN\" \"AGFsaWNlQHJlZC5leGFtcGxlAHdyb25n\"\r\n");
+    assert_eq!(wrong, "NO \"Wrong user name or password\"");
+    let right = say("AUTHENTICATE \"PLAIN\" \"AGFsaWNlQHJlZC5leGFtcGxlAHNlY3JldA==\"\r\n");
+    assert_eq!(right, "OK \"Logged in\"");
+    for (words, reply) in [
+        ("PUTSCRIPT \"a\" \"discard\"\r\n", "NO \"line 1, column 8: "),
+        ("CHECKSCRIPT \"discard;\"\r\n", "OK"),
+        ("HAVESPACE \"a\" 262145\r\n", "NO (QUOTA/MAXSIZE)"),
+        ("HAVESPACE \"a\" 262144\r\n", "OK"),
+        ("PUTSCRIPT \"a\" {8+}\r\ndiscard;\r\n", "OK"),
+        ("SETACTIVE \"b\"\r\n", "NO (NONEXISTENT)"),
+        ("SETACTIVE \"a\"\r\n", "OK"),
+        ("DELETESCRIPT \"a\"\r\n", "NO (ACTIVE)"),
+        ("PUTSCRIPT \"b\" \"keep;\"\r\n", "OK"),
+        ("RENAMESCRIPT \"a\" \"b\"\r\n", "NO (ALREADYEXISTS)"),
+        ("RENAMESCRIPT \"a\" \"c\"\r\n", "OK"),
+        ("LISTSCRIPTS\r\n", "\"b\"\n\"c\" ACTIVE\nOK"),
+        ("GETSCRIPT \"c\"\r\n", "{8}\ndiscard;\nOK"),
+    ] {
+        let said = say(words);
+        assert!(said.starts_with(reply), "{words}{said}");
+    }
+    let told = journey(&world, &client.send(CAROL, &[ALICE], HELLO));
+    assert_eq!(told.last().unwrap(), "discarded by sieve “c”, line 1");
+    assert!(say("SETACTIVE \"\"\r\n").starts_with("OK"));
+    client.send(CAROL, &[ALICE], HELLO);
+    assert_eq!(world.inbox(ALICE).len(), 1);
+    assert!(say("LOGOUT\r\n").starts_with("OK"));
+}

@@ -13,6 +13,7 @@ pub mod address;
 pub mod dot;
 pub mod imap;
 pub mod line;
+pub mod managesieve;
 pub mod milter;
 pub mod pop3;
 pub mod proxy;

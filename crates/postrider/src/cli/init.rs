@@ -136,6 +136,7 @@ fn configuration(hostname: &Domain) -> String {
          pop3s = [\"[::]:995\"]\n\
          imap = [\"[::]:143\"]\n\
          imaps = [\"[::]:993\"]\n\
+         sieve = [\"[::]:4190\"]             # filters, STARTTLS\n\
          http = [\"127.0.0.1:8080\"]           # health and metrics\n\
          https = [\"[::]:443\"]               # log-in for people, settings for mail clients\n\n\
          [tls]                               # self-signed; put your CA's certificate here\n\

@@ -30,6 +30,8 @@ section! {
         imap: Vec<SocketAddr> = Vec::new();
         /// IMAP, TLS from the start. Usually port 993.
         imaps: Vec<SocketAddr> = Vec::new();
+        /// Filters by ManageSieve, with STARTTLS. Usually port 4190.
+        sieve: Vec<SocketAddr> = Vec::new();
         /// Health, metrics, settings for mail clients; log-in from this very machine alone (docs/http.md).
         http: Vec<SocketAddr> = Vec::new();
         /// The same with TLS, and log-in from everywhere. Usually port 443.
@@ -37,7 +39,7 @@ section! {
         /// Proxies (HAProxy) that begin each connection with a PROXY header, version 1 or 2, on every listener: the client that it
         /// names counts, for limits, log-in and journeys. From other addresses no such header is believed.
         proxy_from: Vec<IpNetwork> = Vec::new();
-        /// Whether POP3, IMAP and HTTP may log in without TLS: from this very machine, or not even from there.
+        /// Whether POP3, IMAP, ManageSieve and HTTP may log in without TLS: from this very machine, or not even from there.
         /// Elsewhere they never may; submission never may at all.
         plaintext_auth: PlaintextAuth = PlaintextAuth::Loopback;
     }
@@ -93,6 +95,7 @@ impl Listen {
             Service::Pop3s => &self.pop3s,
             Service::Imap => &self.imap,
             Service::Imaps => &self.imaps,
+            Service::Sieve => &self.sieve,
             Service::Http => &self.http,
             Service::Https => &self.https,
         };

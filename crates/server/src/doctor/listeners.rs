@@ -95,7 +95,8 @@ async fn start_tls(stream: &mut TcpStream, service: Service) -> Result<(), Strin
             // RFC 5321 §4.2.1: more lines follow.
             Some(rest) if rest.starts_with('-') => {}
             Some(_) => return Ok::<_, String>(()),
-            None if line.starts_with("* ") => {}
+            // The capabilities of IMAP, and of ManageSieve.
+            None if line.starts_with("* ") || line.starts_with('"') => {}
             None => return Err(format!("it says “{line}”")),
         }
     };
@@ -104,6 +105,11 @@ async fn start_tls(stream: &mut TcpStream, service: Service) -> Result<(), Strin
             expect("+OK").await?;
             write.write_all(b"STLS\r\n").await.map_err(failed)?;
             expect("+OK").await
+        }
+        Service::Sieve => {
+            expect("OK").await?;
+            write.write_all(b"STARTTLS\r\n").await.map_err(failed)?;
+            expect("OK").await
         }
         Service::Imap => {
             expect("* OK").await?;

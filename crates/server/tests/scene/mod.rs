@@ -155,6 +155,14 @@ impl World {
         self.open(service, shared.clone(), handler)
     }
 
+    /// ManageSieve on this store.
+    pub fn serve_filters(&mut self) -> SocketAddr {
+        let (shared, _) = self.system(false, |_| ());
+        let handler: Handler =
+            Arc::new(|connection, service, shared| Box::pin(server::managesieve::serve(connection, service, shared)));
+        self.open(Service::Sieve, shared, handler)
+    }
+
     fn open(&self, service: Service, shared: Arc<Shared>, handler: Handler) -> SocketAddr {
         let _inside = self.runtime.enter();
         let listener = Listener::bind(service, "127.0.0.1:0".parse().unwrap()).unwrap();
