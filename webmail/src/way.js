@@ -59,7 +59,7 @@ function told(event, journey) {
 	}
 }
 
-/** Names are those of the protocol: they are not translated. */
+/** Names of the protocol: not translated. */
 function exact(facts) {
 	const text = (value) => (typeof value === 'object' ? Object.entries(value).map(([key, one]) => (Array.isArray(value) ? one : `${key}: ${one}`)).join(', ') : String(value));
 	return el('dl', {}, ...Object.entries(facts).filter(([, value]) => value !== null && text(value)).flatMap(([name, value]) => [el('dt', {}, name), el('dd', { dir: 'auto' }, text(value))]));

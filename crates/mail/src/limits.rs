@@ -206,6 +206,10 @@ limits! {
     /// Octets of what a failed hook says that are told.
     ACME_HOOK_WORDS: usize = 2 * KIB;
 
+    // Signatures of what goes out.
+    /// Keys of one domain, those that are retired included.
+    SIGNING_KEYS: usize = 16;
+
     // The doctor.
     /// Each thing that is looked at or asked must answer in this time.
     DOCTOR_WAIT: Duration = Duration::from_secs(20);

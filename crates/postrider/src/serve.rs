@@ -15,6 +15,7 @@ use server::junk::ByWords;
 use server::listen::{Doors, Handler, Listener, Service};
 use server::lmtp::LmtpSocket;
 use server::outbound::Outbound;
+use server::signing::Sign;
 use server::smtp::{Extras, Reception};
 use server::tls::Acceptor;
 use server::{Connection, Shared, Shutdown, SystemClock};
@@ -89,8 +90,8 @@ async fn run_on(
             // What a script is asked about includes what the words have said.
             let filters: Vec<Arc<dyn Filter>> =
                 vec![Arc::new(ByWords(store.clone())), Arc::new(Scripts(store.clone()))];
-            let dns = outbound.world().dns.clone();
-            Box::new(move |settings| Inspectors::new(server::smtp::inspectors(settings, &dns), filters.clone()))
+            let (dns, sign) = (outbound.world().dns.clone(), Arc::new(Sign::new(store.clone())));
+            Box::new(move |settings| Inspectors::new(server::smtp::inspectors(settings, &dns, &sign), filters.clone()))
         },
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));

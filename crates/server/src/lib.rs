@@ -37,6 +37,7 @@ pub mod pop3;
 pub mod push;
 pub mod settings;
 pub mod shared;
+pub mod signing;
 pub mod smtp;
 pub mod tls;
 pub mod trusted;

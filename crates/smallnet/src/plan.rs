@@ -235,6 +235,7 @@ impl Plan {
              reach = \"{}\"\n\
              ca_file = \"../ca.pem\"\n\n\
              [local]\n\
+             authenticate = true           # look at what comes from this machine as at what comes from elsewhere\n\
              misbehave = true              # later@, refused@, full@, slow@ and cut@ do what their names say\n",
             self.dns(),
             system.peer_smtp,

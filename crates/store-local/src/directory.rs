@@ -3,14 +3,15 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use mail::{AccountId, Address, Domain, Timestamp, TokenId};
 use rusqlite::Connection;
-use store::{Account, Alias, DirectoryEntry, DomainRecord, StoreResult, Token, TokenHash, TokenKind};
+use store::{Account, Alias, DirectoryEntry, DomainRecord, SigningKey, StoreResult, Token, TokenHash, TokenKind};
 
 use crate::codec;
 use crate::error::db;
-use crate::truth::{TOKEN_SELECT, token};
+use crate::truth::{TOKEN_SELECT, signing_keys, token};
 
 /// What a commit changed.
 pub(crate) enum DirectoryChange {
@@ -26,6 +27,8 @@ pub(crate) enum DirectoryChange {
     Token(Token),
     /// A token is gone.
     TokenGone(TokenId),
+    /// All keys with which a domain signs.
+    SigningKeys(Domain, Vec<SigningKey>),
 }
 
 /// The directory as of the last commit.
@@ -40,6 +43,7 @@ pub(crate) struct Directory {
     tokens: HashMap<TokenId, Token>,
     token_hashes: HashMap<TokenHash, TokenId>,
     tokens_of: BTreeSet<(AccountId, TokenId)>,
+    signing_keys: HashMap<Domain, Arc<[SigningKey]>>,
 }
 
 impl Directory {
@@ -74,6 +78,13 @@ impl Directory {
         let mut statement = conn.prepare(TOKEN_SELECT).map_err(db)?;
         for token in statement.query_map([], token).map_err(db)? {
             directory.apply(DirectoryChange::Token(token.map_err(db)?));
+        }
+        let mut keys: HashMap<Domain, Vec<SigningKey>> = HashMap::new();
+        for key in signing_keys(conn)? {
+            keys.entry(key.domain.clone()).or_default().push(key);
+        }
+        for (domain, keys) in keys {
+            directory.apply(DirectoryChange::SigningKeys(domain, keys));
         }
         Ok(directory)
     }
@@ -125,6 +136,13 @@ impl Directory {
                 self.tokens_of.insert((token.account, token.id));
                 self.tokens.insert(token.id, token);
             }
+            DirectoryChange::SigningKeys(domain, keys) => {
+                if keys.is_empty() {
+                    self.signing_keys.remove(&domain);
+                } else {
+                    self.signing_keys.insert(domain, keys.into());
+                }
+            }
             DirectoryChange::TokenGone(id) => {
                 if let Some(token) = self.tokens.remove(&id) {
                     self.token_hashes.remove(&token.hash);
@@ -167,6 +185,10 @@ impl Directory {
 
     pub(crate) fn aliases_of(&self, target: &Address) -> Vec<Address> {
         self.aliases_of.get(target).into_iter().flatten().cloned().collect()
+    }
+
+    pub(crate) fn signing_keys(&self, domain: &Domain) -> Arc<[SigningKey]> {
+        self.signing_keys.get(domain).cloned().unwrap_or_default()
     }
 
     pub(crate) fn token(&self, hash: &TokenHash) -> Option<Token> {

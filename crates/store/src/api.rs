@@ -13,6 +13,7 @@ use mail::{
 use crate::audit::Audit;
 use crate::lessons::Lessons;
 use crate::scripts::Scripts;
+use crate::signing::SigningKeys;
 use crate::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, AwayNotice, Balance, Body, Cancellation, CopyOutcome, Departed, DigestPart, Digested, DirectoryEntry,
@@ -47,7 +48,7 @@ pub struct CheckFinding {
 /// Every method that changes something returns once the change is durable and published, and leaves no
 /// trace when it fails. A future that is dropped half-way may still commit: what was started is finished.
 #[async_trait]
-pub trait Store: Audit + Lessons + Scripts + Send + Sync + 'static {
+pub trait Store: Audit + Lessons + Scripts + SigningKeys + Send + Sync + 'static {
     // ---- Directory -------------------------------------------------------------------------
 
     /// Makes a domain ours.

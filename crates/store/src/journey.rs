@@ -152,6 +152,13 @@ pub enum What {
         /// What it did, in a sentence without its subject.
         words: String,
     },
+    /// It carries our signature (DKIM) from now on.
+    Signed {
+        /// In whose name.
+        domain: String,
+        /// With which keys.
+        selectors: Vec<String>,
+    },
     /// Its sender wants it to leave later (RFC 4865), and may take it back until then where he sent it by JMAP.
     Held {
         /// When, in milliseconds since 1970.

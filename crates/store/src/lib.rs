@@ -32,6 +32,7 @@ mod push;
 mod queue;
 mod scripts;
 mod sending;
+mod signing;
 mod snapshot;
 
 pub use acl::{Grant, GrantChange, GrantOperation, OTHERS, SharedMailbox};
@@ -63,4 +64,5 @@ pub use sending::{
     Addressed, Cancellation, Gone, Identity, IdentityChange, Kept, Named, NewSubmission, Profile, Progress, Submission,
     SubmittedEnvelope, Undo, Way,
 };
+pub use signing::{KeyChange, KeyKind, KeyState, PrivateKey, SigningKey, SigningKeys};
 pub use snapshot::{MailboxWatch, MessageRow, Snapshot};

@@ -62,6 +62,7 @@ const fn note(what: &What) -> &'static str {
         What::Trusted { .. } => "Once, in the commit that accepts the message.",
         What::Filtered { .. } => "For every filter that is asked, in the commit that accepts the message.",
         What::Sorted { .. } => "For every action of a script, in the commit that accepts the message.",
+        What::Signed { .. } => "Once, of what users send, in the commit that accepts the message.",
         What::Held { .. } => {
             "Once, in the commit that accepts the message; then all recipients are queued, those here too."
         }
@@ -103,6 +104,11 @@ fn examples() -> Vec<(Option<&'static str>, Option<u64>, What)> {
             },
         ),
         (None, None, What::Trusted { from: "10.0.0.7".into(), network: "10.0.0.0/24".into() }),
+        (
+            None,
+            None,
+            What::Signed { domain: "red.example".into(), selectors: vec!["20261124r".into(), "20261124e".into()] },
+        ),
         (None, None, What::Filtered { milter: "rspamd".into(), words: "adds X-Spamd-Result; adds X-Spam".into() }),
         (
             bob,

@@ -176,6 +176,11 @@ fn tls_reports(facts: &Facts, domain: &str) -> Finding {
 fn dkim(facts: &Facts, domain: &str) -> Vec<Finding> {
     let below = format!("._domainkey.{domain}");
     let keys: Vec<_> = facts.plan.dkim.iter().filter(|(name, _)| name.ends_with(&below)).collect();
+    if keys.is_empty() {
+        let why = "large providers take mail without a signature for junk";
+        let fix = format!("postrider dkim rotate {domain}");
+        return vec![Finding::warn("dkim", domain, "it has no key, so its mail is not signed", why, fix)];
+    }
     keys.into_iter()
         .map(|(name, value)| {
             let fix = Record::new(name, Kind::Txt, value).line();

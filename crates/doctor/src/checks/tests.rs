@@ -151,6 +151,8 @@ fn each_record_that_is_gone_is_named_with_its_line() {
         (finding.as_str(), fix.as_str()),
         ("autoconfig Warn", "autoconfig.red.example. IN CNAME mail.red.example.")
     );
+    let (finding, _, fix) = broken(|facts| facts.plan.dkim.clear());
+    assert_eq!((finding.as_str(), fix.as_str()), ("dkim Warn", "postrider dkim rotate red.example"));
     let none = broken(|facts| set(facts, "_25._tcp.mail.red.example", Kind::Tlsa, &[]));
     assert_eq!(none.0, "dane NotChecked");
 }

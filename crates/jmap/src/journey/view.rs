@@ -185,6 +185,7 @@ fn shown_to_sender(event: &Event, owner: &Owner, is_hidden: bool, named: Option<
         What::Operator { action } => ("operator", json!({ "action": action })),
         What::Trusted { network, .. } if !is_hidden => ("trusted", json!({ "network": network })),
         What::Filtered { milter, words } if !is_hidden => ("filtered", json!({ "milter": milter, "words": words })),
+        What::Signed { domain, .. } => ("signed", json!({ "domain": domain })),
         // Where to is the operator's business.
         What::Redirected { .. } => ("operator", json!({ "action": "redirect" })),
         // RFC 4865: the sender asked for it.

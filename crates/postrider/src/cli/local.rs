@@ -52,14 +52,20 @@ impl Local {
         let plan = Plan::new(&self.dir, self.port_base).map_err(|error| words(&error))?;
         let home = Home::open(&plan, self.start_over, self.catch_all).map_err(|error| words(&error))?;
         let [red, blue] = &home.fingerprints;
-        let dns = DnsServer::start(plan.dns(), plan.zones([red, blue]))
+        let mut zones = plan.zones([red, blue]);
+        for system in plan.systems {
+            // Known to all before the first message is signed.
+            for (name, record) in people(&plan, system).await? {
+                zones = zones.txt(&name, &record);
+            }
+        }
+        let dns = DnsServer::start(plan.dns(), zones)
             .await
             .map_err(|error| Failure(format!("the DNS server can't listen on {}: {error}", plan.dns())))?;
         let program = program();
         let guide = Guide { plan: &plan, program: &program, catch_all: self.catch_all };
         let mut configurations = Vec::new();
         for system in plan.systems {
-            people(&plan, system).await?;
             let mut config = Config::load(&plan.config_file(system))?;
             let pages = together::pages(&guide, system).into_iter();
             let served =
@@ -120,8 +126,8 @@ async fn run_all(configurations: Vec<Config>, banner: &str) -> Outcome {
 }
 
 /// Makes what a system needs before it starts: its domain, its people, and addresses that lead to them. What is
-/// there already stays as it is.
-async fn people(plan: &Plan, system: System) -> Outcome {
+/// there already stays as it is. Returns the names and records of the keys with which it signs.
+async fn people(plan: &Plan, system: System) -> Result<Vec<(String, String)>, Failure> {
     let data = plan.folder(system).join("data");
     let failed = |error: &dyn std::fmt::Display| Failure(format!("{}: {error}", data.display()));
     // For its owner alone, as `init` makes it.
@@ -137,7 +143,7 @@ fn named(system: System, local: &str) -> Result<Address, String> {
     Address::new(local, domain).map_err(|error| error.to_string())
 }
 
-async fn fill(store: &impl Store, system: System) -> Result<(), StoreError> {
+async fn fill(store: &impl Store, system: System) -> Result<Vec<(String, String)>, StoreError> {
     let named = |local: &str| named(system, local).map_err(StoreError::Failed);
     let resident = named(system.resident)?;
     if store.domain(resident.domain()).await?.is_none() {
@@ -158,7 +164,12 @@ async fn fill(store: &impl Store, system: System) -> Result<(), StoreError> {
             let _durable = store.set_alias(Alias { address, targets: vec![resident.clone()] }).await?;
         }
     }
-    Ok(())
+    if store.signing_keys(resident.domain()).await?.is_empty() {
+        let now = SystemClock.now();
+        let keys = server::signing::new_keys(&[], now).map_err(StoreError::Failed)?;
+        let _durable = store.change_signing_keys(resident.domain().clone(), keys, now).await?;
+    }
+    Ok(server::signing::records(&store.signing_keys(resident.domain()).await?))
 }
 
 /// How to call this program from a shell: by its name where that finds it, else by its path, relative

@@ -8,6 +8,7 @@ mod audit;
 mod certificate;
 mod check;
 mod completions;
+mod dkim;
 mod doctor;
 mod domain;
 mod init;
@@ -57,6 +58,8 @@ enum Command {
     Account(account::Account),
     #[command(subcommand)]
     Domain(domain::Domain),
+    #[command(subcommand)]
+    Dkim(dkim::Dkim),
     #[command(subcommand)]
     Alias(alias::Alias),
     #[command(subcommand)]
@@ -220,6 +223,7 @@ async fn run(command: Command) -> Outcome {
         Command::Certificate(command) => command.run().await,
         Command::Account(command) => command.run().await,
         Command::Domain(command) => command.run().await,
+        Command::Dkim(command) => command.run().await,
         Command::Alias(command) => command.run().await,
         Command::Queue(command) => command.run().await,
         Command::Trace(command) => command.run().await,

@@ -18,7 +18,7 @@ use super::rehearse::rehearse;
 use super::view::{
     AccountView, AliasView, AppPasswordMade, AppPasswordView, CheckView, FindingView, PasskeyView, QueueView,
 };
-use super::{Request, Secret, queue, sieve};
+use super::{Request, Secret, dkim, queue, sieve};
 use crate::auth::hash::{Hashes, hashes_now};
 use crate::auth::{add_app_password, take_away};
 use crate::connect::{Network, SystemRandom};
@@ -217,6 +217,7 @@ async fn run(context: &Context, request: Request) -> Answer {
         Request::QueueDestinations { after, limit } => queue::destinations(context, after.as_ref(), limit).await,
         Request::QueuePause { destination, paused } => queue::pause(context, &destination, paused).await,
         Request::Route { address } => answer(&rehearse(context, address).await.map_err(Failure::Words)?),
+        Request::Dkim { domain, act } => dkim::act(context, domain.as_ref(), act).await,
         Request::Sieve { address, act } => sieve::act(context, &address, act).await,
         Request::Audit { name, before, limit } => answer(&store.acts(name, before, limit.min(LIST)).await?),
         Request::Trace { query } => trace(context, &query).await,
@@ -260,6 +261,7 @@ async fn domain_add(context: &Context, domain: Domain, same_as: Option<Domain>) 
             return Err(no_domain(&other));
         }
         let _ = store.add_domain(&domain).await?;
+        let _ = dkim::rotate(context, &domain).await?;
         let [address, every] = [&domain, &other].map(|domain| role_of(Address::EVERY, domain));
         return done(store.set_alias(Alias { address: address?, targets: vec![every?] }).await);
     }
@@ -269,6 +271,7 @@ async fn domain_add(context: &Context, domain: Domain, same_as: Option<Domain>) 
         others.push(other.domain);
     }
     let _ = store.add_domain(&domain).await?;
+    let _ = dkim::rotate(context, &domain).await?;
     for role in ROLES {
         for other in &others {
             if let Some(DirectoryEntry::Alias(alias)) = store.entry(&role_of(role, other)?).await? {
@@ -409,7 +412,7 @@ async fn alias_add(context: &Context, alias: Address, targets: Vec<Address>) -> 
     done(store.set_alias(kept).await)
 }
 
-fn no_domain(domain: &Domain) -> Failure {
+pub(super) fn no_domain(domain: &Domain) -> Failure {
     Failure::Words(format!("{domain} is no domain of this server; add it with \"postrider domain add {domain}\""))
 }
 

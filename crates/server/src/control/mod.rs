@@ -6,6 +6,7 @@
 //! One line of JSON comes in, one goes out: `{"ok": …}` or `{"error": "a sentence"}`.
 
 mod audit;
+mod dkim;
 mod execute;
 mod queue;
 mod rehearse;
@@ -17,6 +18,7 @@ mod view;
 use mail::{Address, Domain, QueueId};
 use serde::{Deserialize, Serialize};
 
+pub use dkim::{KeyAct, KeyView, records as key_records};
 pub use execute::{Context, execute};
 pub use queue::{QueueAction, QueueFilter};
 pub use sieve::{ScriptAct, ScriptView};
@@ -252,6 +254,14 @@ pub enum Request {
         #[serde(with = "view::text")]
         address: Address,
     },
+    /// The keys with which domains sign their mail.
+    Dkim {
+        /// Of this domain; none: of all, to list them.
+        #[serde(default, with = "view::maybe_text")]
+        domain: Option<Domain>,
+        /// What is done to them.
+        act: KeyAct,
+    },
     /// Checks the store. Answers a list of [`CheckView`].
     Check,
     /// Looks at everything around the system. Answers a list of [`FindingView`].
@@ -285,8 +295,10 @@ const fn page() -> usize {
 impl Request {
     /// Whether it may change how the system is run: then it stands in the audit log. A message handed in is no such act.
     fn changes(&self) -> bool {
-        if let Self::Sieve { act, .. } = self {
-            return act.changes();
+        match self {
+            Self::Sieve { act, .. } => return act.changes(),
+            Self::Dkim { act, .. } => return act.changes(),
+            _ => {}
         }
         !matches!(
             self,

@@ -54,6 +54,11 @@ pub async fn plan(
         let all = store.domains().await.map_err(|error| error.to_string())?;
         domains = all.into_iter().map(|record| record.domain.to_string()).collect();
     }
+    let mut dkim = Vec::new();
+    for domain in domains.iter().filter_map(|name| Domain::from_ascii(name).ok()) {
+        let keys = store.signing_keys(&domain).await.map_err(|error| error.to_string())?;
+        dkim.extend(crate::control::key_records(&keys));
+    }
     let mut addresses = settings.doctor.addresses.clone();
     if addresses.is_empty() {
         addresses = own_addresses();
@@ -64,14 +69,7 @@ pub async fn plan(
             ports.entry(service.name().to_owned()).or_insert(address.port());
         }
     }
-    Ok(Plan {
-        hostname: settings.hostname.to_string(),
-        addresses,
-        domains,
-        ports,
-        public_key_sha256: key,
-        dkim: Vec::new(),
-    })
+    Ok(Plan { hostname: settings.hostname.to_string(), addresses, domains, ports, public_key_sha256: key, dkim })
 }
 
 /// Looks at everything and judges it.

@@ -7,9 +7,10 @@ use mta::accept::inspect::Inspect;
 use mta::world::Dns;
 
 use crate::settings::Settings;
+use crate::signing::Sign;
 
 /// In the order in which they are asked.
-pub fn inspectors(settings: &Settings, dns: &Arc<dyn Dns>) -> Vec<Arc<dyn Inspect>> {
+pub fn inspectors(settings: &Settings, dns: &Arc<dyn Dns>, sign: &Arc<Sign>) -> Vec<Arc<dyn Inspect>> {
     let loopback_too = settings.local.authenticate;
     let authenticate = Authenticate {
         dns: dns.clone(),
@@ -17,5 +18,5 @@ pub fn inspectors(settings: &Settings, dns: &Arc<dyn Dns>) -> Vec<Arc<dyn Inspec
         enforce: settings.policy.dmarc,
         exempt: Box::new(move |ip| ip.to_canonical().is_loopback() && !loopback_too),
     };
-    vec![Arc::new(authenticate)]
+    vec![Arc::new(authenticate), sign.clone()]
 }

@@ -14,11 +14,11 @@ use store::{
     Acceptance, Accepted, Account, AccountState, AccountWatch, Act, Alias, Annotation, AnnotationChange, AppendMessage,
     Appended, Audit, Audited, AwayNotice, Balance, Body, Cancellation, CheckFinding, CopyOutcome, Departed,
     DirectoryEntry, DomainRecord, Event, FlagChange, Grant, GrantChange, Identity, IdentityChange, Journey,
-    JourneyQuery, Kept, Learnt, Lesson, Lessons, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock, MessageStep,
-    NewAccount, NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription, QueueChange,
-    QueueFeed, QueueItem, QueueMessage, QueueWork, ScramKeys, ScriptChange, ScriptList, Scripts, Settlement,
-    SharedMailbox, SpecialUse, Stage, Store, StoreError, StoreOutcome, StoreResult, Submission, Survey, Token,
-    TokenHash, TokenKind, UrlKey, WordCounts,
+    JourneyQuery, Kept, KeyChange, Learnt, Lesson, Lessons, MailboxInfo, MailboxStatus, MailboxWatch, MaildropLock,
+    MessageStep, NewAccount, NewPushSubscription, NewSubmission, NewToken, PasswordHash, PushChange, PushSubscription,
+    QueueChange, QueueFeed, QueueItem, QueueMessage, QueueWork, ScramKeys, ScriptChange, ScriptList, Scripts,
+    Settlement, SharedMailbox, SigningKey, SigningKeys, SpecialUse, Stage, Store, StoreError, StoreOutcome,
+    StoreResult, Submission, Survey, Token, TokenHash, TokenKind, UrlKey, WordCounts,
 };
 use store_local::LocalStore;
 
@@ -83,6 +83,22 @@ impl Scripts for Between {
 
     async fn marked_before(&self, account: AccountId, marks: Vec<String>, now: Timestamp) -> StoreResult<Vec<String>> {
         self.call("marked_before", self.store.marked_before(account, marks, now)).await
+    }
+}
+
+#[async_trait]
+impl SigningKeys for Between {
+    async fn signing_keys(&self, domain: &Domain) -> StoreResult<Arc<[SigningKey]>> {
+        self.call("signing_keys", self.store.signing_keys(domain)).await
+    }
+
+    async fn change_signing_keys(
+        &self,
+        domain: Domain,
+        changes: Vec<KeyChange>,
+        now: Timestamp,
+    ) -> StoreResult<Durable<()>> {
+        self.call("change_signing_keys", self.store.change_signing_keys(domain, changes, now)).await
     }
 }
 

@@ -88,7 +88,7 @@ impl LocalStore {
         Ok(found.into_iter().map(|(key, body)| (key, body.into_body())).collect())
     }
 
-    pub(super) fn directory(&self) -> std::sync::RwLockReadGuard<'_, crate::directory::Directory> {
+    pub(crate) fn directory(&self) -> std::sync::RwLockReadGuard<'_, crate::directory::Directory> {
         self.published.directory.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 

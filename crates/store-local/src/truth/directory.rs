@@ -19,7 +19,7 @@ impl Truth {
         Ok(self.one(sql, [domain.as_str()], |_| Ok(()))?.is_some())
     }
 
-    fn require_domain(&self, domain: &Domain) -> StoreResult<()> {
+    pub(super) fn require_domain(&self, domain: &Domain) -> StoreResult<()> {
         if self.is_domain(domain)? { Ok(()) } else { Err(StoreError::NotFound(format!("the domain {domain}"))) }
     }
 
@@ -42,6 +42,7 @@ impl Truth {
             }
         }
         self.exec("DELETE FROM domains WHERE domain = ?1", [domain.as_str()])?;
+        self.drop_signing_keys(domain)?;
         self.announce(DirectoryChange::Domain(domain.clone(), false));
         Ok(())
     }

@@ -207,6 +207,11 @@ const STEPS: &[&str] = &[
      CREATE TABLE scripts_changed(account INTEGER PRIMARY KEY, changed INTEGER NOT NULL);
      CREATE TABLE script_marks(
        account INTEGER NOT NULL, mark TEXT NOT NULL, until INTEGER NOT NULL, PRIMARY KEY(account, mark)) WITHOUT ROWID;",
+    // To 19. Keys with which domains sign their mail (`kind`: 0 RSA, 1 Ed25519; `state`: 0 waiting, 1 signing, 2 retired).
+    "CREATE TABLE signing_keys(
+       id INTEGER PRIMARY KEY AUTOINCREMENT, domain TEXT NOT NULL, selector TEXT NOT NULL, kind INTEGER NOT NULL,
+       private BLOB NOT NULL, state INTEGER NOT NULL, since INTEGER NOT NULL);
+     CREATE UNIQUE INDEX signing_keys_by_name ON signing_keys(domain, selector);",
 ];
 
 /// Brings a store of an earlier version to this one, whole or not at all.

@@ -19,6 +19,7 @@ pub mod queue;
 pub mod scripts;
 pub mod sending;
 pub mod sharing;
+pub mod signing;
 
 use std::sync::Arc;
 
@@ -72,6 +73,7 @@ macro_rules! conformance_suite {
             history::a_survey_tells_what_changed, history::what_departed_is_told, history::steps_are_one_change,
             history::a_message_comes_into_several_mailboxes, history::uploads_are_kept_for_a_while,
             audit::acts_are_kept_in_order, audit::old_acts_make_room,
+            signing::signing_keys_are_kept, signing::signing_keys_are_bounded,
             scripts::scripts_are_kept, scripts::scripts_are_bounded, scripts::marks_come_with_a_message,
             lessons::lessons_are_given_by_what_is_done, lessons::lessons_of_one_change_are_bounded,
             lessons::words_are_counted_once,

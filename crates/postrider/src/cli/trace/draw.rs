@@ -122,6 +122,9 @@ fn tell(event: &Event) -> (&'static str, String, Option<&str>) {
         }
         What::Sorted { rule, words, .. } => ("sorted", format!("by {rule}, which {words}"), None),
         What::Filtered { milter, words } => ("filtered", format!("by {milter}, which {words}"), None),
+        What::Signed { domain, selectors } => {
+            ("signed", format!("for {domain}, with the keys {}", selectors.join(", ")), None)
+        }
         What::Held { until } => ("held", format!("by its sender, until {}", moment(*until)), None),
         What::Queued { destination } => ("queued", format!("for {destination}"), None),
         What::Routed { rule, hosts, .. } => ("routed", format!("→ {} ({rule})", listed(hosts)), None),
