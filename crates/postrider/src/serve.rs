@@ -88,10 +88,14 @@ async fn run_on(
         }),
         inspectors: {
             // What a script is asked about includes what the words have said.
-            let filters: Vec<Arc<dyn Filter>> =
-                vec![Arc::new(ByWords(store.clone())), Arc::new(Scripts(store.clone()))];
-            let (dns, sign) = (outbound.world().dns.clone(), Arc::new(Sign::new(store.clone())));
-            Box::new(move |settings| Inspectors::new(server::smtp::inspectors(settings, &dns, &sign), filters.clone()))
+            let (words, sign): (Arc<dyn Filter>, _) =
+                (Arc::new(ByWords(store.clone())), Arc::new(Sign::new(store.clone())));
+            let (dns, store) = (outbound.world().dns.clone(), store.clone());
+            Box::new(move |settings| {
+                let scripts = Scripts::new(store.clone(), settings.sieve.clone());
+                let filters = vec![words.clone(), Arc::new(scripts) as Arc<dyn Filter>];
+                Inspectors::new(server::smtp::inspectors(settings, &dns, &sign), filters)
+            })
         },
         misbehave: config.settings.local.misbehave.then(|| Arc::new(smallnet::misbehave::Misbehaviour::default()) as _),
     }));

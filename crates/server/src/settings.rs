@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mail::{Address, Domain, limits};
@@ -13,6 +14,7 @@ use mta::milter::{FieldRule, Milter};
 use mta::policy::Rules;
 use mta::queue::Schedule;
 use mta::route::FixedRoute;
+use mta::script::Everybody;
 
 use crate::acme::AcmeSettings;
 use crate::dns::DnsSettings;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub milters: Vec<Milter>,
     /// The field of theirs that sends a message into Junk.
     pub junk_header: FieldRule,
+    /// Filters that run for everybody.
+    pub sieve: Arc<Everybody>,
     /// HTTP.
     pub http: HttpSettings,
     /// Which services listen where, for those who ask how to reach them.
@@ -78,6 +82,7 @@ impl Settings {
             proxy_from: Vec::new(),
             milters: Vec::new(),
             junk_header: FieldRule::default(),
+            sieve: Arc::default(),
             http: HttpSettings::default(),
             listening: Vec::new(),
             journey_lifetime: limits::JOURNEY_LIFETIME,

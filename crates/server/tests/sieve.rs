@@ -7,7 +7,7 @@ mod scene;
 use std::sync::Arc;
 
 use mail::AccountId;
-use mta::script::Scripts;
+use mta::script::{Everybody, Ready, Scripts};
 use scene::World;
 use scene::client::Client;
 use server::listen::Service;
@@ -28,7 +28,7 @@ fn account(world: &World, who: &str) -> AccountId {
 /// A system, a client of it, and the scripts of people.
 fn with(scripts: &[(&str, &str)]) -> (World, Client) {
     let mut world = World::new();
-    world.filters = vec![Arc::new(Scripts(world.store.clone()))];
+    world.filters = vec![Arc::new(Scripts::new(world.store.clone(), Arc::default()))];
     for (who, text) in scripts {
         put(&world, who, "rules", text);
         let activate = vec![ScriptChange::Activate("rules".into())];
@@ -338,4 +338,32 @@ fn the_owner_puts_and_chooses_scripts() {
     client.send(CAROL, &[ALICE], HELLO);
     assert_eq!(world.inbox(ALICE).len(), 1);
     assert!(say("LOGOUT\r\n").starts_with("OK"));
+}
+
+/// The operator's scripts run for everybody, before and after what accounts say; who includes one by `:global` finds it.
+#[test]
+fn the_operator_filters_for_everybody() {
+    let mut world = World::new();
+    let script = |name: &str, text: &str| Ready::new(name.to_owned(), text.to_owned()).unwrap();
+    let before = "if header \"Subject\" \"Virus\" { discard; stop; }";
+    let after = "require \"fileinto\"; if header \"Subject\" \"News\" { fileinto \"Archive\"; }";
+    let everybody = Everybody {
+        before: vec![script("before", before)],
+        after: vec![script("after", after)],
+        global: vec![script("shared", "require \"fileinto\"; fileinto \"Trash\";")],
+    };
+    world.filters = vec![Arc::new(Scripts::new(world.store.clone(), Arc::new(everybody)))];
+    put(&world, ALICE, "rules", "require \"include\"; if header \"Subject\" \"Hello\" { include :global \"shared\"; }");
+    let activate = vec![ScriptChange::Activate("rules".into())];
+    let _ = world.runtime.block_on(world.store.change_scripts(account(&world, ALICE), activate)).unwrap();
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    let mut told = |subject: &str, who: &[&str]| {
+        let reply = client.send(CAROL, who, &HELLO.replace("Hello", subject));
+        journey(&world, &reply)
+    };
+    assert_eq!(told("Virus", &[BOB]).last().unwrap(), "discarded by sieve “before”, line 1");
+    assert_eq!(told("News", &[BOB]).last().unwrap(), "bob@red.example Archive");
+    assert_eq!(told("News", &[ALICE]).last().unwrap(), "alice@red.example Archive");
+    assert_eq!(told("Hello", &[ALICE]).last().unwrap(), "alice@red.example Trash");
+    assert_eq!(told("Other", &[ALICE, BOB]), ["alice@red.example INBOX", "bob@red.example INBOX"]);
 }

@@ -480,8 +480,10 @@ impl Incoming {
         let end = |resolved: &Resolved| success::kind(resolved).filter(due).filter(|_| !is_given_back(resolved));
         let ends: Vec<_> = recipients.map(|(_, resolved)| end(resolved)).collect();
         success::add(&desk, &mut acceptance, size, &ends).await;
+        let copies = std::mem::take(&mut laid.sorted);
+        // Whose script it is may have shown only after the header was read: a filter of others adds recipients.
+        let letter = letter.or_else(|| copies.first().map(|copy| Letter::of(&Header::of(&copy.sorted.header))));
         if let Some(letter) = letter.filter(|_| !is_held) {
-            let copies = std::mem::take(&mut laid.sorted);
             let (out, stage) = (&mut acceptance, &mut *self.stage);
             let mut sorter = Sorter { desk: &desk, out, stage, letter: &letter, replies: Vec::new() };
             sorter.sort(&copies).await;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use mail::{AccountId, limits};
 use message::header::Header;
-use sieve::{Included, Location, Mailbox, Octets, Outcome, Question, Script, World};
+use sieve::{CompileError, Included, Location, Mailbox, Octets, Outcome, Question, Script, World};
 use store::{Event, SpecialUse, Store, StoreError, StoreResult, What};
 
 use crate::accept::Identity;
@@ -48,74 +48,126 @@ pub(crate) fn named(script: &str, line: u32) -> String {
     if line == 0 { format!("sieve “{script}”") } else { format!("sieve “{script}”, line {line}") }
 }
 
-/// Runs the scripts of accounts.
-pub struct Scripts(pub Arc<dyn Store>);
+/// A script that is ready to run.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    name: String,
+    text: String,
+    script: Arc<Script>,
+}
+
+impl Ready {
+    /// Compiles it.
+    ///
+    /// # Errors
+    /// What is wrong with it, and where.
+    pub fn new(name: String, text: String) -> Result<Self, CompileError> {
+        let script = Arc::new(Script::compile(&text)?);
+        Ok(Self { name, text, script })
+    }
+}
+
+/// What says the same does the same.
+impl PartialEq for Ready {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.text) == (&other.name, &other.text)
+    }
+}
+
+impl Eq for Ready {}
+
+/// Scripts of the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Everybody {
+    /// Run before each account's own, which runs where they leave the message to be kept.
+    pub before: Vec<Ready>,
+    /// Run after it, likewise.
+    pub after: Vec<Ready>,
+    /// Those that `include :global` finds (RFC 6609 §3.2).
+    pub global: Vec<Ready>,
+}
+
+/// Runs the scripts of accounts, and those for everybody.
+pub struct Scripts {
+    store: Arc<dyn Store>,
+    everybody: Arc<Everybody>,
+}
 
 #[async_trait]
 impl Filter for Scripts {
     async fn file(&self, copy: &LocalCopy<'_>, inspection: &Inspection<'_>, mut filing: Filing) -> Filing {
-        let Some(script) = copy.script.filter(|_| inspection.envelope.release_at(inspection.at).is_none()) else {
-            return filing;
-        };
-        let told = |line, words: String| {
-            let (account, rule) = (copy.address.to_string(), named(script, line));
+        let Everybody { before, after, .. } = &*self.everybody;
+        let first = before.first().or(after.first()).map(|ready| ready.name.as_str());
+        let is_held = inspection.envelope.release_at(inspection.at).is_some();
+        let Some(script) = copy.script.or(first).filter(|_| !is_held) else { return filing };
+        let told = |words: String| {
+            let (account, rule) = (copy.address.to_string(), named(script, 0));
             let what = What::Sorted { account, rule, words };
             Event::about(inspection.at, copy.recipient.address.to_string(), what)
         };
-        match self.run(script, copy, inspection, &filing).await {
+        match self.run(copy, inspection, &filing).await {
             Ok((outcome, header)) => {
                 if let Some(error) = &outcome.error {
-                    filing.events.push(told(error.line, format!("fails: {}; it is kept", error.words)));
+                    let what = What::Sorted {
+                        account: copy.address.to_string(),
+                        rule: named(&error.script, error.line),
+                        words: format!("fails: {}; it is kept", error.words),
+                    };
+                    filing.events.push(Event::about(inspection.at, copy.recipient.address.to_string(), what));
                 }
                 filing.sorted = Some(Box::new(Sorted { script: script.to_owned(), outcome, header }));
             }
-            Err(why) => filing.events.push(told(0, format!("can't be run: {why}; it is kept"))),
+            Err(why) => filing.events.push(told(format!("can't be run: {why}; it is kept"))),
         }
         filing
     }
 }
 
 impl Scripts {
-    /// What the script says, and the header that it saw.
+    /// Of a store's accounts, with these for everybody.
+    pub const fn new(store: Arc<dyn Store>, everybody: Arc<Everybody>) -> Self {
+        Self { store, everybody }
+    }
+
+    /// What the scripts say, and the header that they saw.
     async fn run(
         &self,
-        name: &str,
         copy: &LocalCopy<'_>,
         inspection: &Inspection<'_>,
         filing: &Filing,
     ) -> Result<(Outcome, Vec<u8>), String> {
         let failed = |error: StoreError| error.to_string();
-        let found = self.0.script(copy.account, name).await.map_err(failed)?;
-        let text = found.ok_or_else(|| StoreError::NotFound(format!("the script “{name}”")).to_string())?;
+        let own = match copy.script {
+            None => None,
+            Some(name) => {
+                let found = self.store.script(copy.account, name).await.map_err(failed)?;
+                let text = found.ok_or_else(|| StoreError::NotFound(format!("the script “{name}”")).to_string())?;
+                let name = name.to_owned();
+                let compiled = tokio::task::spawn_blocking(move || Ready::new(name, text));
+                let compiled = compiled.await.map_err(|error| error.to_string())?;
+                Some(compiled.map_err(|why| why.to_string())?)
+            }
+        };
+        let Everybody { before, after, .. } = &*self.everybody;
+        let scripts: Arc<Vec<Ready>> =
+            Arc::new(before.iter().cloned().chain(own).chain(after.iter().cloned()).collect());
         let mut world = self.world(copy, inspection, filing).await.map_err(failed)?;
         // As it is stored: what was found is on top.
         let top = &inspection.findings.top;
         let mut front = top.clone();
         front.extend_from_slice(&inspection.message[..inspection.message.len().min(limits::SIEVE_BODY_LEN)]);
         let size = (top.len() + inspection.message.len()) as u64;
-        let (front, name) = (Arc::new(front), name.to_owned());
-        let mut script = None;
+        let front = Arc::new(front);
         loop {
-            let (seen, name, asked) = (front.clone(), name.clone(), world.clone());
-            let (known, text) = (script.take(), text.clone());
+            let (seen, scripts, asked) = (front.clone(), scripts.clone(), world.clone());
             let ran = tokio::task::spawn_blocking(move || {
-                let script = match known {
-                    Some(script) => script,
-                    None => Arc::new(Script::compile(&text).map_err(|why| why.to_string())?),
-                };
-                let outcome = sieve::run(&[(&name, &script)], &Octets::new(&seen, size), &asked, false);
-                Ok::<_, String>((script, outcome))
+                let all: Vec<(&str, &Script)> = scripts.iter().map(|one| (one.name.as_str(), &*one.script)).collect();
+                sieve::run(&all, &Octets::new(&seen, size), &asked, false)
             });
             // Each question is answered once, and a run asks a bounded number of them (`SIEVE_MARKS`, `SIEVE_INCLUDES`).
-            match ran.await.map_err(|error| error.to_string())?? {
-                (_, Ok(outcome)) => {
-                    let header = Header::of(&front).bytes().to_vec();
-                    return Ok((outcome, header));
-                }
-                (compiled, Err(question)) => {
-                    script = Some(compiled);
-                    self.answer(copy.account, question, &mut world).await.map_err(failed)?;
-                }
+            match ran.await.map_err(|error| error.to_string())? {
+                Ok(outcome) => return Ok((outcome, Header::of(&front).bytes().to_vec())),
+                Err(question) => self.answer(copy.account, question, &mut world).await.map_err(failed)?,
             }
         }
     }
@@ -123,12 +175,12 @@ impl Scripts {
     async fn answer(&self, account: AccountId, question: Question, world: &mut World) -> StoreResult<()> {
         match question {
             Question::Seen(mark) => {
-                let found = self.0.marked_before(account, vec![message_mark(&mark)], world.now).await?;
+                let found = self.store.marked_before(account, vec![message_mark(&mark)], world.now).await?;
                 world.seen.insert(mark, !found.is_empty());
             }
             Question::Script(location, name) => {
                 let included: Included = match location {
-                    Location::Personal => match self.0.script(account, &name).await? {
+                    Location::Personal => match self.store.script(account, &name).await? {
                         Some(text) => {
                             let compiled = tokio::task::spawn_blocking(move || Script::compile(&text));
                             let compiled = compiled.await.map_err(|error| StoreError::Failed(error.to_string()))?;
@@ -136,8 +188,10 @@ impl Scripts {
                         }
                         None => None,
                     },
-                    // There is no place for them yet.
-                    Location::Global => None,
+                    Location::Global => {
+                        let found = self.everybody.global.iter().find(|ready| ready.name == name);
+                        found.map(|ready| Ok(ready.script.clone()))
+                    }
                 };
                 world.scripts.insert((location, name), included);
             }
@@ -154,7 +208,7 @@ impl Scripts {
         }
         let ip = inspection.client.ip.to_string();
         world.environment.insert("remote-ip".to_owned(), ip);
-        let mailboxes = self.0.mailboxes(copy.account).await?;
+        let mailboxes = self.store.mailboxes(copy.account).await?;
         world.mailboxes = mailboxes
             .into_iter()
             .filter(|mailbox| mailbox.id.is_some())

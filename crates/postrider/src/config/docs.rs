@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::read::Key;
 use super::{
-    Listen, Log, Top, acme, auth, dns, doctor, http, journey, limits, local, milter, policy, relay, route, smtp, tls,
-    trusted,
+    Listen, Log, Top, acme, auth, dns, doctor, http, journey, limits, local, milter, policy, relay, route, sieve, smtp,
+    tls, trusted,
 };
 
 /// docs/configuration.md: every key with its default and its meaning.
@@ -28,6 +28,7 @@ pub(crate) fn documentation() -> String {
     chapter(&mut text, "[[trusted]]", trusted::Trusted::ABOUT, &trusted::Trusted::keys());
     chapter(&mut text, "[[milter]]", milter::Milter::ABOUT, &milter::Milter::keys());
     chapter(&mut text, "[junk]", milter::Junk::ABOUT, &milter::Junk::keys());
+    chapter(&mut text, "[sieve]", sieve::Sieve::ABOUT, &sieve::Sieve::keys());
     chapter(&mut text, "[smtp]", smtp::Smtp::ABOUT, &smtp::Smtp::keys());
     chapter(&mut text, "[policy]", policy::Policy::ABOUT, &policy::Policy::keys());
     chapter(&mut text, "[auth]", auth::Auth::ABOUT, &auth::Auth::keys());

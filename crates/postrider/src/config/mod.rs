@@ -20,12 +20,14 @@ mod policy;
 pub(crate) mod read;
 mod relay;
 mod route;
+mod sieve;
 mod smtp;
 mod tls;
 mod trusted;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use mail::Domain;
 use mta::route::FixedRoute;
@@ -138,6 +140,7 @@ impl Config {
         let trusted = trusted::read(root, problems);
         let milters = milter::read(root, dir, problems);
         let junk = milter::Junk::read(table(root, "junk", &empty, problems), "junk", &[], problems);
+        let sieve = sieve::read(table(root, "sieve", &empty, problems), dir, problems);
         let limits = limits::Limits::read(table(root, "limits", &empty, problems), "limits", &[], problems);
         let smtp = smtp::Smtp::read(table(root, "smtp", &empty, problems), "smtp", &[], problems);
         let policy = policy::Policy::read(table(root, "policy", &empty, problems), "policy", &[], problems);
@@ -170,6 +173,7 @@ impl Config {
                 proxy_from: listen.proxy_from.clone(),
                 milters,
                 junk_header: junk.header,
+                sieve: Arc::new(sieve),
                 http: HttpSettings { metrics_from: http.metrics_from, ..HttpSettings::default() },
                 listening: listen.all(),
                 journey_lifetime: journey.lifetime,
@@ -207,8 +211,8 @@ impl Config {
 }
 
 const SECTIONS: &[&str] = &[
-    "listen", "tls", "acme", "dns", "relay", "route", "trusted", "milter", "junk", "auth", "limits", "smtp", "policy",
-    "http", "journey", "log", "doctor", "local",
+    "listen", "tls", "acme", "dns", "relay", "route", "trusted", "milter", "junk", "sieve", "auth", "limits", "smtp",
+    "policy", "http", "journey", "log", "doctor", "local",
 ];
 
 fn table<'a, 'i>(

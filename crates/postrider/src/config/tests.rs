@@ -98,6 +98,11 @@ fn each_mistake_gets_a_sentence_with_file_and_line() {
             "postrider.toml:2: milter: write each milter as a table that begins with [[milter]]",
         ),
         (
+            "hostname = \"a.b\"\n[sieve]\nbefore = [\"none.sieve\"]",
+            "postrider.toml:3: [sieve] before: none.sieve can't be read (No such file or directory (os error 2)); name a file \
+             that is there",
+        ),
+        (
             "hostname = \"a.b\"\n[junk]\nheader = \"X-Spam\"",
             "postrider.toml:3: [junk] header: write a field and how its value begins, like \"X-Spam: Yes\"",
         ),
