@@ -388,3 +388,40 @@ fn what_is_asked_for_is_bounded() {
     let found = world.ok("Journey/query", json!({ "sort": newest, "calculateTotal": true }));
     assert_eq!(found["total"], mail::limits::TRACE_JOURNEYS);
 }
+
+/// What a script did is its owner's to see. Who wrote sees that the message came, and what became of what was sent on, not where to.
+#[test]
+fn scripts_are_their_owners_business() {
+    let world = World::new();
+    let (alice, bob) = ("alice@red.example", "bob@red.example");
+    let id = world.store.next_queue_id(NOW);
+    let mut message = acceptance(&world, id, alice, &[(bob, vec![bob, "dave@blue.example"])]);
+    let sorted = |line: u32, words: &str| {
+        let (account, rule) = (bob.to_owned(), format!("sieve “rules”, line {line}"));
+        Event::about(NOW, bob.to_owned(), What::Sorted { account, rule, words: words.to_owned() })
+    };
+    message.events.push(sorted(3, "sends it on to dave@blue.example"));
+    message.events.push(sorted(4, "puts it into Box-bob"));
+    let gone = world.store.next_queue_id(NOW);
+    let mut thrown = acceptance(&world, gone, alice, &[]);
+    thrown.envelope.recipients = vec![Recipient::new(address(bob))];
+    thrown.discarded = 1;
+    let what = What::Discarded { rule: "sieve “rules”, line 5".into() };
+    thrown.events.push(Event::about(NOW, bob.to_owned(), what));
+    world.runtime.block_on(async {
+        for acceptance in [message, thrown] {
+            let octets = format!(
+                "Received: from client.example ([192.0.2.1])\r\n\tby mail.red.example with ESMTPS id {};\r\n\t\
+                 Wed, 18 Nov 2026 11:06:40 +0000\r\nMessage-ID: <1@x.example>\r\n\r\nx\r\n",
+                acceptance.id
+            );
+            let stage = world.staged(octets.as_bytes()).await;
+            let _ = world.store.accept(stage, acceptance).await.unwrap();
+        }
+    });
+    let seen = all_seen(&world, "alice", &[id.to_string(), gone.to_string()]).to_string();
+    assert!(seen.contains("delivered") && !seen.contains("discarded"), "{seen}");
+    assert!(["rules", "dave", "Box-bob"].iter().all(|word| !seen.contains(word)), "{seen}");
+    let seen = all_seen(&world, "bob", &[id.to_string()]).to_string();
+    assert!(seen.contains("sieve “rules”, line 4") && seen.contains("puts it into Box-bob"), "{seen}");
+}
