@@ -120,7 +120,12 @@ async fn settle(world: &World, id: QueueId, recipients: &[(u32, String)]) {
         events.push(Event::about(NOW, to.clone(), What::Bounced { words: words(to), report: None }));
     }
     let outcomes = recipients.iter().map(|(index, _)| (*index, Outcome::Bounced)).collect();
-    world.store.settle(Settlement { id, outcomes, events, dsns: Vec::new() }).await.unwrap().into_inner();
+    world
+        .store
+        .settle(Settlement { id, outcomes, tried: Vec::new(), events, dsns: Vec::new() })
+        .await
+        .unwrap()
+        .into_inner();
 }
 
 /// What somebody gets who asks for his Emails' journeys, for those that he sent, and for these ids.

@@ -40,7 +40,7 @@ fn queue(world: &World) -> QueueId {
 
 fn settle(world: &World, outcomes: Vec<(u32, Outcome)>, who: &str, what: What) {
     let events = vec![Event::about(NOW, who.into(), what)];
-    let settlement = Settlement { id: queue(world), outcomes, events, dsns: Vec::new() };
+    let settlement = Settlement { id: queue(world), outcomes, tried: Vec::new(), events, dsns: Vec::new() };
     world.runtime.block_on(world.store.settle(settlement)).unwrap().into_inner();
 }
 

@@ -73,7 +73,11 @@ async fn queue(store: &LocalStore, sender: &str, recipients: &[&str]) -> QueueId
         (u32::try_from(index).unwrap(), Outcome::Deferred { next_attempt: far, warned: false, attempt })
     };
     let outcomes = recipients.iter().enumerate().map(outcome).collect();
-    store.settle(Settlement { id, outcomes, events: Vec::new(), dsns: Vec::new() }).await.unwrap().into_inner();
+    store
+        .settle(Settlement { id, outcomes, tried: Vec::new(), events: Vec::new(), dsns: Vec::new() })
+        .await
+        .unwrap()
+        .into_inner();
     id
 }
 

@@ -45,7 +45,11 @@ async fn main() {
     let attempt = Attempt { at: NOW, host: Some("mx".into()), words: "451 later".into(), status: (4, 3, 0) };
     let later = Outcome::Deferred { next_attempt: Timestamp::from_secs(9), warned: false, attempt };
     let outcomes = vec![(0, later), (1, Outcome::Relayed)];
-    store.settle(Settlement { id, outcomes, events: Vec::new(), dsns: Vec::new() }).await.unwrap().into_inner();
+    store
+        .settle(Settlement { id, outcomes, tried: Vec::new(), events: Vec::new(), dsns: Vec::new() })
+        .await
+        .unwrap()
+        .into_inner();
     // Last and with a known keyword, so that it is found among the arrivals.
     let row = AppendMessage { flags: Flags::SEEN, keywords, internal_date: Timestamp::from_secs(5) };
     let three = suite::staged(&*store, b"Subject: three\r\n\r\n").await;

@@ -615,7 +615,7 @@ impl Store for LocalStore {
         self.change(move |truth, _| truth.begin_sending(id)).await
     }
 
-    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>> {
+    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<Vec<u32>>> {
         let mut bodies = Vec::new();
         let mut reports = Vec::with_capacity(settlement.dsns.len());
         for dsn in settlement.dsns {
@@ -625,7 +625,8 @@ impl Store for LocalStore {
         }
         let events = codec::events_text(&settlement.events);
         let words = settlement.events.iter().filter_map(Event::last_words).collect();
-        let plan = SettlePlan { id: settlement.id, outcomes: settlement.outcomes, events, reports, words };
+        let (id, outcomes, tried) = (settlement.id, settlement.outcomes, settlement.tried);
+        let plan = SettlePlan { id, outcomes, tried, events, reports, words };
         self.change_with(bodies, move |truth, places| truth.settle(&plan, places)).await
     }
 

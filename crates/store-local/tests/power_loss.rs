@@ -72,7 +72,7 @@ async fn change(store: &Arc<LocalStore>, random: &mut Random, accounts: &[mail::
                     true => (Outcome::Delivered { account, at: NOW }, vec![reply(store, random, account, &who).await]),
                 };
                 let outcomes = vec![(item.recipient, outcome)];
-                let end = Settlement { id: item.id, outcomes, events: Vec::new(), dsns };
+                let end = Settlement { id: item.id, outcomes, tried: Vec::new(), events: Vec::new(), dsns };
                 store.settle(end).await.unwrap().into_inner();
             }
         }

@@ -379,8 +379,9 @@ pub trait Store: Audit + Lessons + Scripts + SigningKeys + Send + Sync + 'static
     async fn queue_work(&self, ids: Vec<QueueId>) -> StoreResult<Vec<(QueueId, StoreResult<QueueWork>)>>;
     /// From now on a message that was held back can't be taken back, and may leave. False: it is no longer queued.
     async fn begin_sending(&self, id: QueueId) -> StoreResult<Durable<bool>>;
-    /// Ends a try. A recipient that is no longer queued (dropped meanwhile) is passed over.
-    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>>;
+    /// Ends a try. A recipient that is no longer queued (dropped meanwhile) is passed over. Returns those in whose place somebody
+    /// else was put meanwhile ([`Settlement::tried`]): they wait for a try of their own.
+    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<Vec<u32>>>;
     /// Does what an operator wants done to what waits, in one commit. Returns how many recipients it was done to.
     async fn change_queue(&self, changes: Vec<QueueChange>) -> StoreResult<Durable<u64>>;
     /// From now on nothing is sent to this destination, until it is resumed. False: it was so already.

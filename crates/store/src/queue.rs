@@ -278,6 +278,9 @@ pub struct Settlement {
     pub id: QueueId,
     /// Outcome by recipient index.
     pub outcomes: Vec<(u32, Outcome)>,
+    /// For whom it was tried, by index. What became of him is nothing to whom an operator has put in his place meanwhile: that
+    /// one stays queued.
+    pub tried: Vec<(u32, Address)>,
     /// What happened.
     pub events: Vec<Event>,
     /// Reports that are due because of it.

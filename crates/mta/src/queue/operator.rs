@@ -112,6 +112,7 @@ pub async fn discard(store: &dyn Store, now: Timestamp, chosen: &[Chosen]) -> St
         store.settle(Settlement {
             id: one.message.id,
             outcomes: one.recipients.iter().map(|index| (*index, Outcome::Discarded)).collect(),
+            tried: Vec::new(),
             events: one.recipients().map(|recipient| event(recipient.address.to_string())).collect(),
             dsns: Vec::new(),
         })
@@ -157,7 +158,9 @@ async fn bounce_one(store: &dyn Store, reporter: &Reporter, chosen: &Chosen) -> 
     let mut events = chosen.events(now, &operator("bounce"));
     events.extend(lines.iter().map(event));
     let outcomes = chosen.recipients.iter().map(|index| (*index, Outcome::Bounced)).collect();
-    let _ = store.settle(Settlement { id: message.id, outcomes, events, dsns: dsn.into_iter().collect() }).await?;
+    let _ = store
+        .settle(Settlement { id: message.id, outcomes, tried: Vec::new(), events, dsns: dsn.into_iter().collect() })
+        .await?;
     Ok(())
 }
 

@@ -515,8 +515,15 @@ impl Try {
         }
         if !outcomes.is_empty() {
             let lines = log_lines(&events);
-            let settlement = Settlement { id: self.job.id, outcomes, events, dsns };
-            let _ = self.relay.store.settle(settlement).await?;
+            let recipients = self.message.recipients.iter();
+            let tried = recipients.map(|recipient| (recipient.index, recipient.address.clone())).collect();
+            let settlement = Settlement { id: self.job.id, outcomes, tried, events, dsns };
+            let others = self.relay.store.settle(settlement).await?.into_inner();
+            for (index, result) in &mut settled {
+                if others.contains(index) {
+                    *result = Settled::Later(now);
+                }
+            }
             // Logged once it is true.
             for (outcome, recipient, words) in lines {
                 tracing::info!(id = %self.job.id, recipient, words, "{outcome}");

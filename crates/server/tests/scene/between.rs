@@ -553,7 +553,7 @@ impl Store for Between {
         self.call("queue_work", self.store.queue_work(ids)).await
     }
 
-    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<()>> {
+    async fn settle(&self, settlement: Settlement) -> StoreResult<Durable<Vec<u32>>> {
         self.call("settle", self.store.settle(settlement)).await
     }
 

@@ -1,6 +1,6 @@
 //! Ends of tries, the operator's hand, and events that come later.
 
-use mail::{AccountId, BodyId, Domain, Flags, QueueId, Recipient, ThreadId, Timestamp, limits};
+use mail::{AccountId, Address, BodyId, Domain, Flags, QueueId, Recipient, ThreadId, Timestamp, limits};
 use rusqlite::params;
 use store::{
     LocalDelivery, Once, Outcome, QueueChange, QueueItem, QueueNews, QueueState, Redirection, StoreError, StoreResult,
@@ -14,6 +14,8 @@ use crate::log::Place;
 pub(crate) struct SettlePlan {
     pub(crate) id: QueueId,
     pub(crate) outcomes: Vec<(u32, Outcome)>,
+    /// For whom it was tried.
+    pub(crate) tried: Vec<(u32, Address)>,
     /// Encoded; empty: none.
     pub(crate) events: String,
     /// Each with how many places it takes.
@@ -23,16 +25,23 @@ pub(crate) struct SettlePlan {
 }
 
 impl Truth {
-    /// Ends a try. Where none of its recipients is queued any more nothing happens: their end was told before.
-    pub(crate) fn settle(&mut self, plan: &SettlePlan, places: &[Place]) -> StoreResult<()> {
+    /// Ends a try. Where none of its recipients is queued any more nothing happens: their end was told before. Returns those that
+    /// are somebody else by now.
+    pub(crate) fn settle(&mut self, plan: &SettlePlan, places: &[Place]) -> StoreResult<Vec<u32>> {
         let mut queued = Vec::with_capacity(plan.outcomes.len());
+        let mut others = Vec::new();
         for (index, outcome) in &plan.outcomes {
             if let Some(item) = self.queue_item(plan.id, *index)? {
-                queued.push((item, outcome));
+                if self.is_somebody_else(plan, *index)? {
+                    others.push(*index);
+                } else {
+                    queued.push((item, outcome));
+                }
             }
         }
-        if queued.is_empty() && !plan.outcomes.is_empty() {
-            return Ok(());
+        // What happened to whom was redirected is told all the same.
+        if queued.is_empty() && others.is_empty() && !plan.outcomes.is_empty() {
+            return Ok(others);
         }
         for (_, outcome) in &queued {
             if let Outcome::Delivered { account, .. } = outcome
@@ -68,13 +77,23 @@ impl Truth {
             self.settle_one(item, outcome)?;
         }
         if let Some(sent) = sent {
-            self.note_progress(sent, &plan.outcomes, &reports)?;
+            let ended = plan.outcomes.iter().filter(|(index, _)| !others.contains(index)).cloned();
+            self.note_progress(sent, &ended.collect::<Vec<_>>(), &reports)?;
         }
         self.add_events(plan.id, &plan.events)?;
         for (report, once, why_not) in judged {
             self.note_report(plan.id, report.acceptance(), once, why_not)?;
         }
-        self.drop_if_done(plan.id)
+        self.drop_if_done(plan.id)?;
+        Ok(others)
+    }
+
+    /// Whether an operator has put another in the place of a recipient since the try began.
+    fn is_somebody_else(&self, plan: &SettlePlan, index: u32) -> StoreResult<bool> {
+        let Some((_, tried)) = plan.tried.iter().find(|(tried, _)| *tried == index) else { return Ok(false) };
+        let sql = "SELECT recipient FROM queue_recipients WHERE queue = ?1 AND idx = ?2";
+        let now = self.one(sql, params![plan.id.as_u64(), index], |row| row.get::<_, String>(0))?;
+        Ok(now.map(|text| codec::recipient(&text)).transpose()?.is_some_and(|now| now.address != *tried))
     }
 
     pub(super) fn queue_item(&self, id: QueueId, index: u32) -> StoreResult<Option<QueueItem>> {

@@ -148,7 +148,7 @@ pub async fn a_report_goes_with_what_waited(store: Arc<impl Store>) {
         let once = Once { account: a, address: who.clone(), to: address(to), recipient: who, mark: None };
         let dsns = vec![NewDsn { body: staged(store, b"reply").await, acceptance: reply, once: Some(once) }];
         let outcomes = vec![(0, Outcome::Delivered { account: a, at: NOW })];
-        store.settle(Settlement { id, outcomes, events: Vec::new(), dsns }).await?.into_inner();
+        store.settle(Settlement { id, outcomes, tried: Vec::new(), events: Vec::new(), dsns }).await?.into_inner();
         let journey = store.journeys(&JourneyQuery::Id(id), 1).await.unwrap().remove(0);
         Ok::<_, StoreError>(journey.events.last().map(|event| rule(&event.what).to_owned()).unwrap())
     };

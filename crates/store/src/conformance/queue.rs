@@ -13,7 +13,7 @@ use crate::{
 
 fn settlement(id: QueueId, outcomes: Vec<(u32, Outcome)>) -> Settlement {
     let event = Event::about(NOW, "c@far.example".into(), What::Deferred { words: "later".into(), next: 5 });
-    Settlement { id, outcomes, events: vec![event], dsns: Vec::new() }
+    Settlement { id, outcomes, tried: Vec::new(), events: vec![event], dsns: Vec::new() }
 }
 
 async fn accept(store: &impl Store, message: Acceptance) -> QueueId {
@@ -177,6 +177,22 @@ pub async fn the_operator_redirects(store: Arc<impl Store>) {
     let balance = store.balance().await.unwrap();
     assert_eq!((balance.accepted, balance.discarded, balance.queued), (3, 1, 2));
     assert!(balance.holds());
+    // A try that had begun for the one before ends nothing of the new one's.
+    let late = |outcomes, tried: &[(u32, &str)]| {
+        let tried = tried.iter().map(|(index, who)| (*index, address(who))).collect();
+        Settlement { tried, ..settlement(id, outcomes) }
+    };
+    let both = vec![(0, Outcome::Relayed), (2, Outcome::Relayed)];
+    let both = late(both, &[(0, "c@far.example"), (2, "e@further.example")]);
+    assert_eq!(store.settle(both).await.unwrap().into_inner(), [0]);
+    assert_eq!(feed.next().await, QueueNews::Gone(id, 2));
+    let left = store.queue_message(id).await.unwrap().unwrap().recipients;
+    assert_eq!((left.len(), left[0].address.to_string()), (1, "f@new.example".to_owned()));
+    assert!(store.balance().await.unwrap().holds());
+    let last = late(vec![(0, Outcome::Relayed)], &[(0, "f@new.example")]);
+    assert_eq!(store.settle(last).await.unwrap().into_inner(), []);
+    assert!(store.queue_message(id).await.unwrap().is_none());
+    assert!(store.balance().await.unwrap().holds());
 }
 
 /// A pause is remembered, told once, and seen in the journeys of what waits for it.

@@ -121,7 +121,7 @@ async fn submit(store: &dyn Store, a: AccountId, hold: Option<Timestamp>, at: Ti
 
 fn end(id: mail::QueueId, outcome: Outcome, what: What) -> Settlement {
     let events = vec![Event::about(NOW, "c@far.example".into(), what)];
-    Settlement { id, outcomes: vec![(0, outcome)], events, dsns: Vec::new() }
+    Settlement { id, outcomes: vec![(0, outcome)], tried: Vec::new(), events, dsns: Vec::new() }
 }
 
 /// The message and what is known of it are one commit; each try's end is told.
@@ -234,7 +234,13 @@ pub async fn what_waited_comes_into_a_mailbox(store: Arc<impl Store>) {
     let mut delivered = end(queue, Outcome::Delivered { account: b, at: NOW }, what);
     delivered.events[0].recipient = Some("b@x.example".into());
     store.set_quota(b, Some(3)).await.unwrap().into_inner();
-    let again = Settlement { id: queue, outcomes: delivered.outcomes.clone(), events: Vec::new(), dsns: Vec::new() };
+    let again = Settlement {
+        id: queue,
+        outcomes: delivered.outcomes.clone(),
+        tried: Vec::new(),
+        events: Vec::new(),
+        dsns: Vec::new(),
+    };
     assert!(matches!(store.settle(again).await, Err(StoreError::OverQuota(_))));
     store.set_quota(b, None).await.unwrap().into_inner();
     store.settle(delivered).await.unwrap().into_inner();
