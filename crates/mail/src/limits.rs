@@ -693,12 +693,15 @@ limits! {
     POLICY_NETWORK_TIMES: u32 = 4;
     /// Recipients of one account within an hour.
     POLICY_ACCOUNT_RECIPIENTS: u32 = 1_000;
-    /// What is counted of strangers and accounts, each with a name: addresses, networks, whom greylisting knows.
+    /// What is counted of strangers and accounts, each with a name: addresses, networks; as many whom greylisting knows, and
+    /// who came once. Where there are more, those that count least are forgotten.
     POLICY_BUCKETS: usize = 100_000;
     /// Names of one address that are looked at.
     POLICY_NAMES: usize = 5;
     /// Who is not known may come again after this (greylisting).
     GREYLIST_WAIT: Duration = Duration::from_secs(300);
+    /// Senders and recipients of one network that are remembered in an hour, of those who came once.
+    GREYLIST_NAMES: u32 = 1_000;
     /// He has to come again within this.
     GREYLIST_WINDOW: Duration = Duration::from_secs(86_400);
     /// Who came again is known so long after he came last.

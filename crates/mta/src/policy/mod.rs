@@ -17,7 +17,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use mail::{Address, Domain, Reply, ReversePath, limits};
+use mail::{Address, Domain, Reply, ReversePath, Timestamp, limits};
 use store::{Store, StoreResult};
 
 use crate::accept::resolve::Refusal;
@@ -67,18 +67,33 @@ impl Default for Rules {
     }
 }
 
+/// How names begin of networks that greylisting knows, and of who has come once.
+const KNOWN: &str = "known ";
+const ONCE: &str = "grey ";
+
 /// Who stands at the door of one system.
 pub struct Door {
     clock: Arc<dyn Clock>,
     dns: Option<Arc<dyn Dns>>,
     rules: RwLock<Arc<Rules>>,
     rates: Rates,
+    /// Whom greylisting knows, and who has come once. Apart from the rates and from each other: strangers who come in numbers
+    /// make neither a rate nor a friend forgotten.
+    known: Rates,
+    once: Rates,
 }
 
 impl Door {
     /// With these rules; without DNS, lists and names are not asked for.
     pub fn new(clock: Arc<dyn Clock>, dns: Option<Arc<dyn Dns>>, rules: Rules) -> Arc<Self> {
-        Arc::new(Self { clock, dns, rules: RwLock::new(Arc::new(rules)), rates: Rates::default() })
+        Arc::new(Self {
+            clock,
+            dns,
+            rules: RwLock::new(Arc::new(rules)),
+            rates: Rates::default(),
+            known: Rates::default(),
+            once: Rates::default(),
+        })
     }
 
     /// Takes other rules; what was counted stays.
@@ -95,8 +110,20 @@ impl Door {
     /// # Errors
     /// The store's.
     pub async fn recall(&self, store: &dyn Store) -> StoreResult<()> {
-        self.rates.load(store.tallies().await?);
+        self.take_up(store.tallies().await?);
         Ok(())
+    }
+
+    fn take_up(&self, kept: Vec<(String, Timestamp)>) {
+        let (known, others): (Vec<_>, Vec<_>) = kept.into_iter().partition(|(name, _)| name.starts_with(KNOWN));
+        let (once, rates): (Vec<_>, Vec<_>) = others.into_iter().partition(|(name, _)| name.starts_with(ONCE));
+        self.known.load(known);
+        self.once.load(once);
+        self.rates.load(rates);
+    }
+
+    fn not_kept(&self, now: Timestamp) -> Vec<(String, Timestamp)> {
+        [&self.rates, &self.known, &self.once].into_iter().flat_map(|rates| rates.changed(now)).collect()
     }
 
     /// Keeps in the store what it does not know.
@@ -105,7 +132,7 @@ impl Door {
     /// The store's.
     pub async fn remember(&self, store: &dyn Store) -> StoreResult<()> {
         let now = self.clock.now();
-        store.keep_tallies(self.rates.changed(now), now).await
+        store.keep_tallies(self.not_kept(now), now).await
     }
 
     /// A connection to port 25.
@@ -222,22 +249,27 @@ impl Door {
     /// a while, with all that he brings from there.
     fn greylist(&self, ip: IpAddr, sender: &ReversePath, recipient: &Address) -> Result<(), Refusal> {
         let (now, network) = (self.clock.now(), places(ip).1);
-        let (known, first) = (format!("known {network}"), format!("grey {network} {sender} {}", recipient.folded()));
-        let wait = match (self.rates.until(&known, now), self.rates.until(&first, now)) {
+        let known = format!("{KNOWN}{network}");
+        let first = format!("{ONCE}{network} {sender} {}", recipient.folded());
+        let wait = match (self.known.until(&known, now), self.once.until(&first, now)) {
             (Some(_), _) => {
-                self.rates.set(&known, now.plus(limits::GREYLIST_KNOWN), now);
+                self.known.set(&known, now.plus(limits::GREYLIST_KNOWN), now);
                 return Ok(());
             }
             (None, Some(until)) => {
                 let came = until.since(now).saturating_sub(limits::GREYLIST_WINDOW - limits::GREYLIST_WAIT);
                 if came.is_zero() {
-                    self.rates.set(&known, now.plus(limits::GREYLIST_KNOWN), now);
+                    self.known.set(&known, now.plus(limits::GREYLIST_KNOWN), now);
                     return Ok(());
                 }
                 came
             }
             (None, None) => {
-                self.rates.set(&first, now.plus(limits::GREYLIST_WINDOW), now);
+                // One network that comes under ever other names makes nobody else forgotten.
+                let rate = Rate::hourly(limits::GREYLIST_NAMES);
+                if self.rates.take(&format!("greylisted {network}"), rate, 1, now).is_ok() {
+                    self.once.set(&first, now.plus(limits::GREYLIST_WINDOW), now);
+                }
                 limits::GREYLIST_WAIT
             }
         };

@@ -53,6 +53,10 @@ impl Rates {
     /// Those that the store has kept.
     pub fn load(&self, kept: Vec<(String, Timestamp)>) {
         let bucket = |at: Timestamp| Bucket { empty_at: at.millis().saturating_mul(1000), changed: false };
+        let mut kept = kept;
+        // The longest remembered, where there are more than may be.
+        kept.sort_unstable_by_key(|(_, at)| std::cmp::Reverse(*at));
+        kept.truncate(limits::POLICY_BUCKETS);
         self.buckets().extend(kept.into_iter().map(|(name, at)| (name, bucket(at))));
     }
 
@@ -105,13 +109,22 @@ impl Rates {
 
 fn put(buckets: &mut HashMap<String, Bucket>, name: &str, empty_at: i64, now: i64) {
     if buckets.len() >= limits::POLICY_BUCKETS && !buckets.contains_key(name) {
-        buckets.retain(|_, bucket| bucket.empty_at > now);
-        if buckets.len() >= limits::POLICY_BUCKETS {
-            // So many strangers at once: those that are known stay bounded, and what they have in common is.
-            return;
-        }
+        make_room(buckets, now);
     }
     buckets.insert(name.to_owned(), Bucket { empty_at, changed: true });
+}
+
+/// Those that are empty go, or those that are soonest: they say least. An eighth at once, so that who fills them all pays
+/// for one look at all of them with many names.
+fn make_room(buckets: &mut HashMap<String, Bucket>, now: i64) {
+    buckets.retain(|_, bucket| bucket.empty_at > now);
+    if buckets.len() < limits::POLICY_BUCKETS {
+        return;
+    }
+    let mut ends: Vec<i64> = buckets.values().map(|bucket| bucket.empty_at).collect();
+    let (_, last, _) = ends.select_nth_unstable(limits::POLICY_BUCKETS / 8);
+    let last = *last;
+    buckets.retain(|_, bucket| bucket.empty_at > last);
 }
 
 #[cfg(test)]
@@ -152,20 +165,25 @@ mod tests {
         assert_eq!(again.buckets().len(), 0);
     }
 
-    /// `POLICY_BUCKETS`, and one more: those that are empty make room, else it is not counted.
+    /// `POLICY_BUCKETS`, and one more: those that are empty make room, else those that are soonest.
     #[test]
     fn buckets_are_bounded() {
         let (rates, rate) = (Rates::default(), Rate::hourly(1));
+        let moment = |n: usize| NOW.plus(Duration::from_millis(n as u64));
         for n in 0..limits::POLICY_BUCKETS {
-            rates.take(&n.to_string(), rate, 1, NOW).unwrap();
+            rates.take(&n.to_string(), rate, 1, moment(n)).unwrap();
         }
         assert_eq!(rates.buckets().len(), limits::POLICY_BUCKETS);
-        for _ in 0..2 {
-            assert_eq!(rates.take("more", rate, 1, NOW), Ok(()));
+        let full = moment(limits::POLICY_BUCKETS);
+        assert_eq!(rates.take("more", rate, 1, full), Ok(()));
+        assert!(rates.take("more", rate, 1, full).is_err(), "it is counted");
+        assert_eq!(rates.buckets().len(), limits::POLICY_BUCKETS - limits::POLICY_BUCKETS / 8);
+        assert!(rates.take(&(limits::POLICY_BUCKETS - 1).to_string(), rate, 1, full).is_err(), "the newest stay");
+        assert!(rates.take("0", rate, 1, full).is_ok(), "the oldest went");
+        let later = full.plus(Duration::from_secs(3600));
+        for n in 0..limits::POLICY_BUCKETS {
+            rates.take(&format!("later {n}"), rate, 1, later).unwrap();
         }
-        assert!(rates.take("0", rate, 1, NOW).is_err());
-        let later = NOW.plus(Duration::from_secs(3600));
-        assert_eq!(rates.take("more", rate, 1, later), Ok(()));
-        assert_eq!(rates.buckets().len(), 1);
+        assert_eq!(rates.buckets().len(), limits::POLICY_BUCKETS);
     }
 }

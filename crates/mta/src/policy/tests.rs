@@ -179,9 +179,9 @@ async fn strangers_come_again() {
     pass(limits::GREYLIST_WAIT - tick);
     assert!(asked(&door, ip(1), "a@x.example").await.ends_with("come again in 1 second"));
     // Kept, and known again.
-    let kept = door.rates.changed(time.now());
+    let kept = door.not_kept(time.now());
     let again = Door::new(time.clone(), None, Rules { greylist: true, ..Rules::default() });
-    again.rates.load(kept);
+    again.take_up(kept);
     pass(tick);
     // From the same network, as big senders do.
     assert_eq!(asked(&again, ip(2), "a@x.example").await, "taken");
@@ -193,4 +193,19 @@ async fn strangers_come_again() {
     // Who comes too late begins again.
     pass(limits::GREYLIST_WINDOW);
     assert!(asked(&again, ip(2), "a@x.example").await.ends_with("come again in 5 minutes"));
+}
+
+/// `GREYLIST_NAMES`: a network that comes under ever other names makes nobody forgotten who comes again.
+#[tokio::test]
+async fn a_crowd_of_names_hides_nobody() {
+    let (door, time) = door(Rules { greylist: true, ..Rules::default() });
+    let stranger = "198.51.100.7".parse().unwrap();
+    assert!(asked(&door, stranger, "a@x.example").await.starts_with("greylist"));
+    for n in 0..limits::GREYLIST_NAMES + 10 {
+        assert!(asked(&door, ip(1), &format!("n{n}@x.example")).await.starts_with("greylist"));
+    }
+    let remembered = door.not_kept(time.now()).iter().filter(|(name, _)| name.starts_with(ONCE)).count();
+    assert_eq!(remembered, 1 + limits::GREYLIST_NAMES as usize);
+    *time.0.lock().unwrap() = time.now().plus(limits::GREYLIST_WAIT);
+    assert_eq!(asked(&door, stranger, "a@x.example").await, "taken");
 }

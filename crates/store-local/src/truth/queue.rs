@@ -10,6 +10,9 @@ use super::{Effect, Plan, Truth};
 use crate::codec;
 use crate::log::Place;
 
+/// Tallies that are kept: of each of the three sorts as many as may be in memory.
+const TALLIES: usize = 3 * limits::POLICY_BUCKETS;
+
 /// A settlement made ready outside the writer.
 pub(crate) struct SettlePlan {
     pub(crate) id: QueueId,
@@ -283,6 +286,11 @@ impl Truth {
             self.exec("INSERT OR REPLACE INTO tallies(name, until) VALUES (?1, ?2)", params![name, until.millis()])?;
         }
         self.exec("DELETE FROM tallies WHERE until <= ?1", [now.millis()])?;
+        // What its reader has forgotten for want of room.
+        let sql = "DELETE FROM tallies WHERE name IN (SELECT name FROM tallies ORDER BY until DESC LIMIT -1 OFFSET ?1)";
+        if self.one("SELECT count(*) FROM tallies", [], |row| row.get::<_, usize>(0))?.unwrap_or_default() > TALLIES {
+            self.exec(sql, [TALLIES])?;
+        }
         Ok(())
     }
 }
