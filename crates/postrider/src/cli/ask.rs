@@ -1,6 +1,7 @@
 //! Asking the server: over its control socket where it runs, else by opening its store. Both ways run the same code
 //! (`server::control::execute`), so both give the same result.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(crate) async fn ask_server<T: DeserializeOwned>(config: &Config, request: Re
         if let Some(answer) = ask(&config.data_dir, &request).await {
             break (answer, true);
         }
+        is_no_others(config)?;
         match open(config) {
             Ok(store) => {
                 let context = context(store.clone(), config);
@@ -48,6 +50,7 @@ pub(crate) async fn hand_in(config: &Config, submission: Submission, message: &[
         if let Some(answer) = server::control::hand_in(&config.data_dir, submission.clone(), message).await {
             break answer;
         }
+        is_no_others(config)?;
         match open(config) {
             Ok(store) => {
                 let answer = submit(&context(store.clone(), config), submission, &mut &message[..]).await;
@@ -78,6 +81,19 @@ fn open(config: &Config) -> Result<Arc<LocalStore>, OpenError> {
     LocalStore::open(&config.data_dir, Options { create: false, ..Options::default() })
 }
 
+/// Root makes no files in another's store: its owner's server could not use them.
+fn is_no_others(config: &Config) -> Result<(), Failure> {
+    let owner = std::fs::metadata(&config.data_dir).map_or(0, |data| data.uid());
+    if owner == 0 || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = config.data_dir.display();
+    Err(Failure(format!(
+        "the server does not run, and its store in {folder} belongs to user {owner}: start it, or do this as that user \
+         (setpriv --reuid {owner} --clear-groups postrider …)"
+    )))
+}
+
 /// An error with its remedy.
 pub(crate) fn explain(error: &OpenError) -> Failure {
     let remedy = match error {
@@ -95,6 +111,22 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+
+    #[tokio::test]
+    async fn root_leaves_the_store_of_another_alone() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("nothing was tried: only root can give a folder away");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("postrider.toml");
+        let config = Config::parse(Path::new(&file), "hostname = \"mail.red.example\"\n").unwrap();
+        LocalStore::open(&config.data_dir, Options::default()).unwrap().close().await;
+        ask_server::<serde_json::Value>(&config, Request::Check).await.unwrap();
+        std::os::unix::fs::chown(&config.data_dir, Some(65_534), None).unwrap();
+        let failed = tell(&config, Request::Check).await.unwrap_err();
+        assert!(failed.to_string().contains("belongs to user 65534"), "{failed}");
+    }
 
     /// `STORE_WAIT` for another process that has the store, and not longer.
     #[tokio::test(start_paused = true)]
