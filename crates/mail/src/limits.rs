@@ -438,7 +438,8 @@ limits! {
     AUDIT_ACTS: usize = 100_000;
     /// Log-ins that are alike within this time are one act.
     AUDIT_PERIOD: Duration = Duration::from_secs(3600);
-    /// Kinds of log-ins within such a time that are noted: whoever makes up names takes no more room.
+    /// Kinds of log-ins within such a time that are noted, of those that were let in and of those that were not: whoever makes
+    /// up names takes no more room.
     AUDIT_LOGINS: usize = 5_000;
     /// Octets of what an act was about.
     AUDIT_ABOUT_LEN: usize = 500;

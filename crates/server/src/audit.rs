@@ -2,7 +2,7 @@
 //!
 //! Does: note a log-in at once, and those that are like it (same name, network address, service and outcome) within
 //! `limits::AUDIT_PERIOD` as one, with their number: a client that polls each minute is no news. Does not: hold up a log-in for the
-//! disk, or take more than `limits::AUDIT_LOGINS` of a period, whoever makes up names.
+//! disk, or take more than `limits::AUDIT_LOGINS` of a period that were refused, whoever makes up names.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,6 +13,9 @@ use store::{Act, StoreError};
 use tokio::sync::Notify;
 
 use crate::shared::Shared;
+
+/// What is noted of who was let in.
+const GOOD: &str = "ok";
 
 /// What makes two log-ins alike.
 type Kind = (String, IpAddr, &'static str, &'static str);
@@ -31,6 +34,9 @@ struct Period {
     /// When the last of each kind was, and how many came after the first.
     more: HashMap<Kind, (Timestamp, u32)>,
     began: Option<Timestamp>,
+    /// Kinds of log-ins that were let in, and of others.
+    good: usize,
+    bad: usize,
 }
 
 impl Period {
@@ -42,7 +48,7 @@ impl Period {
     }
 
     fn end(&mut self) {
-        self.began = None;
+        (self.began, self.good, self.bad) = (None, 0, 0);
         let again = std::mem::take(&mut self.more).into_iter().filter(|(_, (_, times))| *times > 0);
         self.first.extend(again.map(|(kind, (at, times))| act(&kind, at, times)));
     }
@@ -69,9 +75,13 @@ impl LogIns {
             (*at, *times) = (now, times.saturating_add(1));
             return;
         }
-        if period.more.len() >= limits::AUDIT_LOGINS {
+        // Apart from each other: names that are made up keep no good log-in from being noted.
+        let Period { good, bad, .. } = &mut *period;
+        let alike = if outcome == GOOD { good } else { bad };
+        if *alike >= limits::AUDIT_LOGINS {
             return;
         }
+        *alike += 1;
         period.first.push(act(&kind, now, 1));
         period.more.insert(kind, (now, 0));
         drop(period);
@@ -146,6 +156,9 @@ mod tests {
         for n in 0..=limits::AUDIT_LOGINS {
             logins.note("imap", PEER, &n.to_string(), "refused", NOW);
         }
-        assert_eq!(logins.take(NOW, false).len(), limits::AUDIT_LOGINS);
+        // Who is let in is noted all the same.
+        logins.note("imap", PEER, "alice", GOOD, NOW);
+        let noted = logins.take(NOW, false);
+        assert_eq!((noted.len(), noted[limits::AUDIT_LOGINS].who.as_str()), (limits::AUDIT_LOGINS + 1, "alice"));
     }
 }

@@ -227,6 +227,24 @@ fn submissions_are_put_right() {
     assert!(bob.contains("\r\nReceived: by mail.red.example with ESMTPSA id ") && !bob.contains("127.0.0.1"), "{bob}");
 }
 
+/// `HEADER_LEN`, and more of it without an end: what stood below would pass for what we found ourselves.
+#[test]
+fn a_header_without_an_end_is_not_taken() {
+    let mut world = World::new();
+    let mut client = Client::connect(world.serve(Service::Smtp, false, |_| ()));
+    let line = "X-Filler: 0123456789abcdef0123456789abcdef0123456789\r\n";
+    let filler = |octets: usize| line.repeat(octets / line.len());
+    let forged = "Authentication-Results: mail.red.example; spf=pass smtp.mailfrom=red.example\r\n";
+    let long = format!("{}{forged}{line}", filler(limits::HEADER_LEN));
+    let reply = client.send("carol@elsewhere.example", &["bob@red.example"], &long);
+    assert_eq!(reply, "552 5.3.4 The header is too long, or has no end");
+    let whole = format!("{}{forged}\r\nHello", filler(limits::HEADER_LEN / 2));
+    let reply = client.send("carol@elsewhere.example", &["bob@red.example"], &whole);
+    assert!(reply.starts_with("250 "), "{reply}");
+    let inbox = world.inbox("bob@red.example");
+    assert!(inbox.len() == 1 && !inbox[0].contains("Authentication-Results"));
+}
+
 /// Mail to oneself arrives, and so do two different mails with one Message-ID: nothing here takes an id for a message.
 #[test]
 fn nothing_is_taken_for_a_duplicate() {

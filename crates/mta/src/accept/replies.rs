@@ -48,6 +48,11 @@ pub(super) fn mail_loop() -> Reply {
     Reply::new(554, (5, 4, 6), "The message goes round in circles")
 }
 
+/// Of more than `limits::HEADER_LEN` octets.
+pub(super) fn long_header() -> Reply {
+    Reply::new(552, (5, 3, 4), "The header is too long, or has no end")
+}
+
 /// What a client hears of a failure of ours. No word of the disk goes out.
 pub(super) fn of_store(error: &StoreError) -> Reply {
     match error {

@@ -225,8 +225,9 @@ impl Incoming {
                 let kept = self.stage.keep_back(front.len());
                 self.checked(kept)
             }
-            // A header without an end: what is there counts as header, the rest as it comes.
-            _ => {
+            // Without an end: what stands below could claim to be ours, and none of its fields would be looked at.
+            None => Err(self.transaction.refused(Refusal::new(replies::long_header(), "header-length"))),
+            Some(_) => {
                 let mut front = std::mem::take(front);
                 front.extend_from_slice(bytes);
                 self.header_came(&front).await
@@ -437,11 +438,22 @@ impl Incoming {
         let desk = self.transaction.desk.clone();
         let checked = self.check_loop(&facts, desk.policy.hops);
         checked.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
+        let asked: Vec<Address> = envelope.recipients.iter().map(|recipient| recipient.address.clone()).collect();
         let looked_at = self.looked_at(&mut envelope, &mut facts).await;
         let laid = looked_at.map_err(|refusal| Unsent::Message(self.transaction.refused(refusal)))?;
+        // Filters may have taken recipients away, and added some of whom the sender knows nothing.
+        let recipients = self.transaction.recipients.iter();
+        let number =
+            |address: &Address| asked.iter().position(|asked| asked == address).and_then(|at| u32::try_from(at).ok());
+        let numbers: Vec<Option<u32>> = recipients.map(|(recipient, _)| number(&recipient.address)).collect();
         let laid = Laid { ways: Some(Vec::new()), ..laid };
         let quarantine = laid.filtered.quarantined.is_some();
         let (acceptance, ways) = self.accepted(envelope, facts, laid).await;
+        let as_asked = |way: Way| {
+            let recipient = numbers.get(way.recipient as usize).copied().flatten()?;
+            Some(Way { recipient, ..way })
+        };
+        let ways = ways.into_iter().filter_map(as_asked).collect();
         let Self { transaction, id, stage, .. } = self;
         let (sender, recipients) = (acceptance.envelope.reverse_path.clone(), acceptance.envelope.recipients.len());
         let waiting = acceptance.relays.len();
