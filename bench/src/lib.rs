@@ -155,11 +155,13 @@ fn acceptance(store: &LocalStore, now: Timestamp, account: AccountId, n: usize, 
             mailbox: None,
             prefix: format!("Return-Path: <sender@far.example>\r\nDelivered-To: {to}\r\n").into_bytes(),
             flags: Flags::NONE,
+            keywords: Vec::new(),
         }],
         relays: Vec::new(),
         discarded: 0,
         events: vec![Event::new(now, received), Event::about(now, to.to_string(), delivered)],
         dsns: Vec::new(),
+        marks: Vec::new(),
     }
 }
 
