@@ -3,9 +3,11 @@
 //! signed wrongly, is a temporary failure, and that never bounces mail. Nor believe a server's word that it has
 //! checked (the AD bit): whoever is on the way to it could say so too.
 
+mod evidence;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::doctor::Kind;
@@ -17,9 +19,10 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use mta::world::{Answer, Belief, Dns, Mx, Tlsa};
-use tokio::sync::Mutex;
+
+use self::evidence::{doubt, evidence};
 
 /// Answers are believed for no longer than this, so that a change is seen while an operator watches.
 const LONGEST_TTL: Duration = Duration::from_secs(3600);
@@ -80,11 +83,13 @@ struct Validating {
     always: bool,
     /// Whether they do, and until when that is believed.
     probed: Mutex<Option<(Instant, Option<bool>)>>,
+    /// Held by the one who finds out.
+    probing: tokio::sync::Mutex<()>,
 }
 
 impl Validating {
     fn new(resolver: TokioResolver, always: bool) -> Self {
-        Self { resolver, always, probed: Mutex::new(None) }
+        Self { resolver, always, probed: Mutex::default(), probing: tokio::sync::Mutex::default() }
     }
 
     /// Whether the servers pass signatures through. One that strips them would let every name that is signed look
@@ -93,15 +98,21 @@ impl Validating {
         if self.always {
             return true;
         }
-        let mut probed = self.probed.lock().await;
-        if let Some((until, works)) = *probed
-            && until > Instant::now()
-        {
-            return works.unwrap_or(true);
+        if let Some(works) = self.believed() {
+            return works;
         }
-        let before = (*probed).and_then(|(_, works)| works);
+        // One asks. The others go by what was, where that is known: a slow answer must not hold up all mail.
+        let _asking = match (self.probing.try_lock(), self.known()) {
+            (Ok(asking), _) => asking,
+            (Err(_), Some(before)) => return before,
+            (Err(_), None) => self.probing.lock().await,
+        };
+        if let Some(works) = self.believed() {
+            return works;
+        }
+        let before = self.known();
         let (works, believed) = match self.resolver.lookup(Name::root(), RecordType::SOA).await {
-            Ok(lookup) => (Some(proof(lookup.answers(), RecordType::SOA)), PROBE_BELIEVED),
+            Ok(lookup) => (Some(evidence(lookup.answers(), &Name::root(), RecordType::SOA).secure), PROBE_BELIEVED),
             // Once they have passed them on, what looks forged is: else one forged answer would take DANE away from all.
             // The root has an SOA record: a denial without a proof is a stripped answer, and who can't ask for it (as
             // servers of a laboratory) has no signatures either.
@@ -118,19 +129,20 @@ impl Validating {
                 "the DNS servers pass no signatures on (DNSSEC): DANE can't protect mail; a resolver on this machine would"
             );
         }
-        *probed = Some((Instant::now() + believed, works));
+        *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now() + believed, works));
         works.unwrap_or(true)
     }
-}
 
-/// Whether all records of a kind, and the CNAMEs that led to them, are secure.
-fn proof(records: &[Record], kind: RecordType) -> bool {
-    let mut telling = records.iter().filter(|record| [kind, RecordType::CNAME].contains(&record.record_type()));
-    let mut any = false;
-    telling.all(|record| {
-        any = true;
-        record.proof == Proof::Secure
-    }) && any
+    /// What was found out, while it is believed.
+    fn believed(&self) -> Option<bool> {
+        let probed = *self.probed.lock().unwrap_or_else(PoisonError::into_inner);
+        probed.filter(|(until, _)| *until > Instant::now()).map(|(_, works)| works.unwrap_or(true))
+    }
+
+    /// What was found out last, however long ago.
+    fn known(&self) -> Option<bool> {
+        self.probed.lock().unwrap_or_else(PoisonError::into_inner).and_then(|(_, works)| works)
+    }
 }
 
 impl Servers {
@@ -161,10 +173,11 @@ impl Servers {
     }
 
     /// Who is to be asked now.
-    async fn resolver(&self) -> &TokioResolver {
+    /// Whether he looks at signatures stands beside him.
+    async fn resolver(&self) -> (&TokioResolver, bool) {
         match &self.validating {
-            Some(validating) if validating.works().await => &validating.resolver,
-            _ => &self.plain,
+            Some(validating) if validating.works().await => (&validating.resolver, true),
+            _ => (&self.plain, false),
         }
     }
 }
@@ -233,33 +246,46 @@ impl Resolver {
             return Answer::Temporary(format!("DNS can't be asked for {name}"));
         };
         let servers = self.0.load_full();
-        let resolver = servers.resolver().await;
+        let (resolver, checked) = servers.resolver().await;
         match resolver.lookup(fqdn.clone(), kind).await {
             Ok(lookup) => {
-                let records = lookup.answers();
-                let found: Vec<T> = records.iter().filter_map(|record| take(&record.data)).collect();
-                let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
-                let canonical = end_of_aliases(records, &fqdn);
-                // A CNAME that leads to nothing of this kind.
+                let told = evidence(lookup.answers(), &fqdn, kind);
+                let found: Vec<T> = told.records.iter().filter_map(|record| take(&record.data)).collect();
+                // RFC 5452 §6: what is said of other names is no answer, and no denial either.
                 if found.is_empty() {
-                    return Answer::NoData;
+                    return Answer::Temporary(format!("the DNS server's answer is not about {name} {kind}"));
                 }
-                Answer::Found(found, Belief { ttl, secure: proof(records, kind), canonical })
+                let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
+                Answer::Found(found, Belief { ttl, secure: told.secure, canonical: told.canonical.map(exchange) })
             }
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => match none.response_code {
-                // RFC 2308 §2.2: a zone that says so shows its SOA. An answer of nothing but CNAMEs has none.
-                ResponseCode::NoError if none.soa.is_none() => {
-                    alias_trouble(resolver, fqdn).await.map_or(Answer::NoData, Answer::Temporary)
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+                // The query is the one at the end of the CNAMEs.
+                let zone = none.soa.as_ref().map(|soa| &soa.name);
+                let doubt = doubt(none.query.name(), zone, none.authorities.as_deref().unwrap_or_default(), checked);
+                match (none.response_code, doubt) {
+                    // RFC 2308 §2.2: a zone that says so shows its SOA. An answer of nothing but CNAMEs has none.
+                    (ResponseCode::NoError, doubt) if zone.is_none() => {
+                        let why = alias_trouble(resolver, fqdn).await.or_else(|| doubt.map(str::to_owned));
+                        why.map_or(Answer::NoData, Answer::Temporary)
+                    }
+                    (ResponseCode::NoError | ResponseCode::NXDomain, Some(why)) => {
+                        Answer::Temporary(format!("{why} ({name} {kind})"))
+                    }
+                    (ResponseCode::NoError, None) => Answer::NoData,
+                    (ResponseCode::NXDomain, None) => Answer::NoDomain,
+                    (other, _) => Answer::Temporary(format!("the DNS server says {other}")),
                 }
-                ResponseCode::NoError => Answer::NoData,
-                ResponseCode::NXDomain => Answer::NoDomain,
-                other => Answer::Temporary(format!("the DNS server says {other}")),
-            },
+            }
             // A denial that proves nothing by itself, in a zone whose parameters are beyond us (RFC 9276 §3.2): insecure.
-            Err(NetError::Dns(DnsError::Nsec { response, proof, .. })) if proof != Proof::Bogus => {
-                match response.response_code {
-                    ResponseCode::NXDomain => Answer::NoDomain,
-                    _ => Answer::NoData,
+            Err(NetError::Dns(DnsError::Nsec { query, response, proof, .. })) if proof != Proof::Bogus => {
+                let soa = response.authorities.iter().find(|record| record.record_type() == RecordType::SOA);
+                match (
+                    doubt(query.name(), soa.map(|soa| &soa.name), &response.authorities, checked),
+                    response.response_code,
+                ) {
+                    (Some(why), _) => Answer::Temporary(format!("{why} ({name} {kind})")),
+                    (None, ResponseCode::NXDomain) => Answer::NoDomain,
+                    (None, _) => Answer::NoData,
                 }
             }
             // RFC 4035 §5.5: it is as if there had been no answer.
@@ -270,22 +296,6 @@ impl Resolver {
             Err(why) => Answer::Temporary(why.to_string()),
         }
     }
-}
-
-/// Where the CNAMEs of an answer end; none: there are none.
-fn end_of_aliases(records: &[Record], name: &Name) -> Option<String> {
-    let mut last = name;
-    for _ in 0..ALIASES {
-        let next = records.iter().find_map(|record| match &record.data {
-            RData::CNAME(target) if record.name == *last => Some(&target.0),
-            _ => None,
-        });
-        match next {
-            Some(next) => last = next,
-            None => break,
-        }
-    }
-    (last != name).then(|| exchange(last))
 }
 
 /// Why the CNAMEs of a name lead nowhere; none: they end, or there are none. hickory gives up a chain that is too
@@ -382,5 +392,31 @@ impl Dns for Resolver {
             _ => None,
         };
         self.ask(name, RecordType::TLSA, take).await
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_slow_probe_holds_up_nobody_who_knows_how_it_was() {
+        let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let settings = DnsSettings { dnssec: Dnssec::Auto, ..DnsSettings::unchecked(&[silent.local_addr().unwrap()]) };
+        let validating = Arc::new(Servers::new(&settings).unwrap().validating.unwrap());
+        for before in [true, false] {
+            *validating.probed.lock().unwrap() = Some((Instant::now(), Some(before)));
+            let asking = tokio::spawn({
+                let validating = Arc::clone(&validating);
+                async move { validating.works().await }
+            });
+            silent.recv_from(&mut [0; 512]).await.unwrap();
+            assert_eq!(validating.works().now_or_never(), Some(before));
+            asking.abort();
+            assert!(asking.await.unwrap_err().is_cancelled());
+        }
     }
 }

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 const MX: u16 = 15;
 const CNAME: u16 = 5;
+const SOA: u16 = 6;
 
 /// The first name of a question, and where the question ends.
 fn question(query: &[u8]) -> (String, usize) {
@@ -50,8 +51,22 @@ fn answer(query: &[u8], flags: u16, records: &[Vec<u8>]) -> Vec<u8> {
     message
 }
 
+fn mx_data(host: &str) -> Vec<u8> {
+    [&[0, 10][..], &wire_name(host)].concat()
+}
+
 fn mx() -> Vec<u8> {
-    record(&[0xc0, 12], MX, &[&[0, 10][..], &wire_name("mx.example")].concat())
+    record(&[0xc0, 12], MX, &mx_data("mx.example"))
+}
+
+/// "No such thing", by the SOA record of a zone.
+fn denial(query: &[u8], flags: u16, zone: &str) -> Vec<u8> {
+    let numbers = [1_u32, 60, 60, 60, 60].map(u32::to_be_bytes).concat();
+    let soa = [wire_name("ns.example"), wire_name("hostmaster.example"), numbers].concat();
+    let mut message = answer(query, flags, &[record(&wire_name(zone), SOA, &soa)]);
+    // The record is of the authority section.
+    (message[7], message[9]) = (0, 1);
+    message
 }
 
 /// What the server says over UDP; nothing: it is silent.
@@ -79,6 +94,11 @@ fn over_udp(query: &[u8]) -> Option<Vec<u8>> {
             other.extend([0, MX as u8, 0, 1]);
             answer(&other, 0, &[mx()])
         }
+        "beside.example" => answer(query, 0, &[record(&wire_name("mine.test"), MX, &mx_data("mx.mine.test")), mx()]),
+        "denied-above.example" => denial(query, 0, "example"),
+        "denied-elsewhere.example" => denial(query, 0, "mine.test"),
+        "gone-above.example" => denial(query, 3, "example"),
+        "gone-elsewhere.example" => denial(query, 3, "mine.test"),
         "loop.example" => alias("loop2.example"),
         "loop2.example" => alias("loop.example"),
         "self.example" => alias("self.example"),
@@ -140,6 +160,9 @@ async fn what_is_no_clear_answer_is_temporary() {
     for (name, expected) in [
         ("good.example", &found),
         ("truncated.example", &found),
+        ("beside.example", &found),
+        ("denied-above.example", &Answer::NoData),
+        ("gone-above.example", &Answer::NoDomain),
         ("nodomain.example", &Answer::NoDomain),
         ("nodata.example", &Answer::NoData),
     ] {
@@ -155,6 +178,8 @@ async fn what_is_no_clear_answer_is_temporary() {
         "garbage.example",
         "cut.example",
         "others.example",
+        "denied-elsewhere.example",
+        "gone-elsewhere.example",
         "loop.example",
         "self.example",
         "silent.example",
