@@ -1,7 +1,7 @@
 //! Ids on the wire: a letter for what it is, and its number (RFC 8620 §1.2). Those of mailboxes, messages and conversations
 //! are IMAP's MAILBOXID, EMAILID and THREADID (RFC 8474).
 
-use mail::{AccountId, BodyId, IdentityId, MailboxId, ModSeq, PushSubscriptionId, SubmissionId, ThreadId};
+use mail::{AccountId, BodyId, IdentityId, MailboxId, ModSeq, PushSubscriptionId, ScriptId, SubmissionId, ThreadId};
 
 fn number(letter: char, text: &str) -> Option<u64> {
     let digits = text.strip_prefix(letter)?;
@@ -57,6 +57,14 @@ pub(crate) fn submission(id: SubmissionId) -> String {
 
 pub(crate) fn parse_submission(text: &str) -> Option<SubmissionId> {
     number('E', text).map(SubmissionId)
+}
+
+pub(crate) fn script(id: ScriptId) -> String {
+    format!("R{}", id.0)
+}
+
+pub(crate) fn parse_script(text: &str) -> Option<ScriptId> {
+    number('R', text).map(ScriptId)
 }
 
 pub(crate) fn push_subscription(id: PushSubscriptionId) -> String {

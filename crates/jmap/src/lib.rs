@@ -42,6 +42,7 @@ mod sending;
 mod server;
 mod session;
 mod set;
+mod sieve_script;
 mod snippet;
 pub mod socket;
 mod submission;

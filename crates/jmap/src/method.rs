@@ -5,7 +5,10 @@ use serde_json::Value;
 use crate::args::Args;
 use crate::error::{Answer, MethodError};
 use crate::request::Context;
-use crate::{blob, email, identity, journey, mailbox, push_subscription, quota, snippet, submission, thread, vacation};
+use crate::{
+    blob, email, identity, journey, mailbox, push_subscription, quota, sieve_script, snippet, submission, thread,
+    vacation,
+};
 
 /// RFC 8620
 pub(crate) const CORE: &str = "urn:ietf:params:jmap:core";
@@ -21,24 +24,21 @@ pub(crate) const JOURNEY: &str = "urn:postrider:jmap:journey";
 pub(crate) const VACATION: &str = "urn:ietf:params:jmap:vacationresponse";
 /// RFC 8621 §1.3.2
 pub(crate) const SUBMISSION: &str = "urn:ietf:params:jmap:submission";
+/// RFC 9661
+pub(crate) const SIEVE: &str = "urn:ietf:params:jmap:sieve";
 /// RFC 8887: of the session alone, and it brings no method.
 pub(crate) const WEBSOCKET: &str = "urn:ietf:params:jmap:websocket";
 /// RFC 9749: offered where there is a key to tell. It brings no methods.
 pub(crate) const WEBPUSH_VAPID: &str = "urn:ietf:params:jmap:webpush-vapid";
 
 /// What a request may use.
-pub(crate) const CAPABILITIES: &[&str] = &[CORE, MAIL, BLOB, QUOTA, JOURNEY, VACATION, SUBMISSION];
+pub(crate) const CAPABILITIES: &[&str] = &[CORE, MAIL, BLOB, QUOTA, JOURNEY, VACATION, SUBMISSION, SIEVE];
 /// What a request may use though it brings nothing to it. Quirk `AsksForEverything`: jmap-client (Rust, up to 0.4.3) names all of
 /// these in each request, whatever the session object says; all but the first are unknown here.
-pub(crate) const PASSED_OVER: &[&str] = &[
-    WEBSOCKET,
-    "urn:ietf:params:jmap:contacts",
-    "urn:ietf:params:jmap:calendars",
-    "urn:ietf:params:jmap:sieve",
-    "urn:ietf:params:jmap:principals",
-];
+pub(crate) const PASSED_OVER: &[&str] =
+    &[WEBSOCKET, "urn:ietf:params:jmap:contacts", "urn:ietf:params:jmap:calendars", "urn:ietf:params:jmap:principals"];
 /// Of these, what an account that another shares does not have.
-pub(crate) const OWN: &[&str] = &[QUOTA, JOURNEY, VACATION, SUBMISSION];
+pub(crate) const OWN: &[&str] = &[QUOTA, JOURNEY, VACATION, SUBMISSION, SIEVE];
 
 /// Each method, and the capability that brings it.
 pub const METHODS: &[(&str, &str)] = &[
@@ -74,6 +74,10 @@ pub const METHODS: &[(&str, &str)] = &[
     ("Journey/query", JOURNEY),
     ("VacationResponse/get", VACATION),
     ("VacationResponse/set", VACATION),
+    ("SieveScript/get", SIEVE),
+    ("SieveScript/set", SIEVE),
+    ("SieveScript/query", SIEVE),
+    ("SieveScript/validate", SIEVE),
     ("Identity/get", SUBMISSION),
     ("Identity/changes", SUBMISSION),
     ("Identity/set", SUBMISSION),
@@ -125,6 +129,10 @@ pub(crate) async fn dispatch(context: &mut Context<'_>, name: &str, args: Args) 
         "Journey/query" => journey::query(context, args).await,
         "VacationResponse/get" => vacation::get(context, args).await,
         "VacationResponse/set" => vacation::set(context, args).await,
+        "SieveScript/get" => sieve_script::get(context, args).await,
+        "SieveScript/set" => Box::pin(sieve_script::set(context, args)).await,
+        "SieveScript/query" => sieve_script::query(context, args).await,
+        "SieveScript/validate" => sieve_script::validate(context, args).await,
         "Identity/get" => identity::get(context, args).await,
         "Identity/changes" => identity::changes(context, args).await,
         "Identity/set" => identity::set::set(context, args).await,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 use store::StoreResult;
 
-use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN, SUBMISSION, WEBPUSH_VAPID, WEBSOCKET};
+use crate::method::{BLOB, CAPABILITIES, CORE, MAIL, OWN, SIEVE, SUBMISSION, WEBPUSH_VAPID, WEBSOCKET};
 use crate::server::{Server, User};
 use crate::{blob, ids};
 
@@ -75,7 +75,12 @@ impl Server {
             accounts.insert(ids::account(part.id), account);
         }
         let own = ids::account(user.account);
-        let mut capabilities = every(&|name| if name == CORE { core() } else { json!({}) });
+        let mut capabilities = every(&|name| match name {
+            CORE => core(),
+            // RFC 9661 §1.2.1
+            SIEVE => json!({ "implementation": "Postrider" }),
+            _ => json!({}),
+        });
         if let Some(courier) = self.courier() {
             // RFC 9749 §3
             let key = courier.application_server_key();
@@ -151,7 +156,11 @@ fn account_capabilities(is_own: bool) -> Value {
         CORE: {},
     });
     for name in OWN.iter().filter(|_| is_own) {
-        capabilities[*name] = if *name == SUBMISSION { submission() } else { json!({}) };
+        capabilities[*name] = match *name {
+            SUBMISSION => submission(),
+            SIEVE => sieve(),
+            _ => json!({}),
+        };
     }
     capabilities
 }
@@ -174,6 +183,19 @@ fn submission() -> Value {
             "8BITMIME": [],
             "SMTPUTF8": [],
         },
+    })
+}
+
+/// RFC 9661 §1.2.1
+fn sieve() -> Value {
+    json!({
+        "maxSizeScriptName": limits::SIEVE_SCRIPT_NAME_LEN,
+        "maxSizeScript": limits::SIEVE_SCRIPT_LEN,
+        "maxNumberScripts": limits::SIEVE_SCRIPTS,
+        "maxNumberRedirects": limits::SIEVE_REDIRECTS,
+        "sieveExtensions": sieve::CAPABILITIES,
+        "notificationMethods": sieve::NOTIFY_METHODS,
+        "externalLists": null,
     })
 }
 

@@ -60,6 +60,10 @@ fn two() -> (World, Ids) {
     let phone = json!({ "deviceClientId": SECRET, "url": format!("https://push.example/{SECRET}"), "types": [SECRET] });
     let phone = world.ok("PushSubscription/set", json!({ "create": { "p": phone } }));
     let upload = world.ok("Blob/upload", json!({ "create": { "u": { "data": [{ "data:asText": SECRET }] } } }));
+    let script = format!("# {SECRET}\r\nkeep;\r\n");
+    let text = world.ok("Blob/upload", json!({ "create": { "s": { "data": [{ "data:asText": script }] } } }));
+    let script = json!({ "name": SECRET, "blobId": text["created"]["s"]["id"] });
+    let script = world.ok("SieveScript/set", json!({ "create": { "s": script }, "onSuccessActivateScript": "#s" }));
     let emails = world.ok("Email/get", json!({ "properties": ["id", "blobId", "threadId"] }));
     let of_emails = |name: &'static str| {
         emails["list"].as_array().unwrap().iter().map(move |email| email[name].as_str().unwrap().to_owned())
@@ -68,6 +72,7 @@ fn two() -> (World, Ids) {
     foreign.extend(["id", "blobId", "threadId"].into_iter().flat_map(of_emails));
     foreign.extend(of_emails("blobId").map(|blob| format!("{blob}-2")));
     foreign.push(upload["created"]["u"]["id"].as_str().unwrap().to_owned());
+    foreign.extend(["id", "blobId"].map(|name| script["created"]["s"][name].as_str().unwrap().to_owned()));
     foreign.push(phone["created"]["p"]["id"].as_str().unwrap().to_owned());
     foreign.push(ALICE.to_owned());
 
@@ -175,6 +180,7 @@ fn arguments(method: &str, ids: &Ids) -> BoxedStrategy<Value> {
             list(ids).prop_map(|ids| json!({ "ids": ids, "typeNames": ["Email", "Mailbox", "Thread"] })).boxed()
         }
         "upload" => created().prop_map(|create| json!({ "create": create })).boxed(),
+        "validate" => id(ids).prop_map(|id| json!({ "blobId": id })).boxed(),
         _ => panic!("what can {method} be asked?"),
     }
 }
@@ -305,7 +311,7 @@ fn what_is_shared_goes_as_far_as_its_rights() {
         prop_assert!(emails.iter().all(is_there), "{}", everything);
         let query = call("Email/query", json!({ "filter": { "text": "lunch" } }));
         prop_assert_eq!(query[1]["ids"].as_array().unwrap().len(), emails.len());
-        for method in ["VacationResponse/get", "Quota/get"] {
+        for method in ["VacationResponse/get", "SieveScript/get", "Quota/get"] {
             prop_assert_eq!(&call(method, json!({}))[1]["type"], "accountNotSupportedByMethod", "{}", method);
         }
         // What is done is done where the rights say so, and only there.

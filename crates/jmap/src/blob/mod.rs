@@ -1,6 +1,6 @@
 //! Blobs (RFC 8620 §6, RFC 9404): octets by id.
 //!
-//! `G` and a number is a message as it is stored, `U` and a number an upload; `-` and the number of a part behind it is the
+//! `G` and a number is a message as it is stored, `U` and a number an upload, `S` with two numbers a script as it was set last; `-` and the number of a part behind it is the
 //! content of that part, decoded, and another one behind it a part of the message that this part is.
 
 mod content;
@@ -16,11 +16,11 @@ pub use download::Download;
 
 use std::sync::Arc;
 
-use mail::BodyId;
+use mail::{BodyId, ModSeq, ScriptId};
 use message::structure::Kind;
 use message::transfer::Encoding;
 use reading::body::Message;
-use store::{Body, StoreResult};
+use store::{Body, ScriptInfo, StoreResult};
 
 use crate::account::Account;
 use crate::ids;
@@ -36,11 +36,17 @@ pub(crate) fn of_upload(body: BodyId) -> String {
     format!("U{}", body.0)
 }
 
+/// The blob of a script: another one when its text is.
+pub(crate) fn of_script(script: &ScriptInfo) -> String {
+    format!("S{}-{}", script.id.0, script.changed.0)
+}
+
 /// Where the octets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Message(BodyId),
     Upload(BodyId),
+    Script(ScriptId, ModSeq),
 }
 
 /// An id taken apart.
@@ -59,6 +65,7 @@ impl BlobId {
         let source = match first.as_bytes().first()? {
             b'G' => Source::Message(number(first)?),
             b'U' => Source::Upload(number(first)?),
+            b'S' => Source::Script(ScriptId(number(first)?.0), ModSeq(number(&format!("S{}", pieces.next()?))?.0)),
             _ => return None,
         };
         let part = |text: &str| ids::parse_email(&format!("M{text}")).and_then(|id| u32::try_from(id.0).ok());
@@ -85,6 +92,16 @@ impl Server {
         match source {
             // RFC 8620 §6.1: an upload is for who made it, whatever the account.
             Source::Upload(id) => self.store.upload(user.account, id).await,
+            Source::Script(id, changed) if account.id == user.account => {
+                let scripts = self.store.scripts(account.id).await?.scripts;
+                let Some(script) = scripts.into_iter().find(|one| one.id == id && one.changed == changed) else {
+                    return Ok(None);
+                };
+                let text = self.store.script(account.id, &script.name).await?;
+                Ok(text.map(|text| Octets::body(text.into())))
+            }
+            // Scripts are their owner's alone.
+            Source::Script(..) => Ok(None),
             Source::Message(id) => {
                 let Some((mailbox, uid)) = account.index.email(id).and_then(|email| email.place()) else {
                     return Ok(None);

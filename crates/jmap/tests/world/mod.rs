@@ -29,7 +29,7 @@ use tokio::runtime::Runtime;
 pub const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// All that is offered.
-pub const USING: [&str; 7] = [
+pub const USING: [&str; 8] = [
     "urn:ietf:params:jmap:core",
     "urn:ietf:params:jmap:mail",
     "urn:ietf:params:jmap:blob",
@@ -37,6 +37,7 @@ pub const USING: [&str; 7] = [
     "urn:postrider:jmap:journey",
     "urn:ietf:params:jmap:vacationresponse",
     "urn:ietf:params:jmap:submission",
+    "urn:ietf:params:jmap:sieve",
 ];
 
 /// Octets of a message that is sent, and how many it may be sent to.
