@@ -195,3 +195,18 @@ def test_where_no_signatures_come_through_mail_goes_as_without_them(scene):
         journey = end_of(scene.stripped, f"bob@{name}.{apex}")
         assert NO_POLICY in journey, journey
         assert scene.sinks[name].letters == before + 1
+
+
+def test_wildcards_and_aliases_that_lead_to_nothing(_):
+    """Good answers of signed zones that are easily taken for forged."""
+    records = "@ MX 10 mail\n* MX 10 mail\nmail A 127.0.0.1\nalias CNAME mail\n"
+    ways = {"": "mx", "any.": "mx", "any.deeper.": "mx", "mail.": "implicit-mx", "alias.": "implicit-mx"}
+    with Signed({apex: (records, apex[:-5]) for apex in ("nsec.test", "nsec3.test")}) as dns:
+        ours = Serve("ours.example", dns=dns.port, dns_more=f'dnssec = "required"\ntrust_anchor = "{dns.anchor}"\n')
+        try:
+            for apex in ("nsec.test", "nsec3.test"):
+                for name, rule in ways.items():
+                    told = ours.command("route", f"bob@{name}{apex}").stdout.decode()
+                    assert f"│ {rule} " in told and "127.0.0.1:25" in told, told
+        finally:
+            ours.remove()

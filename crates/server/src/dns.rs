@@ -15,6 +15,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::lookup::Lookup;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::dnssec::{Proof, TrustAnchors};
@@ -22,12 +23,15 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use mta::world::{Answer, Belief, Dns, Mx, Tlsa};
 
-use self::evidence::{doubt, evidence};
+use self::evidence::{Evidence, doubt, evidence, wildcard};
 
 /// Answers are believed for no longer than this, so that a change is seen while an operator watches.
 const LONGEST_TTL: Duration = Duration::from_secs(3600);
 /// "No such thing" is believed for no longer than this.
 const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(300);
+
+/// A kind of record that nobody has (RFC 6895 §3.1: for private use).
+const NOBODYS: RecordType = RecordType::Unknown(65_399);
 
 /// CNAMEs that are followed, one after the other.
 const ALIASES: usize = 16;
@@ -247,55 +251,133 @@ impl Resolver {
         };
         let servers = self.0.load_full();
         let (resolver, checked) = servers.resolver().await;
-        match resolver.lookup(fqdn.clone(), kind).await {
-            Ok(lookup) => {
-                let told = evidence(lookup.answers(), &fqdn, kind);
-                let found: Vec<T> = told.records.iter().filter_map(|record| take(&record.data)).collect();
-                // RFC 5452 §6: what is said of other names is no answer, and no denial either.
-                if found.is_empty() {
-                    return Answer::Temporary(format!("the DNS server's answer is not about {name} {kind}"));
+        let (mut at, mut links_secure) = (fqdn.clone(), true);
+        for _ in 0..=ALIASES {
+            match ask_at(resolver, checked, &at, kind, &take).await {
+                Ok(Answer::Found(found, belief)) => {
+                    let canonical = belief.canonical.or_else(|| (at != fqdn).then(|| exchange(&at)));
+                    let secure = belief.secure && links_secure;
+                    return Answer::Found(found, Belief { canonical, secure, ..belief });
                 }
-                let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
-                Answer::Found(found, Belief { ttl, secure: told.secure, canonical: told.canonical.map(exchange) })
-            }
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
-                // The query is the one at the end of the CNAMEs.
-                let zone = none.soa.as_ref().map(|soa| &soa.name);
-                let doubt = doubt(none.query.name(), zone, none.authorities.as_deref().unwrap_or_default(), checked);
-                match (none.response_code, doubt) {
-                    // RFC 2308 §2.2: a zone that says so shows its SOA. An answer of nothing but CNAMEs has none.
-                    (ResponseCode::NoError, doubt) if zone.is_none() => {
-                        let why = alias_trouble(resolver, fqdn).await.or_else(|| doubt.map(str::to_owned));
-                        why.map_or(Answer::NoData, Answer::Temporary)
-                    }
-                    (ResponseCode::NoError | ResponseCode::NXDomain, Some(why)) => {
-                        Answer::Temporary(format!("{why} ({name} {kind})"))
-                    }
-                    (ResponseCode::NoError, None) => Answer::NoData,
-                    (ResponseCode::NXDomain, None) => Answer::NoDomain,
-                    (other, _) => Answer::Temporary(format!("the DNS server says {other}")),
+                Ok(other) => return other,
+                Err(Alias { target, secure }) => {
+                    links_secure &= secure;
+                    at = target;
                 }
             }
-            // A denial that proves nothing by itself, in a zone whose parameters are beyond us (RFC 9276 §3.2): insecure.
-            Err(NetError::Dns(DnsError::Nsec { query, response, proof, .. })) if proof != Proof::Bogus => {
-                let soa = response.authorities.iter().find(|record| record.record_type() == RecordType::SOA);
-                match (
-                    doubt(query.name(), soa.map(|soa| &soa.name), &response.authorities, checked),
-                    response.response_code,
-                ) {
-                    (Some(why), _) => Answer::Temporary(format!("{why} ({name} {kind})")),
-                    (None, ResponseCode::NXDomain) => Answer::NoDomain,
-                    (None, _) => Answer::NoData,
-                }
-            }
-            // RFC 4035 §5.5: it is as if there had been no answer.
-            Err(NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. })) => Answer::Temporary(format!(
-                "the answer's DNSSEC signatures are wrong, missing or expired: it may be forged ({name} {kind})"
-            )),
-            Err(NetError::Timeout) => Answer::Temporary("the DNS servers do not answer".to_owned()),
-            Err(why) => Answer::Temporary(why.to_string()),
         }
+        Answer::Temporary("the CNAMEs are too many".to_owned())
     }
+}
+
+/// The name is another's alias, which is to be asked about by itself.
+struct Alias {
+    target: Name,
+    secure: bool,
+}
+
+async fn ask_at<T>(
+    resolver: &TokioResolver,
+    checked: bool,
+    fqdn: &Name,
+    kind: RecordType,
+    take: &impl Fn(&RData) -> Option<T>,
+) -> Result<Answer<T>, Alias> {
+    let name = fqdn.to_ascii();
+    let name = name.trim_end_matches('.');
+    let found = |told: Evidence<'_>, ttl| {
+        let found: Vec<T> = told.records.iter().filter_map(|record| take(&record.data)).collect();
+        // RFC 5452 §6: what is said of other names is no answer, and no denial either.
+        if found.is_empty() {
+            return Answer::Temporary(format!("the DNS server's answer is not about {name} {kind}"));
+        }
+        Answer::Found(found, Belief { ttl, secure: told.secure, canonical: told.canonical.map(exchange) })
+    };
+    Ok(match resolver.lookup(fqdn.clone(), kind).await {
+        Ok(lookup) => {
+            let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
+            found(evidence(lookup.answers(), fqdn, kind), ttl)
+        }
+        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+            // The query is the one at the end of the CNAMEs.
+            let zone = none.soa.as_ref().map(|soa| &soa.name);
+            let doubt = doubt(none.query.name(), zone, none.authorities.as_deref().unwrap_or_default(), checked);
+            match (none.response_code, doubt) {
+                // RFC 2308 §2.2: a zone that says so shows its SOA. An answer of nothing but CNAMEs has none.
+                (ResponseCode::NoError, doubt) if zone.is_none() => {
+                    let why = alias_trouble(resolver, fqdn.clone()).await.or_else(|| doubt.map(str::to_owned));
+                    why.map_or(Answer::NoData, Answer::Temporary)
+                }
+                (ResponseCode::NoError | ResponseCode::NXDomain, Some(why)) => {
+                    Answer::Temporary(format!("{why} ({name} {kind})"))
+                }
+                (ResponseCode::NoError, None) => Answer::NoData,
+                (ResponseCode::NXDomain, None) => Answer::NoDomain,
+                (other, _) => Answer::Temporary(format!("the DNS server says {other}")),
+            }
+        }
+        // A denial that proves nothing by itself, in a zone whose parameters are beyond us (RFC 9276 §3.2): insecure.
+        Err(NetError::Dns(DnsError::Nsec { query, response, proof, .. })) if proof != Proof::Bogus => {
+            let soa = response.authorities.iter().find(|record| record.record_type() == RecordType::SOA);
+            match (
+                doubt(query.name(), soa.map(|soa| &soa.name), &response.authorities, checked),
+                response.response_code,
+            ) {
+                (Some(why), _) => Answer::Temporary(format!("{why} ({name} {kind})")),
+                (None, ResponseCode::NXDomain) => Answer::NoDomain,
+                (None, _) => Answer::NoData,
+            }
+        }
+        // Quirk of hickory 0.26: it takes two good answers for forged. See `expanded` and `alias`.
+        Err(NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. })) if kind != RecordType::CNAME => {
+            if let Some(lookup) = expanded(resolver, fqdn, kind).await {
+                let ttl = lookup.valid_until().saturating_duration_since(Instant::now());
+                let name = lookup.query().name().clone();
+                return Ok(found(evidence(lookup.answers(), &name, kind), ttl));
+            }
+            if let Some(alias) = alias(resolver, fqdn).await {
+                return Err(alias);
+            }
+            Answer::Temporary(forged(name, kind))
+        }
+        // RFC 4035 §5.5: it is as if there had been no answer.
+        Err(NetError::Dns(DnsError::DnssecBogus | DnsError::Nsec { .. })) => Answer::Temporary(forged(name, kind)),
+        Err(NetError::Timeout) => Answer::Temporary("the DNS servers do not answer".to_owned()),
+        Err(why) => Answer::Temporary(why.to_string()),
+    })
+}
+
+fn forged(name: &str, kind: RecordType) -> String {
+    format!("the answer's DNSSEC signatures are wrong, missing or expired: it may be forged ({name} {kind})")
+}
+
+/// What a wildcard gives for a name. Where NSEC records prove that (RFC 4035 §5.3.4), hickory wants to see that there is no
+/// wildcard either. So the name is asked for what it does not have: that proof shows the wildcard, which is then asked itself.
+async fn expanded(resolver: &TokioResolver, name: &Name, kind: RecordType) -> Option<Lookup> {
+    let asterisk = match resolver.lookup(name.clone(), NOBODYS).await {
+        Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+            let authority = none.authorities.as_deref().unwrap_or_default();
+            let zone = none.soa.as_ref().map(|soa| &soa.name);
+            wildcard(authority, name, kind).filter(|_| doubt(name, zone, authority, true).is_none())?.clone()
+        }
+        Err(NetError::Dns(DnsError::Nsec { response, proof: Proof::Secure, .. })) => {
+            let authority = &response.authorities[..];
+            let soa = authority.iter().find(|record| record.record_type() == RecordType::SOA);
+            let doubt = doubt(name, soa.map(|soa| &soa.name), authority, true);
+            wildcard(authority, name, kind).filter(|_| doubt.is_none())?.clone()
+        }
+        _ => return None,
+    };
+    resolver.lookup(asterisk, kind).await.ok()
+}
+
+/// Whose alias a name is, where its CNAME can be believed: where that leads to nothing, hickory looks for the proof in the zone of
+/// the CNAME.
+async fn alias(resolver: &TokioResolver, name: &Name) -> Option<Alias> {
+    let lookup = resolver.lookup(name.clone(), RecordType::CNAME).await.ok()?;
+    let told = evidence(lookup.answers(), name, RecordType::CNAME);
+    let RData::CNAME(target) = &told.records.first()?.data else { return None };
+    Some(Alias { target: target.0.clone(), secure: told.secure })
 }
 
 /// Why the CNAMEs of a name lead nowhere; none: they end, or there are none. hickory gives up a chain that is too

@@ -235,6 +235,12 @@ fn a_header_without_an_end_is_not_taken() {
     let line = "X-Filler: 0123456789abcdef0123456789abcdef0123456789\r\n";
     let filler = |octets: usize| line.repeat(octets / line.len());
     let forged = "Authentication-Results: mail.red.example; spf=pass smtp.mailfrom=red.example\r\n";
+    // The last line's end and the empty line before the dot.
+    let whole = |octets: usize| format!("{forged}X: {}\r\n", "x".repeat(octets - forged.len() - 3 - 2 - 2));
+    for (header, taken) in [(whole(limits::HEADER_LEN), true), (whole(limits::HEADER_LEN + 1), false)] {
+        let reply = client.send("carol@elsewhere.example", &["alice@red.example"], &header);
+        assert_eq!(reply.starts_with("250 "), taken, "{reply}");
+    }
     let long = format!("{}{forged}{line}", filler(limits::HEADER_LEN));
     let reply = client.send("carol@elsewhere.example", &["bob@red.example"], &long);
     assert_eq!(reply, "552 5.3.4 The header is too long, or has no end");

@@ -215,18 +215,20 @@ impl Incoming {
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Reply> {
         let Reading::Inside(front, end) = &mut self.header else { return self.store(bytes).await };
         let before = front.len();
-        let end = end.push(bytes).and_then(|end| usize::try_from(end).ok());
+        let end = end.push(bytes);
+        if end.unwrap_or((before + bytes.len()) as u64) > limits::HEADER_LEN as u64 {
+            // What is not looked at could claim to be ours.
+            return Err(self.transaction.refused(Refusal::new(replies::long_header(), "header-length")));
+        }
         match end {
             // The usual case: the whole header in one piece, which is looked at where it lies.
             Some(_) if before == 0 => self.header_came(bytes).await,
-            None if before + bytes.len() < limits::HEADER_LEN => {
+            None => {
                 front.extend_from_slice(bytes);
                 // Whoever never ends a header may not take more memory for it than for a body.
                 let kept = self.stage.keep_back(front.len());
                 self.checked(kept)
             }
-            // Without an end: what stands below could claim to be ours, and none of its fields would be looked at.
-            None => Err(self.transaction.refused(Refusal::new(replies::long_header(), "header-length"))),
             Some(_) => {
                 let mut front = std::mem::take(front);
                 front.extend_from_slice(bytes);

@@ -40,6 +40,21 @@ pub(super) fn evidence<'a>(answer: &'a [Record], name: &'a Name, kind: RecordTyp
     Evidence { records, secure, canonical: (end != name).then_some(end) }
 }
 
+/// The wildcard that stands for a name, by the secure proof that the name has no record of some kind: its NSEC record is there,
+/// and says that the wildcard has one of this kind (RFC 4035 §3.1.3.4).
+pub(super) fn wildcard<'a>(authority: &'a [Record], name: &Name, kind: RecordType) -> Option<&'a Name> {
+    let is_it = |record: &&Record| match &record.data {
+        RData::DNSSEC(DNSSECRData::NSEC(nsec)) => {
+            record.name.is_wildcard()
+                && record.name.base_name().zone_of(name)
+                && nsec.type_set().contains(kind)
+                && proves_absence(record)
+        }
+        _ => false,
+    };
+    authority.iter().find(is_it).map(|record| &record.name)
+}
+
 /// Why a denial can't be believed; none: it can. `zone` owns its SOA record, `authority` is the section that came with it.
 pub(super) fn doubt(name: &Name, zone: Option<&Name>, authority: &[Record], checked: bool) -> Option<&'static str> {
     let Some(zone) = zone else {
