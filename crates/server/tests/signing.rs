@@ -22,9 +22,13 @@ use trust::dns::{Answers, Question, Said};
 
 /// The operator's command on the keys of red.example.
 fn keys(world: &World, act: KeyAct) -> Result<Vec<KeyView>, String> {
+    keys_of(world, "red.example", act)
+}
+
+fn keys_of(world: &World, name: &str, act: KeyAct) -> Result<Vec<KeyView>, String> {
     let settings = Settings::new(domain("mail.red.example"));
     let context = Context::alone(world.store.clone(), Arc::new(SystemClock), settings);
-    let request = Request::Dkim { domain: Some(domain("red.example")), act };
+    let request = Request::Dkim { domain: Some(domain(name)), act };
     let done = world.runtime.block_on(execute(&context, request));
     done.map(|value| serde_json::from_value(value).unwrap())
 }
@@ -144,4 +148,10 @@ fn what_others_wrote_is_not_signed() {
     let message = "From: alice@red.example\r\nSubject: forged\r\n\r\nHello";
     assert!(client.send("carol@elsewhere.example", &["bob@red.example"], message).starts_with("250 "));
     assert!(!world.inbox("bob@red.example")[0].contains("DKIM-Signature"));
+    // Nor what a user writes in the name of another's domain here.
+    let _ = world.runtime.block_on(world.store.add_domain(&domain("other.example"))).unwrap();
+    keys_of(&world, "other.example", KeyAct::Rotate).unwrap();
+    let mut alice = User::of(&mut world);
+    alice.send(&["bob@red.example"], "From: eve@other.example\r\nSubject: forged\r\n\r\nHello");
+    assert!(!world.inbox("bob@red.example")[1].contains("DKIM-Signature"));
 }

@@ -90,7 +90,7 @@ fn is_no_others(config: &Config) -> Result<(), Failure> {
     let folder = config.data_dir.display();
     Err(Failure(format!(
         "the server does not run, and its store in {folder} belongs to user {owner}: start it, or do this as that user \
-         (setpriv --reuid {owner} --clear-groups postrider …)"
+         (\"runuser -u NAME -- postrider …\")"
     )))
 }
 

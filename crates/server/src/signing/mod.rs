@@ -2,7 +2,7 @@
 //!
 //! Does: sign each message of a logged-in or trusted client with every key of its author's domain that signs, before it is
 //! taken, so that all its copies carry the signature; make new keys ([`new_keys`]). Does not: sign what others wrote, nor what
-//! has no single author's domain of ours; keep keys (the store does) or look them up in DNS.
+//! has no single author's domain of ours, or one that is not the sender's; keep keys (the store does) or look them up in DNS.
 
 mod make;
 
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use mail::Domain;
+use mta::accept::Identity;
 use mta::accept::inspect::{Findings, Inspect, Inspection};
 use store::{Event, KeyKind, KeyState, SigningKey, Store, StoreError, What};
 use trust::Letter;
@@ -62,6 +63,14 @@ impl Sign {
     }
 }
 
+/// Whether the client may speak for the domain: else an account of one domain here could have mail signed for another's.
+fn is_own(inspection: &Inspection<'_>, domain: &str) -> bool {
+    let Identity::Account(_, address) = &inspection.client.identity else { return true };
+    // That an account may have it as its sender was seen at MAIL.
+    let sender = inspection.envelope.reverse_path.address();
+    [Some(address), sender].into_iter().flatten().any(|address| address.domain().as_str() == domain)
+}
+
 #[async_trait]
 impl Inspect for Sign {
     async fn inspect(&self, inspection: &Inspection<'_>) -> Findings {
@@ -70,7 +79,9 @@ impl Inspect for Sign {
             return Findings::default();
         }
         let mut letter = Letter::read(inspection.received());
-        let Some(domain) = letter.author_domain() else { return Findings::default() };
+        let Some(domain) = letter.author_domain().filter(|domain| is_own(inspection, domain)) else {
+            return Findings::default();
+        };
         let keys = match self.signing(&domain).await {
             Ok(keys) if !keys.is_empty() => keys,
             Ok(_) => return Findings::default(),
