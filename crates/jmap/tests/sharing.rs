@@ -58,6 +58,18 @@ fn calls() -> Vec<(&'static str, Value)> {
         ("Journey/query", json!({ "filter": { "emailId": "M1" } })),
         ("VacationResponse/get", json!({ "ids": ["M1"] })),
         ("VacationResponse/set", json!({ "update": { "M1": { "isEnabled": true } } })),
+        ("SieveScript/get", json!({ "ids": ["R1"] })),
+        ("SieveScript/query", json!({})),
+        ("SieveScript/validate", json!({ "blobId": "G1" })),
+        (
+            "SieveScript/set",
+            json!({
+                "create": { "a": { "blobId": "G1" } },
+                "update": { "R1": { "name": "x" } },
+                "destroy": ["R1"],
+                "onSuccessActivateScript": "R1",
+            }),
+        ),
         ("Identity/get", json!({ "ids": ["I1"] })),
         ("Identity/changes", json!({ "sinceState": "1" })),
         (
