@@ -166,7 +166,8 @@ pub fn smtp_session(data: &[u8]) {
         assert!(role == Role::Submission || relayed.is_empty(), "an open relay");
         for message in relayed {
             let outcomes = message.recipients.iter().map(|who| (who.index, store::Outcome::Discarded)).collect();
-            let settlement = store::Settlement { id: message.id, outcomes, events: Vec::new(), dsns: Vec::new() };
+            let settlement =
+                store::Settlement { id: message.id, outcomes, tried: Vec::new(), events: Vec::new(), dsns: Vec::new() };
             let _ = store.settle(settlement).await.expect("a queued message");
         }
         Left::Changed
